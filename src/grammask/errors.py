@@ -1,0 +1,36 @@
+"""One base class, few subclasses: catch `GrammaskError` to catch everything that grammask raises on purpose.
+
+Every message says what was wrong, with which value, and what to do.
+"""
+
+
+class GrammaskError(Exception):
+    """Base class of every error that grammask raises on purpose."""
+
+
+class GrammarError(GrammaskError, ValueError):
+    """A grammar, rule, tag, reach or strategy that cannot be used as it was written."""
+
+
+class TaggingError(GrammaskError, ValueError):
+    """A tagger that is missing or unusable, or texts that it cannot tag."""
+
+
+class AlignmentError(GrammaskError, ValueError):
+    """Words and subwords that cannot be laid over each other, or cover too little of each other."""
+
+
+class ModelError(GrammaskError, ValueError):
+    """A model that grammask cannot guide, or one that is used against its attachment."""
+
+
+class InputError(GrammaskError, ValueError):
+    """Tensors or texts of the wrong shape, dtype, range or kind."""
+
+
+class TaskError(GrammaskError, ValueError):
+    """Data that cannot be read as a classification task."""
+
+
+class ExperimentError(GrammaskError, RuntimeError):
+    """An experiment that cannot start, resume or be written."""
