@@ -1,0 +1,90 @@
+"""The grammar: a named, frozen list of rules plus sinks.
+
+The meaning of every field is in docs/grammar.md; `masks.py` is its executable definition.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import tomli_w
+
+from .errors import GrammarError
+from .rules import Rule
+from .tags import STRUCTURAL, check_tags
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """A named list of rules plus sinks, the structural tags that everyone may read.
+
+    `same_tag` lets every tag read its own tag at document reach (strength 0). Where the grammar came from is
+    `source`. See `grammask.load_grammar` for files and shipped grammars.
+    """
+
+    name: str
+    rules: tuple[Rule, ...] = ()
+    sinks: tuple[str, ...] = ()
+    same_tag: bool = False
+    description: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("name", "description", "source"):
+            if not isinstance(getattr(self, name), str):
+                raise GrammarError(f"key {name!r} must be text, but is {getattr(self, name)!r}")
+        if not self.name.strip():
+            raise GrammarError("key 'name' is empty; give the grammar a name")
+        if not isinstance(self.same_tag, bool):
+            raise GrammarError(f"key 'same_tag' must be true or false, but is {self.same_tag!r}")
+        object.__setattr__(self, "sinks", check_tags(self.sinks, where="key 'sinks'"))
+        for tag in self.sinks:
+            if tag not in STRUCTURAL or tag == "[PAD]":
+                raise GrammarError(f"key 'sinks': {tag!r} is no sink; sinks are [CLS] [SEP] [UNK], padding is never read")
+        if isinstance(self.rules, Rule) or not isinstance(self.rules, Iterable):
+            raise GrammarError(f"key 'rules' must be a list of rules, but is {self.rules!r}")
+        object.__setattr__(self, "rules", tuple(self.rules))
+        for rule in self.rules:
+            if not isinstance(rule, Rule):
+                raise GrammarError(f"key 'rules' must hold Rule objects, but holds {rule!r}")
+
+    @property
+    def needs_sentences(self) -> bool:
+        """Whether any rule has sentence reach, so that `sentence_ids` are needed."""
+        return any(rule.reach.kind == "sentence" for rule in self.rules)
+
+    @property
+    def varies_by_layer(self) -> bool:
+        """Whether any rule is limited to some layers."""
+        return any(rule.layers is not None for rule in self.rules)
+
+    @property
+    def varies_by_head(self) -> bool:
+        """Whether any rule is limited to some heads."""
+        return any(rule.heads is not None for rule in self.rules)
+
+    def check_fits(self, *, layers: int, heads: int) -> None:
+        """Raise `GrammarError` when a rule names a layer or head that a model of this size doesn't have."""
+        for number, rule in enumerate(self.rules, start=1):
+            for name, indices, size in (("layers", rule.layers, layers), ("heads", rule.heads, heads)):
+                if indices is not None and indices[-1] >= size:
+                    raise GrammarError(
+                        f"grammar {self.name!r}, rule {number}: key {name!r} names {indices[-1]}, but the model has "
+                        f"{size} {name}, counted from 0"
+                    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parsed form of the grammar's file: plain dicts, lists, strings, numbers; defaults left out."""
+        data: dict[str, Any] = {"name": self.name}
+        for key in ("description", "source"):
+            if getattr(self, key):
+                data[key] = getattr(self, key)
+        data["sinks"] = list(self.sinks)
+        data["same_tag"] = self.same_tag
+        if self.rules:
+            data["rule"] = [rule.to_dict() for rule in self.rules]
+        return data
+
+    def to_toml(self) -> str:
+        """Return the grammar as the text of a grammar file, which reads back as an equal grammar."""
+        return tomli_w.dumps(self.to_dict())

@@ -1,0 +1,97 @@
+"""Reading grammars: strict TOML files, and the grammars that are shipped.
+
+An unknown key, tag or reach is an error that names the file, the rule and the key: a misspelt rule that is quietly
+ignored would change what a model reads.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from .errors import GrammarError
+from .grammar import Grammar
+from .rules import Rule
+
+_RULE_KEYS = tuple(field.name for field in fields(Rule))
+_GRAMMAR_KEYS = (*(field.name for field in fields(Grammar) if field.name != "rules"), "rule")
+
+
+def shipped_grammars() -> tuple[str, ...]:
+    """Return the names of the shipped grammars, sorted."""
+    folder = files("grammask") / "grammars"
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def load_grammar(name_or_path: "str | Path | Grammar") -> Grammar:
+    """Load a shipped grammar by name, or a grammar file by path (ending in .toml or holding a separator).
+
+    Raises `GrammarError` for an unknown name, a missing or unreadable file, and everything that a strict reading of
+    the file finds.
+    """
+    if isinstance(name_or_path, Grammar):
+        return name_or_path
+    name = str(name_or_path)
+    if name in shipped_grammars():
+        text = (files("grammask") / "grammars" / f"{name}.toml").read_text(encoding="utf-8")
+        return parse_grammar(text, origin=f"{name}.toml")
+    path = Path(name).expanduser()
+    if not path.is_file():
+        near = get_close_matches(name, shipped_grammars(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise GrammarError(
+            f"no grammar {name!r}: neither a shipped grammar ({', '.join(shipped_grammars())}) nor a file{hint}"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise GrammarError(f"{path}: byte {error.start} is not UTF-8; save the grammar file as UTF-8") from error
+    except OSError as error:
+        raise GrammarError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_grammar(text, origin=str(path))
+
+
+def parse_grammar(text: str, *, origin: str = "grammar") -> Grammar:
+    """Parse the text of a grammar file; errors name `origin` and the line (syntax) or the rule and key (meaning)."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise GrammarError(f"{origin}: not valid TOML: {error}") from error
+    return grammar_from_dict(data, origin=origin)
+
+
+def grammar_from_dict(data: Mapping[str, Any], *, origin: str = "grammar") -> Grammar:
+    """Build a grammar from the parsed form of a grammar file (also how it is stored in a model's config)."""
+    _check_keys(data, _GRAMMAR_KEYS, origin)
+    if "name" not in data:
+        raise GrammarError(f"{origin}: key 'name' is missing; give the grammar a name")
+    tables = data.get("rule", [])
+    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
+        raise GrammarError(f"{origin}: key 'rule' must be a list of tables; write each rule under [[rule]]")
+    rules = tuple(_rule(table, f"{origin}: rule {number}") for number, table in enumerate(tables, start=1))
+    try:
+        return Grammar(**{key: value for key, value in data.items() if key != "rule"}, rules=rules)
+    except GrammarError as error:
+        raise GrammarError(f"{origin}: {error}") from error
+
+
+def _rule(table: Mapping[str, Any], where: str) -> Rule:
+    _check_keys(table, _RULE_KEYS, where)
+    for key in ("query", "key"):
+        if key not in table:
+            raise GrammarError(f"{where}: key {key!r} is missing")
+    try:
+        return Rule(**table)
+    except GrammarError as error:
+        raise GrammarError(f"{where}: {error}") from error
+
+
+def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise GrammarError(f"{where}: unknown key {key!r}; {hint}Keys are: {', '.join(known)}")

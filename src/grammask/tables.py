@@ -1,0 +1,67 @@
+"""A grammar compiled for one layer: for each distinct reach, tag x tag tables of what is allowed and how strongly."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .grammar import Grammar
+from .rules import Reach
+from .tags import TAG_IDS, TAGS, UNK
+
+_DOCUMENT = Reach("document")
+
+
+@dataclass(frozen=True)
+class ReachTables:
+    """The tables of all rules with one reach, in one layer.
+
+    `allowed` (heads, tags, tags) is True where a query tag (row) may read a key tag (column). `strength`, of the same
+    shape, is the largest strength of the matching rules, -inf where none matches. `heads` is 1 when all heads agree.
+    """
+
+    reach: Reach
+    allowed: Tensor
+    strength: Tensor
+
+    def to(self, device: torch.device) -> "ReachTables":
+        """Return the tables on another device."""
+        return ReachTables(self.reach, self.allowed.to(device), self.strength.to(device))
+
+
+def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple[ReachTables, ...]:
+    """Compile `grammar` for one layer, counted from 0, of a model with this many heads.
+
+    The first entry is always the document reach: it also holds same-tag reading, the sinks and `[UNK]`, which reads
+    everything and is read by everything.
+    """
+    rows = heads if grammar.varies_by_head else 1
+    reaches = [_DOCUMENT, *(rule.reach for rule in grammar.rules)]
+    tables = {
+        reach: ReachTables(
+            reach,
+            torch.zeros(rows, len(TAGS), len(TAGS), dtype=torch.bool),
+            torch.full((rows, len(TAGS), len(TAGS)), -torch.inf),
+        )
+        for reach in dict.fromkeys(reaches)
+    }
+    document = tables[_DOCUMENT]
+    document.allowed[:, UNK, :] = True
+    document.allowed[:, :, UNK] = True
+    document.allowed[:, :, [TAG_IDS[tag] for tag in grammar.sinks]] = True
+    if grammar.same_tag:
+        same = torch.arange(len(TAGS))
+        document.allowed[:, same, same] = True
+        document.strength[:, same, same] = 0.0
+    for rule in grammar.rules:
+        selected = torch.tensor([row for row in range(rows) if rule.applies(layer, row)], dtype=torch.long)
+        if rows == 1 and not rule.applies_in_layer(layer):
+            continue
+        query = torch.tensor([TAG_IDS[tag] for tag in rule.query])
+        key = torch.tensor([TAG_IDS[tag] for tag in rule.key])
+        cells = (selected[:, None, None], query[None, :, None], key[None, None, :])
+        table = tables[rule.reach]
+        table.strength[cells] = table.strength[cells].clamp(min=rule.strength)
+        if rule.allow:
+            table.allowed[cells] = True
+    return tuple(tables.values())
