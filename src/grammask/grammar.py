@@ -40,7 +40,9 @@ class Grammar:
         object.__setattr__(self, "sinks", check_tags(self.sinks, where="key 'sinks'"))
         for tag in self.sinks:
             if tag not in STRUCTURAL or tag == "[PAD]":
-                raise GrammarError(f"key 'sinks': {tag!r} is no sink; sinks are [CLS] [SEP] [UNK], padding is never read")
+                raise GrammarError(
+                    f"key 'sinks': {tag!r} is no sink; sinks are [CLS] [SEP] [UNK], padding is never read"
+                )
         if isinstance(self.rules, Rule) or not isinstance(self.rules, Iterable):
             raise GrammarError(f"key 'rules' must be a list of rules, but is {self.rules!r}")
         object.__setattr__(self, "rules", tuple(self.rules))

@@ -82,7 +82,7 @@ class Rule:
 
     query: tuple[str, ...]
     key: tuple[str, ...]
-    reach: Reach = Reach("document")  # noqa: RUF009 - frozen itself
+    reach: Reach = Reach("document")
     strength: float = 0.0
     allow: bool = True
     layers: tuple[int, ...] | None = None
@@ -107,11 +107,19 @@ class Rule:
 
     def applies(self, layer: int, head: int) -> bool:
         """Tell whether the rule holds in this layer and head, both counted from 0."""
-        return (self.layers is None or layer in self.layers) and (self.heads is None or head in self.heads)
+        return self.applies_in_layer(layer) and (self.heads is None or head in self.heads)
+
+    def applies_in_layer(self, layer: int) -> bool:
+        """Tell whether the rule holds in this layer, counted from 0, for any head."""
+        return self.layers is None or layer in self.layers
 
     def to_dict(self) -> dict[str, Any]:
         """Return the parsed form of the rule's TOML table; defaults are left out."""
-        table: dict[str, Any] = {"query": list(self.query), "key": list(self.key), "reach": self.reach.spell()}
+        table: dict[str, Any] = {
+            "query": list(self.query),
+            "key": list(self.key),
+            "reach": self.reach.spell(),
+        }
         if self.strength:
             table["strength"] = self.strength
         if not self.allow:

@@ -55,8 +55,6 @@ def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple
         document.strength[:, same, same] = 0.0
     for rule in grammar.rules:
         selected = torch.tensor([row for row in range(rows) if rule.applies(layer, row)], dtype=torch.long)
-        if rows == 1 and not rule.applies_in_layer(layer):
-            continue
         query = torch.tensor([TAG_IDS[tag] for tag in rule.query])
         key = torch.tensor([TAG_IDS[tag] for tag in rule.key])
         cells = (selected[:, None, None], query[None, :, None], key[None, None, :])
@@ -65,3 +63,19 @@ def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple
         if rule.allow:
             table.allowed[cells] = True
     return tuple(tables.values())
+
+
+def compile_layers(grammar: Grammar, *, layers: int, heads: int) -> tuple[tuple[ReachTables, ...], ...]:
+    """Compile `grammar` for every layer of a model; layers with equal tables share one object.
+
+    Raises `GrammarError` when a rule names a layer or head that the model doesn't have.
+    """
+    grammar.check_fits(layers=layers, heads=heads)
+    distinct: dict[tuple[bool, ...], tuple[ReachTables, ...]] = {}
+    compiled = []
+    for layer in range(layers):
+        active = tuple(rule.applies_in_layer(layer) for rule in grammar.rules)
+        if active not in distinct:
+            distinct[active] = compile_tables(grammar, layer=layer, heads=heads)
+        compiled.append(distinct[active])
+    return tuple(compiled)

@@ -27,7 +27,7 @@ UNK: Final[int] = TAG_IDS["[UNK]"]
 def check_tags(tags: Iterable[str], *, where: str) -> tuple[str, ...]:
     """Return `tags` as a tuple; raise `GrammarError`, naming `where`, on an unknown or repeated one."""
     if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise GrammarError(f"{where} must be a list of tags, but is {tags!r}; write for example [\"NOUN\"]")
+        raise GrammarError(f'{where} must be a list of tags, but is {tags!r}; write for example ["NOUN"]')
     checked = tuple(tags)
     for tag in checked:
         if not isinstance(tag, str) or tag not in TAG_IDS:

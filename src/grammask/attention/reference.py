@@ -1,0 +1,20 @@
+"""Attention spelled out: scores, mask, softmax, weighted sum. Slow and obvious; it returns the exact weights."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def reference_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, scale: float, dropout: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Return the outputs (batch, heads, query, head_dim) and weights (batch, heads, query, key) of attention.
+
+    `query`, `key` and `value` are (batch, heads, length, head_dim). `mask` is bool (True means "may read") or
+    additive, broadcastable to the weights. The softmax runs in float32. The weights are those before dropout.
+    """
+    scores = (query @ key.transpose(-2, -1)).float() * scale
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    weights = scores.softmax(-1).to(query.dtype)
+    return F.dropout(weights, dropout) @ value, weights

@@ -1,0 +1,119 @@
+"""The oracle: which pairs a grammar allows and how strongly it favours them, as dense tensors.
+
+This is the executable definition of the grammar's meaning. Every faster way to the same attention is compared with
+it. Axes are `batch, heads, query, key`; `heads` is 1 when all heads of the layer agree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .rules import Reach
+from .tables import ReachTables
+from .tags import PAD
+
+
+def allowed_pairs(
+    tables: Sequence[ReachTables], *, tag_ids: Tensor, word_ids: Tensor, sentence_ids: Tensor | None = None
+) -> Tensor:
+    """Return the pairs that the grammar allows: bool (batch, heads, length, length), True means "may read".
+
+    `tag_ids`, `word_ids` and `sentence_ids` are integer tensors (batch, length). A key that is padding is never
+    allowed, not even to itself: rows of padding are the caller's to fill.
+    """
+    length = tag_ids.shape[1]
+    allowed = _same(word_ids) | torch.eye(length, dtype=torch.bool, device=tag_ids.device)
+    allowed = allowed[:, None]
+    for table in tables:
+        found = _look_up(table.allowed, tag_ids)
+        within = _within(table.reach, word_ids, sentence_ids)
+        allowed = allowed | (found if within is None else found & within[:, None])
+    return allowed & (tag_ids != PAD)[:, None, None, :]
+
+
+def pair_strengths(
+    tables: Sequence[ReachTables], *, tag_ids: Tensor, word_ids: Tensor, sentence_ids: Tensor | None = None
+) -> Tensor:
+    """Return what the soft strategy adds to each score: float32 (batch, heads, length, length), in logits.
+
+    It is the largest strength of the rules that match a pair, else 0.
+    """
+    best: Tensor | None = None
+    for table in tables:
+        found = _look_up(table.strength, tag_ids)
+        within = _within(table.reach, word_ids, sentence_ids)
+        if within is not None:
+            found = found.masked_fill(~within[:, None], -torch.inf)
+        best = found if best is None else torch.maximum(best, found)
+    assert best is not None, "compiled tables always hold the document reach"  # noqa: S101
+    return best.masked_fill(best.isneginf(), 0.0)
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """Counts of pairs over real tokens: `allowed` of `pairs`, and the same where both tokens belong to words.
+
+    Counts are summed over heads and layers where those differ, so that densities are means over them.
+    """
+
+    allowed: int = 0
+    pairs: int = 0
+    word_allowed: int = 0
+    word_pairs: int = 0
+
+    def __add__(self, other: "PairCounts") -> "PairCounts":
+        return PairCounts(
+            self.allowed + other.allowed,
+            self.pairs + other.pairs,
+            self.word_allowed + other.word_allowed,
+            self.word_pairs + other.word_pairs,
+        )
+
+    @property
+    def density(self) -> float:
+        """Allowed pairs / all pairs over real tokens; 1/density is the ideal speed-up of the attention product."""
+        return self.allowed / self.pairs if self.pairs else float("nan")
+
+    @property
+    def word_density(self) -> float:
+        """The density of pairs whose both tokens belong to words."""
+        return self.word_allowed / self.word_pairs if self.word_pairs else float("nan")
+
+
+def count_pairs(allowed: Tensor, *, tag_ids: Tensor, word_ids: Tensor) -> PairCounts:
+    """Count the pairs of a mask (batch, heads, length, length) over real tokens; see `PairCounts`."""
+    real, word = tag_ids != PAD, word_ids >= 0
+    real_pairs = (real[:, :, None] & real[:, None, :])[:, None]
+    word_pairs = (word[:, :, None] & word[:, None, :])[:, None]
+    heads = allowed.shape[1]
+    return PairCounts(
+        allowed=int((allowed & real_pairs).sum()),
+        pairs=int(real_pairs.sum()) * heads,
+        word_allowed=int((allowed & word_pairs).sum()),
+        word_pairs=int(word_pairs.sum()) * heads,
+    )
+
+
+def _look_up(table: Tensor, tag_ids: Tensor) -> Tensor:
+    """Index a (heads, tags, tags) table by the tags of every pair: (batch, heads, length, length)."""
+    return table[:, tag_ids[:, :, None], tag_ids[:, None, :]].transpose(0, 1)
+
+
+def _within(reach: Reach, word_ids: Tensor, sentence_ids: Tensor | None) -> Tensor | None:
+    """Return the pairs within reach (batch, length, length), or None for the document reach: all of them."""
+    if reach.kind == "document":
+        return None
+    if reach.kind == "sentence":
+        if sentence_ids is None:
+            raise ValueError("a rule has sentence reach, but sentence_ids is None")
+        return _same(sentence_ids)
+    offset = word_ids[:, None, :] - word_ids[:, :, None]
+    word = word_ids >= 0
+    return (offset >= reach.lo) & (offset <= reach.hi) & word[:, :, None] & word[:, None, :]
+
+
+def _same(ids: Tensor) -> Tensor:
+    """Return the pairs with the same word or sentence; -1 means none and is the same as nothing."""
+    return (ids[:, :, None] == ids[:, None, :]) & (ids >= 0)[:, :, None]

@@ -1,0 +1,1 @@
+"""Putting a grammar into a transformers model, and taking it out again."""

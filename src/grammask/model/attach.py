@@ -1,0 +1,154 @@
+"""attach, attached, detach: switching a grammar on in a transformers model, and off again without a trace."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import torch
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from ..errors import GrammarError, ModelError
+from ..grammar import Grammar
+from ..grammar_file import load_grammar
+from ..rules import check_strategy
+from ..tables import ReachTables
+from ..tags import TAGS
+from . import interface, support
+from .guide import STRENGTHS, Guide
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+LearnStrengths = Literal["layer", "head"]
+
+CONFIG_KEY: Final[str] = "grammask"
+_STATE: Final[str] = "_grammask_state"
+
+
+class _State:
+    """What `detach` needs to undo an attachment."""
+
+    def __init__(self, hook: Any, configs: list[tuple[nn.Module, PretrainedConfig]]) -> None:
+        self.hook = hook
+        self.configs = configs
+
+
+def attach(
+    model: Model,
+    grammar: Grammar | str | Path,
+    strategy: str = "hard",
+    *,
+    learn_strengths: LearnStrengths | None = None,
+) -> Model:
+    """Guide `model`'s attention by a grammar, in place, and return it. Its weights are untouched.
+
+    From here on the model's forward takes `tag_ids`, `word_ids` and, for sentence reach, `sentence_ids`, each an
+    integer tensor (batch, length); `Annotator` makes them. They are not asked for under strategy "full", which is the
+    stock model. `learn_strengths` (soft only) makes the strengths a parameter: one tag x tag table per "layer" or per
+    "head", starting from the grammar's own. The grammar is saved with the model; see `from_pretrained`.
+
+    Raises `ModelError` for an architecture that cannot be guided or a model that already is, and `GrammarError` for a
+    grammar that doesn't fit.
+    """
+    support.check_kind(model)
+    base = model.base_model
+    if hasattr(base, _STATE):
+        raise ModelError(f"this {type(model).__name__} already has a grammar; call grammask.detach(model) first")
+    guide = Guide(load_grammar(grammar), check_strategy(strategy))
+    if learn_strengths is not None:
+        _check_learnable(guide, learn_strengths)
+    interface.register()
+    state = _State(
+        base.register_forward_pre_hook(guide.before_forward, with_kwargs=True),
+        _switch_configs(model, interface.NAME),
+    )
+    setattr(base, _STATE, state)
+    try:
+        assert guide.probe is not None  # noqa: S101 - it is there until settled
+        found = support.survey(model, guide.probe)
+        guide.settle(found)
+        if learn_strengths is not None:
+            heads = found.heads if learn_strengths == "head" else 1
+            base.register_parameter(STRENGTHS, _initial_strengths(guide.layer_tables, heads, base))
+    except BaseException:
+        detach(model)
+        raise
+    stored = {
+        "grammar": guide.grammar.to_dict(),
+        "strategy": guide.strategy,
+        "learn_strengths": learn_strengths,
+    }
+    setattr(model.config, CONFIG_KEY, stored)
+    return model
+
+
+def detach(model: Model) -> Model:
+    """Undo `attach`, in place, and return the model: its logits are bit-identical to those before.
+
+    Learned strengths are dropped with the grammar. Raises `ModelError` when the model has no grammar.
+    """
+    base = model.base_model
+    state: _State | None = getattr(base, _STATE, None)
+    if state is None:
+        raise ModelError(f"this {type(model).__name__} has no grammar to detach")
+    state.hook.remove()
+    for module, config in state.configs:
+        module.config = config
+    if hasattr(base, STRENGTHS):
+        delattr(base, STRENGTHS)
+    delattr(base, _STATE)
+    support.forget(model)
+    return model
+
+
+@contextmanager
+def attached(model: Model, grammar: Grammar | str | Path, strategy: str = "hard") -> Iterator[Model]:
+    """Guide `model` within a `with` block; the grammar goes with the block, even after an error. See `attach`."""
+    attach(model, grammar, strategy)
+    try:
+        yield model
+    finally:
+        detach(model)
+
+
+def _switch_configs(model: PreTrainedModel, implementation: str) -> list[tuple[nn.Module, PretrainedConfig]]:
+    """Give every module a copy of its config that asks for `implementation`; return the configs they had.
+
+    Modules read the attention's name from their config, and models built from one config object share it: changing it
+    in place would guide all of them.
+    """
+    had = [
+        (module, module.config)
+        for module in model.modules()
+        if isinstance(getattr(module, "config", None), PretrainedConfig)
+    ]
+    memo: dict[int, Any] = {}
+    for module, config in had:
+        copied = deepcopy(config, memo)
+        copied._attn_implementation = implementation
+        module.config = copied
+    return had
+
+
+def _check_learnable(guide: Guide, learn_strengths: str) -> None:
+    if learn_strengths not in ("layer", "head"):
+        raise GrammarError(f'learn_strengths must be "layer", "head" or None, but is {learn_strengths!r}')
+    if guide.strategy != "soft":
+        raise GrammarError(f"only the soft strategy has strengths to learn, but the strategy is {guide.strategy!r}")
+    if any(rule.reach.kind != "document" for rule in guide.grammar.rules):
+        raise GrammarError(
+            f"grammar {guide.grammar.name!r} has rules of bounded reach; learned strengths are tag x tag tables and "
+            "stand for document reach only"
+        )
+
+
+def _initial_strengths(
+    layer_tables: tuple[tuple[ReachTables, ...], ...], heads: int, base: PreTrainedModel
+) -> nn.Parameter:
+    """Return the grammar's own strengths as a parameter (layers, heads or 1, tags, tags)."""
+    tables = [document.strength for document, *_ in layer_tables]
+    if heads == 1 and any(table.shape[0] > 1 for table in tables):
+        raise GrammarError('rules name heads: learn one table per head with learn_strengths="head"')
+    stacked = torch.stack([table.expand(heads, len(TAGS), len(TAGS)) for table in tables])
+    return nn.Parameter(stacked.masked_fill(stacked.isneginf(), 0.0).to(base.device))

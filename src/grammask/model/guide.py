@@ -1,0 +1,91 @@
+"""The guide of one attached model: turns each batch's tags into a plan and hands it to the layers."""
+
+import inspect
+from typing import Any, Final
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from ..errors import InputError, ModelError
+from ..grammar import Grammar
+from ..inputs import Annotation, check_annotation, check_padding, check_vocabulary
+from ..plan import Plan
+from ..rules import Strategy
+from ..tables import compile_layers
+from .passes import ForwardPass, Probe
+from .support import Survey
+
+INPUTS: Final[tuple[str, ...]] = ("tag_ids", "word_ids", "sentence_ids")
+STRENGTHS: Final[str] = "grammask_strengths"
+
+
+class Guide:
+    """Holds the grammar of one model and runs before its every forward pass.
+
+    Until `settle` it hands out `probe`, for the dry run.
+    """
+
+    def __init__(self, grammar: Grammar, strategy: Strategy) -> None:
+        self.grammar = grammar
+        self.strategy = strategy
+        self.probe: Probe | None = Probe()
+
+    def settle(self, survey: Survey) -> None:
+        """Compile the grammar for the model that the dry run saw; raises `GrammarError` when it doesn't fit."""
+        self.layer_tables = compile_layers(self.grammar, layers=survey.layers, heads=survey.heads)
+        self.shares_modules = survey.shares_modules
+        self.probe = None
+
+    def before_forward(
+        self, base: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Take the annotation out of the inputs of `base` and put the plan in."""
+        given = {name: kwargs.pop(name, None) for name in INPUTS}
+        kwargs["grammar_pass"] = self.probe or self._pass(base, args, kwargs, given)
+        return args, kwargs
+
+    def _pass(
+        self, base: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], given: dict[str, Any]
+    ) -> ForwardPass:
+        assert isinstance(base, PreTrainedModel)  # noqa: S101 - attach hooks nothing else
+        arguments = inspect.signature(base.forward).bind_partial(*args, **kwargs).arguments
+        input_ids = arguments.get("input_ids")
+        if isinstance(input_ids, Tensor):
+            check_vocabulary(input_ids, base.get_input_embeddings().num_embeddings)
+        need_weights = kwargs.get("output_attentions")
+        if need_weights is None:
+            need_weights = base.config.output_attentions
+        learned = getattr(base, STRENGTHS, None)
+        self._check_recomputation(base, learned)
+        plan = Plan(
+            None if self.strategy == "full" else self._annotation(arguments, given),
+            strategy=self.strategy,
+            layer_tables=self.layer_tables,
+            learned=learned,
+            need_weights=bool(need_weights),
+        )
+        return ForwardPass(plan)
+
+    def _annotation(self, arguments: dict[str, Any], given: dict[str, Any]) -> Annotation:
+        tokens = arguments.get("input_ids")
+        if tokens is None:
+            tokens = arguments.get("inputs_embeds")
+        if not isinstance(tokens, Tensor):
+            raise InputError("the model was called without input_ids or inputs_embeds; grammask.Annotator makes them")
+        annotation = check_annotation(
+            **given,
+            shape=(tokens.shape[0], tokens.shape[1]),
+            device=tokens.device,
+            needs_sentences=self.grammar.needs_sentences,
+        )
+        check_padding(annotation.tag_ids, arguments.get("attention_mask"))
+        return annotation
+
+    def _check_recomputation(self, base: PreTrainedModel, learned: Tensor | None) -> None:
+        """Refuse what cannot be exact: a recomputed shared module doesn't know which layer it stands for."""
+        differs = self.grammar.varies_by_layer or learned is not None
+        if self.shares_modules and differs and base.training and base.is_gradient_checkpointing:
+            raise ModelError(
+                f"{base.config.model_type} shares one module across layers, so gradient checkpointing cannot tell "
+                "them apart under a grammar that differs by layer; call model.gradient_checkpointing_disable()"
+            )

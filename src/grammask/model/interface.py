@@ -1,0 +1,77 @@
+"""What transformers calls: one attention function and one mask function, registered under one name.
+
+Both are needed. A custom attention without a mask function of the same name gets no mask at all, and padding and
+sliding windows are silently lost. Registration happens on `attach`, never on import.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from ..attention.reference import reference_attention
+from ..errors import ModelError
+from .passes import ForwardPass
+
+NAME: Final[str] = "grammask"
+# Ways of attention that would change the scores after our mask, or add keys that no grammar knows.
+_FOREIGN: Final[tuple[str, ...]] = ("softcap", "s_aux")
+
+
+def register() -> None:
+    """Make `NAME` known to transformers; doing it again changes nothing."""
+    AttentionInterface.register(NAME, guided_attention)
+    AttentionMaskInterface.register(NAME, _guided_mask)
+
+
+def guided_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    grammar_pass: ForwardPass | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Attend under the grammar: tensors (batch, heads, length, head_dim) to (batch, length, heads, head_dim).
+
+    Returns the exact weights (batch, heads, query, key) where the pass asks for them, else None.
+    """
+    name = type(module).__name__
+    if grammar_pass is None:
+        raise ModelError(
+            f"{name} was called without its model, which holds the grammar; call the model that was attached"
+        )
+    for argument in _FOREIGN:
+        if kwargs.get(argument) is not None:
+            raise ModelError(f"{name} uses {argument}, which has no exact meaning under a grammar")
+    if query.shape[2] != key.shape[2]:
+        raise ModelError(
+            f"{name} reads {key.shape[2]} keys from {query.shape[2]} queries; a grammar guides self-attention over "
+            "whole texts, not cross-attention or a key-value cache (use_cache=False)"
+        )
+    layer = grammar_pass.enter(module, heads=query.shape[1])
+    mask = grammar_pass.plan.mask(layer, attention_mask, query.dtype)
+    if not grammar_pass.plan.need_weights:
+        sdpa: Callable[..., tuple[Tensor, None]] = sdpa_attention_forward
+        return sdpa(module, query, key, value, mask, dropout=dropout, scaling=scaling, **kwargs)
+    if kwargs.get("position_bias") is not None:
+        raise ModelError(f"{name} adds a position bias; its weights cannot be returned, leave out output_attentions")
+    groups = query.shape[1] // key.shape[1]
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    output, weights = reference_attention(
+        query, repeat_kv(key, groups), repeat_kv(value, groups), mask, scale=scale, dropout=dropout
+    )
+    return output.transpose(1, 2).contiguous(), weights
+
+
+def _guided_mask(*args: Any, allow_is_causal_skip: bool = True, **kwargs: Any) -> Tensor | None:
+    """Make the model's own mask; causality is always spelled out, since our mask takes the place of its shortcut."""
+    mask: Tensor | None = sdpa_mask(*args, allow_is_causal_skip=False, **kwargs)
+    return mask

@@ -1,0 +1,103 @@
+"""Which models can be guided: a dry run counts that every layer's attention called us."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from ..errors import ModelError
+from .passes import LAYERS_ATTRIBUTE, Probe
+
+# Architectures whose attention hears us, each under a test. Others are tried, not trusted: see `survey`.
+SUPPORTED: Final[tuple[str, ...]] = (
+    "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "esm", "eurobert",
+    "jina_embeddings_v3", "layoutlm", "mobilebert", "modernbert", "nomic_bert", "roberta", "xlm-roberta",
+    "xlm-roberta-xl",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a dry run found: the number of layers and heads, and whether layers share a module (as ALBERT's do)."""
+
+    layers: int
+    heads: int
+    shares_modules: bool
+
+
+def check_kind(model: object) -> PreTrainedModel:
+    """Return `model`; raise `ModelError` unless it is a transformers model of the kind that can be guided."""
+    if not isinstance(model, PreTrainedModel):
+        raise ModelError(f"attach needs a transformers model (PreTrainedModel), but got {type(model).__name__}")
+    if model.config.is_encoder_decoder:
+        raise _refusal(model, "it is an encoder-decoder, and one grammar cannot say what a decoder reads")
+    return model
+
+
+def survey(model: PreTrainedModel, probe: Probe) -> Survey:
+    """Run `model` on a few tokens under `probe`, number its attention modules, and return what was found.
+
+    The model must already use our attention and hand `probe` to its layers. Raises `ModelError`, naming the
+    architecture, unless each of its layers called us exactly once.
+    """
+    expected = getattr(model.config, "num_hidden_layers", None)
+    try:
+        with _quiet(model):
+            model.base_model(**_few_tokens(model))
+    except ModelError as error:
+        raise _refusal(model, str(error)) from error
+    except Exception as error:  # whatever a foreign model raises on plain tokens, it cannot be checked
+        raise _refusal(model, f"a dry run on a few tokens failed: {error}") from error
+    if len(probe.modules) != expected:
+        raise _refusal(
+            model,
+            f"{len(probe.modules)} of its {expected} layers pass their attention and its inputs through transformers' "
+            "AttentionInterface, so the grammar would be ignored",
+        )
+    if len(probe.heads) != 1:
+        raise _refusal(model, f"its layers differ in their number of heads: {sorted(probe.heads)}")
+    layers: dict[nn.Module, list[int]] = {}
+    for layer, module in enumerate(probe.modules):
+        layers.setdefault(module, []).append(layer)
+    for module, numbers in layers.items():
+        setattr(module, LAYERS_ATTRIBUTE, tuple(numbers))
+    return Survey(len(probe.modules), probe.heads.pop(), shares_modules=len(layers) < len(probe.modules))
+
+
+def forget(model: PreTrainedModel) -> None:
+    """Take away the layer numbers that `survey` gave."""
+    for module in model.modules():
+        if hasattr(module, LAYERS_ATTRIBUTE):
+            delattr(module, LAYERS_ATTRIBUTE)
+
+
+def _refusal(model: PreTrainedModel, why: str) -> ModelError:
+    return ModelError(
+        f"{model.config.model_type} ({type(model).__name__}) cannot be guided: {why}. Supported architectures: "
+        f"{', '.join(SUPPORTED)}"
+    )
+
+
+def _few_tokens(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    # Padding ids change the position numbers of RoBERTa's family, so the tokens are any others.
+    config = model.config
+    tokens = [token for token in range(min(config.vocab_size, 8)) if token != config.pad_token_id][:4]
+    input_ids = torch.tensor([tokens], device=model.device)
+    return {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+
+
+@contextmanager
+def _quiet(model: PreTrainedModel) -> Iterator[None]:
+    """Run in eval mode without gradients; every module's mode comes back as it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
