@@ -70,7 +70,7 @@ def attach(
         guide.settle(found)
         if learn_strengths is not None:
             heads = found.heads if learn_strengths == "head" else 1
-            base.register_parameter(STRENGTHS, _initial_strengths(guide.layer_tables, heads, base))
+            base.register_parameter(STRENGTHS, _initial_strengths(guide.layer_tables, heads, model.device))
     except BaseException:
         detach(model)
         raise
@@ -94,7 +94,7 @@ def detach(model: Model) -> Model:
         raise ModelError(f"this {type(model).__name__} has no grammar to detach")
     state.hook.remove()
     for module, config in state.configs:
-        module.config = config
+        _set_config(module, config)
     if hasattr(base, STRENGTHS):
         delattr(base, STRENGTHS)
     delattr(base, _STATE)
@@ -118,17 +118,21 @@ def _switch_configs(model: PreTrainedModel, implementation: str) -> list[tuple[n
     Modules read the attention's name from their config, and models built from one config object share it: changing it
     in place would guide all of them.
     """
-    had = [
-        (module, module.config)
-        for module in model.modules()
-        if isinstance(getattr(module, "config", None), PretrainedConfig)
-    ]
+    had: list[tuple[nn.Module, PretrainedConfig]] = []
     memo: dict[int, Any] = {}
-    for module, config in had:
-        copied = deepcopy(config, memo)
-        copied._attn_implementation = implementation
-        module.config = copied
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        if isinstance(config, PretrainedConfig):
+            had.append((module, config))
+            copied = deepcopy(config, memo)
+            copied._attn_implementation = implementation
+            _set_config(module, copied)
     return had
+
+
+def _set_config(module: nn.Module, config: PretrainedConfig) -> None:
+    """Set a plain attribute; `nn.Module`'s own stubs take every attribute for a tensor or a module."""
+    object.__setattr__(module, "config", config)
 
 
 def _check_learnable(guide: Guide, learn_strengths: str) -> None:
@@ -144,11 +148,11 @@ def _check_learnable(guide: Guide, learn_strengths: str) -> None:
 
 
 def _initial_strengths(
-    layer_tables: tuple[tuple[ReachTables, ...], ...], heads: int, base: PreTrainedModel
+    layer_tables: tuple[tuple[ReachTables, ...], ...], heads: int, device: torch.device
 ) -> nn.Parameter:
     """Return the grammar's own strengths as a parameter (layers, heads or 1, tags, tags)."""
     tables = [document.strength for document, *_ in layer_tables]
     if heads == 1 and any(table.shape[0] > 1 for table in tables):
         raise GrammarError('rules name heads: learn one table per head with learn_strengths="head"')
     stacked = torch.stack([table.expand(heads, len(TAGS), len(TAGS)) for table in tables])
-    return nn.Parameter(stacked.masked_fill(stacked.isneginf(), 0.0).to(base.device))
+    return nn.Parameter(stacked.masked_fill(stacked.isneginf(), 0.0).to(device))

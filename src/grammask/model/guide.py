@@ -6,7 +6,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..errors import InputError, ModelError
+from ..errors import InputError
 from ..grammar import Grammar
 from ..inputs import Annotation, check_annotation, check_padding, check_vocabulary
 from ..plan import Plan
@@ -33,7 +33,6 @@ class Guide:
     def settle(self, survey: Survey) -> None:
         """Compile the grammar for the model that the dry run saw; raises `GrammarError` when it doesn't fit."""
         self.layer_tables = compile_layers(self.grammar, layers=survey.layers, heads=survey.heads)
-        self.shares_modules = survey.shares_modules
         self.probe = None
 
     def before_forward(
@@ -51,12 +50,12 @@ class Guide:
         arguments = inspect.signature(base.forward).bind_partial(*args, **kwargs).arguments
         input_ids = arguments.get("input_ids")
         if isinstance(input_ids, Tensor):
-            check_vocabulary(input_ids, base.get_input_embeddings().num_embeddings)
+            embedding: Any = base.get_input_embeddings()
+            check_vocabulary(input_ids, embedding.weight.shape[0])
         need_weights = kwargs.get("output_attentions")
         if need_weights is None:
             need_weights = base.config.output_attentions
         learned = getattr(base, STRENGTHS, None)
-        self._check_recomputation(base, learned)
         plan = Plan(
             None if self.strategy == "full" else self._annotation(arguments, given),
             strategy=self.strategy,
@@ -80,12 +79,3 @@ class Guide:
         )
         check_padding(annotation.tag_ids, arguments.get("attention_mask"))
         return annotation
-
-    def _check_recomputation(self, base: PreTrainedModel, learned: Tensor | None) -> None:
-        """Refuse what cannot be exact: a recomputed shared module doesn't know which layer it stands for."""
-        differs = self.grammar.varies_by_layer or learned is not None
-        if self.shares_modules and differs and base.training and base.is_gradient_checkpointing:
-            raise ModelError(
-                f"{base.config.model_type} shares one module across layers, so gradient checkpointing cannot tell "
-                "them apart under a grammar that differs by layer; call model.gradient_checkpointing_disable()"
-            )

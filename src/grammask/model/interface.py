@@ -71,7 +71,6 @@ def guided_attention(
     return output.transpose(1, 2).contiguous(), weights
 
 
-def _guided_mask(*args: Any, allow_is_causal_skip: bool = True, **kwargs: Any) -> Tensor | None:
+def _guided_mask(**kwargs: Any) -> Tensor | None:
     """Make the model's own mask; causality is always spelled out, since our mask takes the place of its shortcut."""
-    mask: Tensor | None = sdpa_mask(*args, allow_is_causal_skip=False, **kwargs)
-    return mask
+    return sdpa_mask(**{**kwargs, "allow_is_causal_skip": False})

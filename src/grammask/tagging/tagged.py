@@ -1,0 +1,43 @@
+"""What a tagger gives for a text, and what a tagger is."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class TaggedText:
+    """The words of one text in order: int32 arrays (words,).
+
+    `starts` and `ends` are character offsets into the text, `tag_ids` ids of `grammask.TAGS`, `sentence_ids` the
+    sentence of each word counted from 0. Whitespace, and tokens that the tagger left without a tag, are no words.
+    """
+
+    starts: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    tag_ids: NDArray[np.int32]
+    sentence_ids: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+class Tagger(Protocol):
+    """Anything that turns texts into tagged words.
+
+    `name` and `version` together identify what it would answer: tags are cached under them.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the tagger is called."""
+
+    @property
+    def version(self) -> str:
+        """All that its answers depend on besides the text."""
+
+    def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
+        """Tag texts lazily, in order; raises `TaggingError`."""
