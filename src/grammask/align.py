@@ -68,8 +68,8 @@ class Aligner:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         if not tokenizer.is_fast:
             raise AlignmentError(
-                f"{type(tokenizer).__name__} is a slow tokenizer without character offsets, so words cannot be found in "
-                "its subwords; load the fast one with AutoTokenizer.from_pretrained(...)"
+                f"{type(tokenizer).__name__} is a slow tokenizer without character offsets, so words cannot be found "
+                "in its subwords; load the fast one with AutoTokenizer.from_pretrained(...)"
             )
         self._structural = {
             **{token: SEP for token in (tokenizer.eos_token_id, tokenizer.sep_token_id) if token is not None},

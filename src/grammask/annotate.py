@@ -96,8 +96,8 @@ class Annotator:
         self.coverage += coverage
         if self._strict is not None and coverage.word_share < self._strict:
             raise AlignmentError(
-                f"only {coverage.covered_words} of {coverage.words} words ({coverage.word_share:.2%}) got a subword, less "
-                f"than strict={self._strict:.2%}; do tokenizer and tagger read the same language?"
+                f"only {coverage.covered_words} of {coverage.words} words ({coverage.word_share:.2%}) got a subword, "
+                f"less than strict={self._strict:.2%}; do tokenizer and tagger read the same language?"
             )
         data = {
             **encoded.data,

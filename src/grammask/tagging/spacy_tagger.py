@@ -73,7 +73,7 @@ class SpacyTagger:
     def _read(self, doc: "Doc") -> TaggedText:
         from spacy.attrs import IDX, LENGTH, POS, SENT_START  # spaCy takes seconds to import: only where it is used
 
-        columns: NDArray[np.uint64] = doc.to_array([IDX, LENGTH, POS, SENT_START])
+        columns = doc.to_array([IDX, LENGTH, POS, SENT_START])
         if len(doc) and not columns[:, 2].any():
             raise TaggingError(
                 f"{self.name} gave no Universal POS tag to {doc.text[:60]!r}; choose a pipeline with a tagger or "
