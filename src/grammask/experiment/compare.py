@@ -1,0 +1,148 @@
+"""The comparison: every strategy with every seed, recorded run by run, so that it resumes where it was cut off."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import set_seed
+
+from ..annotate import Annotator
+from ..files import write_whole
+from ..grammar import Grammar
+from ..report.render import write_report
+from ..tagging.spacy_tagger import SpacyTagger
+from .config import Config, RunSpec, plan_runs
+from .cost import measure_shape
+from .environment import choose_precision, environment
+from .folder import REPORT, RESULTS, Folder, dump
+from .models import find_model, load_classifier, load_tokenizer
+from .prepare import Progress, prepare, tagger_counts
+from .run import Bench, run
+from .splits import Task
+from .statistics import RunOutcome, summarise
+from .tasks import load_task
+
+
+def compare(
+    config: Config, out: Path, *, resume: bool, progress: Progress, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run what is missing of a comparison into the folder `out`, and return its results.
+
+    Nothing is written before task, model, tagger and grammars are there. `say` is told what is going on.
+    Raises the errors of what it uses, and `ExperimentError` for a folder that holds something else.
+    """
+    specs, grammars = plan_runs(config)
+    precision = choose_precision(config.precision)
+    folder = Folder(out, resume=resume)
+    whole = load_task(
+        config.task,
+        text_column=config.text_column,
+        pair_column=config.pair_column,
+        label_column=config.label_column,
+        header=config.header,
+    )
+    # The draw never depends on the runs' seeds: all of them see the same texts.
+    task = Task(
+        whole.name, whole.source, whole.label_names,
+        whole.train.take(config.train_size, seed=0), whole.dev.take(config.eval_size, seed=0), whole.note,
+    )  # fmt: skip
+    source = find_model(config.model)
+    tokenizer = load_tokenizer(source)
+    annotator = Annotator(tokenizer, SpacyTagger(config.tagger, sentences=config.sentences))
+    set_seed(0)
+    model = load_classifier(source, tokenizer, task.label_names)
+    parameters, model_type, hidden_size = model.num_parameters(), model.config.model_type, model.config.hidden_size
+    shape = measure_shape(model)
+    del model
+    for grammar in grammars.values():
+        grammar.check_fits(layers=shape.layers, heads=shape.heads)
+    tagger = f"{annotator.tagger.name} {annotator.tagger.version}"
+    folder.begin(_identity(config, grammars, task, source.sha256, tagger))
+    say(
+        f"{task.name}: training on {len(task.train):,} of {len(whole.train):,} texts, evaluating on {len(task.dev):,} of "
+        f"{len(whole.dev):,}" + ("" if config.train_size is None and config.eval_size is None else "; --all takes all")
+    )
+    data = prepare(task, annotator, max_length=config.max_length, progress=progress)
+    tagged, cached = tagger_counts(annotator)
+    bench = Bench(config, task, data, source, tokenizer, shape, precision)
+    results: dict[str, Any] = {
+        "format": 1,
+        "config": config.model_dump(mode="json"),
+        "task": {
+            "name": task.name, "source": task.source, "note": task.note, "labels": list(task.label_names),
+            "train_rows": len(task.train), "train_available": len(whole.train),
+            "dev_rows": len(task.dev), "dev_available": len(whole.dev), "sha256": task.sha256,
+        },
+        "model": {
+            "name": source.name, "model_type": model_type, "layers": shape.layers, "heads": shape.heads,
+            "hidden_size": hidden_size, "parameters": parameters, "sha256": source.sha256,
+        },
+        "tagger": {
+            "name": annotator.tagger.name, "version": annotator.tagger.version,
+            "word_coverage": annotator.coverage.word_share, "subword_coverage": annotator.coverage.subword_share,
+            "texts_tagged": tagged, "texts_from_cache": cached, "seconds": data.tagging_seconds,
+        },
+        "environment": environment(precision),
+        "planned_runs": len(specs),
+    }  # fmt: skip
+    records: list[dict[str, Any]] = []
+    for number, spec in enumerate(specs, start=1):
+        record = folder.finished(spec.id)
+        if record is None:
+            say(f"run {number} of {len(specs)}: {_title(spec)}")
+            record, predictions = run(bench, spec, None if spec.grammar is None else grammars[spec.grammar])
+            record["environment"] = results["environment"]
+            folder.finish(spec.id, record, predictions)
+        else:
+            say(f"run {number} of {len(specs)}: {_title(spec)}: finished before")
+        records.append(record)
+        _write(folder, results, task, records)
+    return results
+
+
+def _title(spec: RunSpec) -> str:
+    return f"{spec.strategy} attention" + (f", grammar {spec.grammar}" if spec.grammar else "") + f", seed {spec.seed}"
+
+
+def _identity(
+    config: Config, grammars: dict[str, Grammar], task: Task, model_sha256: str, tagger: str
+) -> dict[str, Any]:
+    return {
+        **config.model_dump(mode="json"),
+        "grammar_contents": {name: grammar.to_dict() for name, grammar in grammars.items()},
+        "task_sha256": task.sha256,
+        "model_sha256": model_sha256,
+        "tagger_version": tagger,
+    }
+
+
+def _write(folder: Folder, results: dict[str, Any], task: Task, records: list[dict[str, Any]]) -> None:
+    results["runs"] = [{key: value for key, value in record.items() if key != "predictions"} for record in records]
+    results["summary"] = _summary(task, records)
+    results["complete"] = len(records) == results["planned_runs"]
+    write_whole(folder.path / RESULTS, dump(results))
+    write_report(results, folder.path / REPORT)
+
+
+def _summary(task: Task, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    outcomes = [
+        RunOutcome(record["grammar"], record["strategy"], record["seed"], task.dev.labels, tuple(record["predictions"]))
+        for record in records
+    ]
+    rows = []
+    for row in summarise(outcomes):
+        members = [
+            record for record in records if (record["grammar"], record["strategy"]) == (row.grammar, row.strategy)
+        ]
+        rows.append({
+            **vars(row),
+            **{
+                key: members[0][key]
+                for key in ("density", "word_density", "attention_flops_relative", "model_flops_relative")
+            },
+            "training_seconds": float(np.median([record["seconds"]["training"] for record in members])),
+            "evaluation_seconds": float(np.median([record["seconds"]["evaluation"] for record in members])),
+            "peak_memory_bytes": max(record["peak_memory_bytes"] for record in members),
+        })  # fmt: skip
+    return rows

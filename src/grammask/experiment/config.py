@@ -1,0 +1,118 @@
+"""What an experiment is: everything that its numbers depend on, checked when it is made."""
+
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ..errors import ExperimentError
+from ..grammar import Grammar
+from ..grammar_file import load_grammar
+from ..rules import STRATEGIES, Strategy, check_strategy
+from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
+
+GUIDED: Final[tuple[Strategy, ...]] = ("hard", "soft")
+
+
+class Config(BaseModel):
+    """The settings of one comparison. `make_config` builds one with errors in our own words.
+
+    A grammar is a shipped name or a path; with `:hard` or `:soft` behind it, only that strategy of it is run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str = "film-reviews"
+    text_column: str | None = None
+    pair_column: str | None = None
+    label_column: str | None = None
+    header: bool = True
+    model: str = "minilm"
+    tagger: str = DEFAULT_PIPELINE
+    sentences: SentenceSource = "sentencizer"
+    grammars: tuple[str, ...] = ("paper", "paper-sinks:hard")
+    strategies: tuple[str, ...] = STRATEGIES
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    train_size: int | None = Field(default=None, ge=2)
+    eval_size: int | None = Field(default=None, ge=2)
+    epochs: float = Field(default=1.0, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=5e-5, gt=0)
+    max_length: int = Field(default=128, ge=8)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @field_validator("strategies")
+    @classmethod
+    def _known(cls, strategies: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(check_strategy(strategy) for strategy in strategies))
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise ValueError("seeds are distinct whole numbers from 0 on")
+        return seeds
+
+
+def make_config(**settings: object) -> Config:
+    """Build a `Config`; raises `ExperimentError` naming the setting, its value and what it must be."""
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        message = first["msg"].removeprefix("Value error, ")
+        raise ExperimentError(f"setting {name!r} is {first['input']!r}: {message}") from error
+
+
+class RunSpec(BaseModel):
+    """One run: a strategy under a grammar (None for full) with a seed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    grammar: str | None
+    strategy: Strategy
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """A name for files: paper-hard-seed0."""
+        return "-".join(part for part in (self.grammar, self.strategy, f"seed{self.seed}") if part)
+
+
+def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
+    """Return all runs of a comparison, one seed after the other, and its grammars by name.
+
+    Raises `GrammarError` for a grammar that cannot be read and `ExperimentError` for two that share a name.
+    """
+    grammars: dict[str, Grammar] = {}
+    wanted: dict[str, tuple[Strategy, ...]] = {}
+    for entry in config.grammars:
+        path, limited = _split(entry)
+        grammar = load_grammar(path)
+        if grammars.setdefault(grammar.name, grammar) != grammar:
+            raise ExperimentError(f"two different grammars are called {grammar.name!r}; rename one of them in its file")
+        wanted[grammar.name] = tuple(dict.fromkeys((*wanted.get(grammar.name, ()), *limited)))
+    specs: list[RunSpec] = []
+    for seed in config.seeds:
+        if "full" in config.strategies:
+            specs.append(RunSpec(grammar=None, strategy="full", seed=seed))
+        for name, strategies in wanted.items():
+            specs.extend(
+                RunSpec(grammar=name, strategy=strategy, seed=seed)
+                for strategy in strategies
+                if strategy in config.strategies
+            )
+    if not specs:
+        raise ExperimentError(
+            f"no run is left: strategies are {', '.join(config.strategies)}, grammars {config.grammars}"
+        )
+    used = {spec.grammar for spec in specs}
+    return tuple(specs), {name: grammar for name, grammar in grammars.items() if name in used}
+
+
+def _split(entry: str) -> tuple[str, tuple[Strategy, ...]]:
+    path, colon, limit = entry.rpartition(":")
+    for strategy in GUIDED:
+        if colon and limit == strategy:
+            return path, (strategy,)
+    return entry, GUIDED

@@ -1,0 +1,124 @@
+"""What attention costs: pairs counted on the data, and the model's floating-point operations."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedModel
+
+from ..collate import Collator
+from ..grammar import Grammar
+from ..inputs import Annotation
+from ..masks import PairCounts, count_pairs
+from ..plan import Plan
+from ..rules import Strategy
+from ..tables import compile_layers
+from ..tags import PAD
+
+_LENGTHS = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes that costs depend on, and forward FLOPs as `per_text + per_token * n + per_pair * n^2`."""
+
+    layers: int
+    heads: int
+    per_text: float
+    per_token: float
+    per_pair: float
+
+
+def measure_shape(model: PreTrainedModel) -> ModelShape:
+    """Count the operations of the stock model at three lengths and fit the polynomial that they lie on exactly.
+
+    Runs the model with eager attention, whose operations the counter sees; hand over one that nobody else uses.
+    """
+    model.set_attn_implementation("eager")
+    model.eval()
+    counts = []
+    for length in _LENGTHS:
+        input_ids = torch.full((1, length), model.config.vocab_size - 1, device=model.device)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(input_ids=input_ids)
+        counts.append(counter.get_total_flops())
+    per_pair, per_token, per_text = np.polyfit(_LENGTHS, counts, 2)
+    return ModelShape(
+        layers=model.config.num_hidden_layers,
+        heads=model.config.num_attention_heads,
+        per_text=float(per_text),
+        per_token=float(per_token),
+        per_pair=float(per_pair),
+    )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one pass over a split: pairs, mean FLOPs a text, and the seconds that making the plans took."""
+
+    counts: PairCounts
+    attention_flops: float
+    model_flops: float
+    attention_flops_relative: float
+    model_flops_relative: float
+    planning_seconds: float
+
+
+def measure_cost(
+    dataset: Dataset,
+    collator: Collator,
+    shape: ModelShape,
+    *,
+    grammar: Grammar | None,
+    strategy: Strategy,
+    batch_size: int,
+) -> Cost:
+    """Plan every batch of a split as the model would, and count the allowed pairs.
+
+    Under full and soft all pairs are allowed. FLOPs are those of an attention that computes allowed pairs only; the
+    dense path computes all of them.
+    """
+    counts, planning, texts, tokens = PairCounts(), 0.0, 0, 0
+    layer_tables = compile_layers(grammar, layers=shape.layers, heads=shape.heads) if grammar else ()
+    for batch in _batches(dataset, collator, batch_size):
+        annotation = Annotation(batch["tag_ids"], batch["word_ids"], batch["sentence_ids"])
+        real = annotation.tag_ids != PAD
+        texts += len(real)
+        tokens += int(real.sum())
+        readable = (real[:, None, :, None] & real[:, None, None, :]).expand(-1, shape.heads, -1, -1)
+        if strategy == "full":
+            counts += count_pairs(readable, tag_ids=annotation.tag_ids, word_ids=annotation.word_ids)
+            continue
+        start = time.perf_counter()
+        plan = Plan(annotation, strategy=strategy, layer_tables=layer_tables)
+        model_mask = real[:, None, None, :]
+        masks = [plan.mask(layer, model_mask, torch.float32) for layer in range(shape.layers)]
+        planning += time.perf_counter() - start
+        for mask, times in Counter(masks).items():
+            assert mask is not None  # noqa: S101 - only full has none
+            allowed = mask.expand_as(readable) & readable if strategy == "hard" else readable
+            found = count_pairs(allowed, tag_ids=annotation.tag_ids, word_ids=annotation.word_ids)
+            for _ in range(times):
+                counts += found
+    pairs = counts.pairs / (shape.heads * (1 if strategy == "full" else shape.layers))
+    fixed = shape.per_text * texts + shape.per_token * tokens
+    attention, full = shape.per_pair * pairs * counts.density, shape.per_pair * pairs
+    return Cost(
+        counts=counts,
+        attention_flops=attention / texts,
+        model_flops=(fixed + attention) / texts,
+        attention_flops_relative=attention / full,
+        model_flops_relative=(fixed + attention) / (fixed + full),
+        planning_seconds=planning,
+    )
+
+
+def _batches(dataset: Dataset, collator: Collator, batch_size: int) -> Iterator[Mapping[str, Tensor]]:
+    for start in range(0, len(dataset), batch_size):
+        yield collator([dataset[index] for index in range(start, min(start + batch_size, len(dataset)))])

@@ -1,0 +1,67 @@
+"""The folder of an experiment: whole files only, never another experiment's, finished runs told from killed ones."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import ExperimentError
+from ..files import write_whole
+
+CONFIG: Final[str] = "config.json"
+RESULTS: Final[str] = "results.json"
+REPORT: Final[str] = "report.html"
+
+
+class Folder:
+    """One experiment on disk. Raises `ExperimentError` for a folder that holds anything else."""
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise ExperimentError(f"--out {path} is a file; name a folder")
+        if resume and not (path / CONFIG).is_file():
+            raise ExperimentError(f"--resume: {path} holds no experiment ({CONFIG} is missing)")
+        if not resume and path.is_dir() and any(path.iterdir()):
+            raise ExperimentError(f"--out {path} isn't empty; go on with it by --resume, or name another folder")
+
+    def begin(self, identity: dict[str, Any]) -> None:
+        """Write down what the experiment is, or check that it is the same as before."""
+        path = self.path / CONFIG
+        if not path.is_file():
+            write_whole(path, dump(identity))
+            return
+        before = read(path)
+        now = json.loads(dump(identity))
+        changed = [
+            f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+            for key in sorted(before.keys() | now.keys())
+            if before.get(key) != now.get(key)
+        ]
+        if changed:
+            raise ExperimentError(
+                f"{self.path} holds another experiment ({'; '.join(changed)[:600]}); name another folder with --out"
+            )
+
+    def finished(self, run_id: str) -> dict[str, Any] | None:
+        """Return the record of a finished run, or None. A run is finished when its record is there: it comes last."""
+        path = self.path / "runs" / f"{run_id}.json"
+        return read(path) if path.is_file() else None
+
+    def finish(self, run_id: str, record: dict[str, Any], predictions: str) -> None:
+        """Write the predictions of a run, then the record that makes it finished."""
+        write_whole(self.path / "predictions" / f"{run_id}.csv", predictions)
+        write_whole(self.path / "runs" / f"{run_id}.json", dump(record))
+
+
+def dump(data: Any) -> str:
+    """Return `data` as readable JSON."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a JSON file of an experiment; raises `ExperimentError` when it is damaged."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ExperimentError(f"{path} is damaged: {error}; delete it to run again what it stood for") from error
+    return content

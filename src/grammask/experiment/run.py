@@ -1,0 +1,124 @@
+"""One run: fine-tune a model under one strategy, evaluate it, say what it cost."""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+
+from ..collate import Collator
+from ..grammar import Grammar
+from ..model.attach import attach
+from .config import Config, RunSpec
+from .cost import ModelShape, measure_cost
+from .memory import PeakMemory
+from .models import ModelSource, load_classifier
+from .prepare import Prepared
+from .splits import Task
+from .statistics import classification_metrics
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that the runs of one comparison share."""
+
+    config: Config
+    task: Task
+    data: Prepared
+    source: ModelSource
+    tokenizer: PreTrainedTokenizerBase
+    shape: ModelShape
+    precision: str
+
+
+def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str, Any], str]:
+    """Train and evaluate; return the record of the run and its predictions as CSV."""
+    collator = Collator(bench.tokenizer)
+    costs = [
+        measure_cost(
+            split, collator, bench.shape, grammar=grammar, strategy=spec.strategy, batch_size=bench.config.batch_size
+        )
+        for split in (bench.data.train, bench.data.dev)
+    ]
+    with PeakMemory() as memory, tempfile.TemporaryDirectory() as scratch:
+        set_seed(spec.seed)  # before the model: its head is random, and equal for all strategies of a seed
+        model = load_classifier(bench.source, bench.tokenizer, bench.task.label_names)
+        if grammar is not None:
+            attach(model, grammar, spec.strategy)
+        trainer = Trainer(
+            model=model,
+            args=_arguments(bench, spec.seed, scratch),
+            train_dataset=bench.data.train,
+            data_collator=collator,
+        )
+        start = time.perf_counter()
+        training_loss = trainer.train().training_loss
+        trained = time.perf_counter()
+        logits = trainer.predict(bench.data.dev).predictions
+        evaluated = time.perf_counter()
+    probabilities = softmax(np.asarray(logits, dtype=np.float64), axis=1)
+    predictions = [int(label) for label in probabilities.argmax(1)]
+    metrics = classification_metrics(bench.task.dev.labels, predictions)
+    training, evaluation = costs
+    record = {
+        "id": spec.id,
+        **spec.model_dump(),
+        "accuracy": metrics.accuracy,
+        "accuracy_interval": list(metrics.accuracy_interval),
+        "f1": metrics.f1,
+        "matthews": metrics.matthews,
+        "density": evaluation.counts.density,
+        "word_density": evaluation.counts.word_density,
+        "allowed_pairs": evaluation.counts.allowed,
+        "pairs": evaluation.counts.pairs,
+        "attention_flops": evaluation.attention_flops,
+        "attention_flops_relative": evaluation.attention_flops_relative,
+        "model_flops": evaluation.model_flops,
+        "model_flops_relative": evaluation.model_flops_relative,
+        "seconds": {
+            "tagging": bench.data.tagging_seconds,
+            "planning": training.planning_seconds * bench.config.epochs + evaluation.planning_seconds,
+            "training": trained - start,
+            "evaluation": evaluated - trained,
+        },
+        "peak_memory_bytes": memory.bytes,
+        "training_loss": training_loss,
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "predictions": predictions,
+    }
+    return record, _predictions_csv(bench.task, predictions, probabilities)
+
+
+def _arguments(bench: Bench, seed: int, scratch: str) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=scratch,
+        num_train_epochs=bench.config.epochs,
+        per_device_train_batch_size=bench.config.batch_size,
+        per_device_eval_batch_size=bench.config.batch_size,
+        learning_rate=bench.config.learning_rate,
+        seed=seed,
+        bf16=bench.precision == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,  # the tags are among them
+        save_strategy="no",
+        logging_strategy="no",
+        report_to=[],
+    )
+
+
+def _predictions_csv(task: Task, predictions: list[int], probabilities: NDArray[np.float64]) -> str:
+    table = pd.DataFrame({
+        "id": task.dev.ids,
+        "label": [task.label_names[label] for label in task.dev.labels],
+        "prediction": [task.label_names[label] for label in predictions],
+        **{f"probability {name}": probabilities[:, index] for index, name in enumerate(task.label_names)},
+    })  # fmt: skip
+    return str(table.to_csv(index=False, lineterminator="\n"))

@@ -1,0 +1,1 @@
+"""From the numbers of an experiment to one offline HTML file."""
