@@ -41,7 +41,7 @@ def measure_shape(model: PreTrainedModel) -> ModelShape:
     Runs the model with eager attention, whose operations the counter sees; hand over one that nobody else uses.
     """
     model.set_attn_implementation("eager")
-    model.eval()
+    model.train(False)
     counts = []
     for length in _LENGTHS:
         input_ids = torch.full((1, length), model.config.vocab_size - 1, device=model.device)

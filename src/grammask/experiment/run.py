@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+from transformers.trainer_callback import ProgressCallback
 
 from ..collate import Collator
 from ..grammar import Grammar
@@ -58,6 +59,8 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str,
             train_dataset=bench.data.train,
             data_collator=collator,
         )
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(_Bars)
         start = time.perf_counter()
         training_loss = trainer.train().training_loss
         trained = time.perf_counter()
@@ -94,6 +97,13 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str,
         "predictions": predictions,
     }
     return record, _predictions_csv(bench.task, predictions, probabilities)
+
+
+class _Bars(ProgressCallback):  # type: ignore[misc] - transformers leaves it untyped
+    """The Trainer's progress bars, without the figures that it prints between them."""
+
+    def on_log(self, *_: Any, **__: Any) -> None:
+        """Print nothing: the figures go into the record."""
 
 
 def _arguments(bench: Bench, seed: int, scratch: str) -> TrainingArguments:

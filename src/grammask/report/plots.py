@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 # Stands for the page's text colour, which an SVG inside HTML can name and matplotlib cannot.
 _INK: Final[str] = "#123456"
 _COLOURS: Final[tuple[str, ...]] = ("#3b82c4", "#d9822b", "#5a9e5a")
-_STYLE: Final[dict[str, Any]] = {
+_STYLE: Final[Any] = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "text.color": _INK, "axes.edgecolor": _INK,
     "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False,
     "axes.spines.right": False, "text.parse_math": False,

@@ -39,9 +39,7 @@ class SpacyTagger:
         batch_size: int = 256,
         processes: int = 1,
     ) -> None:
-        if sentences not in ("sentencizer", "parser"):
-            raise TaggingError(f'sentences must be "sentencizer" or "parser", but is {sentences!r}')
-        self._nlp = _load(pipeline, sentences)
+        self._nlp = _load(pipeline, check_source(sentences))
         self._batch_size = batch_size
         self._processes = processes
         self._tag_of_pos = _tag_of_pos(self._nlp)
@@ -91,6 +89,13 @@ class SpacyTagger:
             tag_ids=tags[words],
             sentence_ids=(begins.cumsum(dtype=np.int32) - 1)[words],
         )
+
+
+def check_source(sentences: str) -> SentenceSource:
+    """Return `sentences`; raise `TaggingError` unless it is "sentencizer" or "parser"."""
+    if sentences == "sentencizer" or sentences == "parser":
+        return sentences
+    raise TaggingError(f'sentences must be "sentencizer" or "parser", but is {sentences!r}')
 
 
 def _load(pipeline: str, sentences: SentenceSource) -> "Language":

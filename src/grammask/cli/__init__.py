@@ -1,0 +1,5 @@
+"""The command line: `grammask compare`, `grammask grammar ...`, `grammask tag`."""
+
+from .app import main
+
+__all__ = ["main"]

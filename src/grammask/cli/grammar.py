@@ -1,0 +1,136 @@
+"""`grammask grammar`: list, show, check and measure grammars."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import InputError
+from ..grammar import Grammar
+from ..grammar_file import load_grammar, shipped_grammars
+from ..tagging.spacy_tagger import DEFAULT_PIPELINE
+from ..tags import TAGS
+
+app = typer.Typer(help="List, show, check and measure grammars.", no_args_is_help=True)
+_Name = Annotated[str, typer.Argument(help="A shipped grammar's name or a file.", metavar="GRAMMAR")]
+# One mark for each way that a tag may read another; the legend is printed with the table.
+_MARKS = {"document": "D", "sentence": "S", "words": "w"}
+
+
+@app.command("list")
+def list_command() -> None:
+    """List the shipped grammars."""
+    table = Table("name", "rules", "sinks", "what it is", "source")
+    for name in shipped_grammars():
+        grammar = load_grammar(name)
+        table.add_row(name, str(len(grammar.rules)), _plain(grammar.sinks), grammar.description, grammar.source)
+    Console().print(table)
+
+
+@app.command("show")
+def show_command(name: _Name) -> None:
+    """Show a grammar as a tag x tag table and its rules one by one."""
+    grammar = load_grammar(name)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{grammar.name}: {grammar.description}", markup=False)
+    console.print(f"source: {grammar.source or 'not given'}", markup=False)
+    console.print(
+        f"sinks: {' '.join(grammar.sinks) or 'none'}; same tag: {'yes' if grammar.same_tag else 'no'}", markup=False
+    )
+    console.print(_tag_table(grammar), soft_wrap=False)
+    console.print(
+        "rows read columns: D at any distance, S within the sentence, w within word offsets, + soft only; capitals of "
+        "structural tags: C [CLS], E [SEP], U [UNK]. Every token reads itself and its word; [UNK] reads and is read by all.",
+        markup=False,
+    )
+    for number, rule in enumerate(grammar.rules, start=1):
+        limits = "".join(
+            f", {kind} {' '.join(map(str, indices))}"
+            for kind, indices in (("layers", rule.layers), ("heads", rule.heads))
+            if indices is not None
+        )
+        soft = f", strength {rule.strength:+g}" if rule.strength else ""
+        only = "" if rule.allow else ", soft only"
+        console.print(
+            f"{number:3}  {' '.join(rule.query)} -> {' '.join(rule.key)}  reach {rule.reach.spell()}{soft}{only}{limits}",
+            markup=False,
+        )
+
+
+@app.command("check")
+def check_command(name: _Name) -> None:
+    """Check a grammar file; the first mistake is named with its place."""
+    grammar = load_grammar(name)
+    Console().print(f"{grammar.name}: {len(grammar.rules)} rules, nothing wrong", markup=False, highlight=False)
+
+
+@app.command("density")
+def density_command(
+    name: _Name,
+    text: Annotated[
+        Path | None, typer.Option(help="Text file, one text a line  [default: the built-in sentences]")
+    ] = None,
+    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = DEFAULT_PIPELINE,
+    sentences: Annotated[str, typer.Option(help="Where sentences come from: sentencizer or parser.")] = "sentencizer",
+    layers: Annotated[int, typer.Option(help="Layers of the model, for grammars that name layers.")] = 12,
+    heads: Annotated[int, typer.Option(help="Heads of the model, for grammars that name heads.")] = 12,
+) -> None:
+    """Measure which share of all pairs a grammar allows, word by word, on a text."""
+    from ..density import measure_density
+    from ..tagging.cache import CachedTagger
+    from ..tagging.spacy_tagger import SpacyTagger, check_source
+
+    grammar = load_grammar(name)
+    grammar.check_fits(layers=layers, heads=heads)
+    texts = _read_texts(text)
+    tagged = CachedTagger(SpacyTagger(tagger, sentences=check_source(sentences))).tag(texts)
+    counts = measure_density(grammar, tagged, layers=layers, heads=heads)
+    table = Table("grammar", "texts", "density %", "word density %", "ideal speed-up")
+    table.add_row(
+        grammar.name, f"{len(texts):,}", f"{100 * counts.density:.1f}", f"{100 * counts.word_density:.1f}",
+        f"{1 / counts.density:.2f}",
+    )  # fmt: skip
+    Console().print(table)
+    Console().print("Each word counts as one token, between [CLS] and [SEP].", highlight=False, markup=False)
+
+
+def _read_texts(path: Path | None) -> list[str]:
+    if path is None:
+        from ..experiment.films import film_review_texts
+
+        return list(film_review_texts())
+    try:
+        texts = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; convert the file") from error
+    if not texts:
+        raise InputError(f"{path}: the file holds no text")
+    return texts
+
+
+def _plain(tags: tuple[str, ...]) -> str:
+    return " ".join(tags).replace("[", r"\[") or "–"
+
+
+def _tag_table(grammar: Grammar) -> Table:
+    shown = [tag for tag in TAGS if tag != "[PAD]"]
+    table = Table(padding=(0, 0), show_lines=False)
+    table.add_column("")
+    for tag in shown:
+        table.add_column("\n".join(tag.strip("[]")), justify="center", vertical="bottom", width=2)
+    for query in shown:
+        table.add_row(query.replace("[", r"\["), *(_cell(grammar, query, key) for key in shown))
+    return table
+
+
+def _cell(grammar: Grammar, query: str, key: str) -> str:
+    marks = {
+        _MARKS[rule.reach.kind] for rule in grammar.rules if rule.allow and query in rule.query and key in rule.key
+    }
+    if key in grammar.sinks or (grammar.same_tag and key == query) or "[UNK]" in (query, key):
+        marks.add("D")
+    if any(not rule.allow and query in rule.query and key in rule.key for rule in grammar.rules):
+        marks.add("+")
+    return "".join(sorted(marks)) or "·"

@@ -1,0 +1,28 @@
+"""`grammask tag`: what the tagger makes of a text."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..tagging.spacy_tagger import DEFAULT_PIPELINE
+from ..tags import TAGS
+
+
+def tag_command(
+    texts: Annotated[list[str], typer.Argument(help="Texts to tag.", metavar="TEXT...")],
+    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = DEFAULT_PIPELINE,
+    sentences: Annotated[str, typer.Option(help="Where sentences come from: sentencizer or parser.")] = "sentencizer",
+) -> None:
+    """Show the words of texts with their tags and sentences."""
+    from ..tagging.spacy_tagger import SpacyTagger, check_source
+
+    tool = SpacyTagger(tagger, sentences=check_source(sentences))
+    console = Console(highlight=False)
+    for text, tagged in zip(texts, tool.tag(texts), strict=True):
+        table = Table("word", "tag", "sentence", title=text, title_justify="left")
+        spans = zip(tagged.starts, tagged.ends, tagged.tag_ids, tagged.sentence_ids, strict=True)
+        for start, end, tag, sentence in spans:
+            table.add_row(text[start:end].replace("[", r"\["), TAGS[tag], str(sentence))
+        console.print(table)

@@ -1,0 +1,29 @@
+"""The density of a grammar on tagged texts, without a model: each word is one token, between [CLS] and [SEP]."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from .grammar import Grammar
+from .masks import PairCounts, allowed_pairs, count_pairs
+from .tables import compile_layers
+from .tagging.tagged import TaggedText
+from .tags import CLS, SEP
+
+
+def measure_density(grammar: Grammar, texts: Iterable[TaggedText], *, layers: int, heads: int) -> PairCounts:
+    """Count the pairs that `grammar` allows, over all layers and heads of a model of this size."""
+    compiled = compile_layers(grammar, layers=layers, heads=heads)
+    total = PairCounts()
+    for text in texts:
+        tag_ids = torch.from_numpy(np.concatenate([[CLS], text.tag_ids, [SEP]]).astype(np.int64))[None]
+        word_ids = torch.from_numpy(np.concatenate([[-1], np.arange(len(text)), [-1]]).astype(np.int64))[None]
+        sentence_ids = torch.from_numpy(np.concatenate([[-1], text.sentence_ids, [-1]]).astype(np.int64))[None]
+        counted: dict[int, PairCounts] = {}
+        for tables in compiled:
+            if id(tables) not in counted:
+                allowed = allowed_pairs(tables, tag_ids=tag_ids, word_ids=word_ids, sentence_ids=sentence_ids)
+                counted[id(tables)] = count_pairs(allowed, tag_ids=tag_ids, word_ids=word_ids)
+            total += counted[id(tables)]
+    return total
