@@ -78,16 +78,15 @@ def run_comparison(settings: dict[str, Any], out: Path | None, *, resume: bool) 
     """Run a comparison with progress on the terminal, print its table and say where everything is."""
     if resume and out is None:
         raise ExperimentError("--resume needs the folder to go on with: --out FOLDER")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else every run warns about forks
+    # Read by the libraries when they are loaded; forks, load reports and their own bars say nothing to our user.
+    quiet = {"TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
     console = Console()
     with console.status("loading libraries"):
-        from transformers.utils import logging
-
         from ..experiment.compare import compare
         from ..experiment.config import make_config
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     config = make_config(**settings)
     folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
@@ -117,12 +116,12 @@ def _table(results: dict[str, Any]) -> Table:
         table.add_column(column, justify="right")
     for row in results["summary"]:
         low, high = row["accuracy_interval"]
-        difference = "–"
+        difference = "-"
         if row["difference"] is not None:
             least, most = row["difference_interval"]
             difference = f"{100 * row['difference']:+.1f} [{100 * least:+.1f}, {100 * most:+.1f}]"
         table.add_row(
-            row["strategy"], row["grammar"] or "–",
+            row["strategy"], row["grammar"] or "-",
             f"{100 * row['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]", difference, f"{100 * row['f1']:.1f}",
             f"{row['matthews']:.3f}", f"{100 * row['density']:.1f}", f"{100 * row['attention_flops_relative']:.1f}",
             f"{100 * row['model_flops_relative']:.1f}", f"{row['training_seconds']:.0f}",

@@ -17,6 +17,10 @@ app = typer.Typer(help="List, show, check and measure grammars.", no_args_is_hel
 _Name = Annotated[str, typer.Argument(help="A shipped grammar's name or a file.", metavar="GRAMMAR")]
 # One mark for each way that a tag may read another; the legend is printed with the table.
 _MARKS = {"document": "D", "sentence": "S", "words": "w"}
+_LEGEND = (
+    "Rows read columns: D at any distance, S within the sentence, w within word offsets, + favoured by soft only. The "
+    "last three columns are [CLS], [SEP] and [UNK]. Every token reads itself and its word; [UNK] reads and is read by all."
+)
 
 
 @app.command("list")
@@ -36,15 +40,9 @@ def show_command(name: _Name) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{grammar.name}: {grammar.description}", markup=False)
     console.print(f"source: {grammar.source or 'not given'}", markup=False)
-    console.print(
-        f"sinks: {' '.join(grammar.sinks) or 'none'}; same tag: {'yes' if grammar.same_tag else 'no'}", markup=False
-    )
+    console.print(f"sinks: {' '.join(grammar.sinks) or 'none'}; same tag: {grammar.same_tag}", markup=False)
     console.print(_tag_table(grammar), soft_wrap=False)
-    console.print(
-        "rows read columns: D at any distance, S within the sentence, w within word offsets, + soft only; capitals of "
-        "structural tags: C [CLS], E [SEP], U [UNK]. Every token reads itself and its word; [UNK] reads and is read by all.",
-        markup=False,
-    )
+    console.print(_LEGEND, markup=False)
     for number, rule in enumerate(grammar.rules, start=1):
         limits = "".join(
             f", {kind} {' '.join(map(str, indices))}"
@@ -111,7 +109,7 @@ def _read_texts(path: Path | None) -> list[str]:
 
 
 def _plain(tags: tuple[str, ...]) -> str:
-    return " ".join(tags).replace("[", r"\[") or "–"
+    return " ".join(tags).replace("[", r"\[") or "-"
 
 
 def _tag_table(grammar: Grammar) -> Table:

@@ -60,8 +60,9 @@ def compare(
     tagger = f"{annotator.tagger.name} {annotator.tagger.version}"
     folder.begin(_identity(config, grammars, task, source.sha256, tagger))
     say(
-        f"{task.name}: training on {len(task.train):,} of {len(whole.train):,} texts, evaluating on {len(task.dev):,} of "
-        f"{len(whole.dev):,}" + ("" if config.train_size is None and config.eval_size is None else "; --all takes all")
+        f"{task.name}: training on {len(task.train):,} of {len(whole.train):,} texts, evaluating on {len(task.dev):,} "
+        f"of {len(whole.dev):,}"
+        + ("" if config.train_size is None and config.eval_size is None else "; --all takes all")
     )
     data = prepare(task, annotator, max_length=config.max_length, progress=progress)
     tagged, cached = tagger_counts(annotator)

@@ -23,13 +23,16 @@ def film_reviews() -> Task:
         labels=tuple(int(kept[text][1] > 0) for text in texts),
     )
     in_dev = by_hash(texts, share=_DEV_SHARE)
+    train = everything.select([index for index, dev in enumerate(in_dev) if not dev])
+    dev = everything.select([index for index, dev in enumerate(in_dev) if dev])
     return Task(
         name="film-reviews",
         source="built-in; Hutto and Gilbert 2014, film-review sentences with human ratings",
         label_names=("negative", "positive"),
-        train=everything.select([index for index, dev in enumerate(in_dev) if not dev]),
-        dev=everything.select([index for index, dev in enumerate(in_dev) if dev]),
-        note="sentences from film reviews, positive or negative by the mean of human ratings; ratings of 0 left out",
+        train=train,
+        dev=dev,
+        note=f"{len(texts):,} sentences from film reviews, positive or negative by the mean of human ratings: "
+        f"{len(train):,} train, {len(dev):,} dev; ratings of 0 and repeated sentences are left out",
     )
 
 

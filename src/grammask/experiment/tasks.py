@@ -1,17 +1,19 @@
 """Loading a task by name: built-in, a local file or folder, or a dataset of the Hub. Never another than asked for."""
 
-import math
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from ..errors import TaskError
 from .files import read_table, split_files
 from .films import film_reviews
+from .hub import hub_tables
 from .splits import Split, Task, by_hash
 
 BUILT_IN_TASKS: Final[tuple[str, ...]] = ("film-reviews",)
@@ -19,6 +21,12 @@ _TEXT: Final[tuple[str, ...]] = ("sentence", "text", "sentence1", "premise", "qu
 _PAIR: Final[dict[str, str]] = {"sentence1": "sentence2", "premise": "hypothesis"}
 _LABEL: Final[tuple[str, ...]] = ("label", "labels", "target", "class")
 _DEV_SHARE = 0.1
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+# Text, pair and label column: as asked for, and as found.
+_Columns = tuple[str | None, str | None, str | None]
+_Found = tuple[str, str | None, str]
 
 
 def load_task(
@@ -39,46 +47,30 @@ def load_task(
         if any(column is not None for column in columns):
             raise TaskError(f"task {name!r} is built in and has no columns to choose")
         return film_reviews()
-    path = Path(name).expanduser()
+    if name.startswith("~"):
+        name = os.path.expanduser(name)
+    path = Path(name)
     if path.is_dir():
-        train_file, dev_file = split_files(path)
-        tables = (read_table(train_file, header=header), read_table(dev_file, header=header))
-        return _task(name, str(path), tables, (train_file.name, dev_file.name), columns)
+        files = split_files(path)
+        tables = (read_table(files[0], header=header), read_table(files[1], header=header))
+        return _task(name, str(path), tables, (files[0].name, files[1].name), columns)
     if path.is_file():
         return _single_file(path, read_table(path, header=header), columns)
+    near = get_close_matches(name, BUILT_IN_TASKS, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
     if path.suffix or name.startswith((".", "/", "~")) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
-        raise TaskError(f"no task {name!r}: there is no such file or folder")
-    return _from_hub(name, columns)
+        raise TaskError(f"no task {name!r}{hint}: there is no such file or folder")
+    otherwise = f"it is neither built in ({', '.join(BUILT_IN_TASKS)}){hint} nor a file or folder"
+    tables, origins, class_names = hub_tables(name, otherwise=otherwise)
+    how = "; its test split serves as dev" if origins[1] == "test" else ""
+    return _task(name, f"Hub dataset {name}", tables, origins, columns, class_names=class_names, how=how)
 
 
-def _single_file(path: Path, table: pd.DataFrame, columns: Sequence[str | None]) -> Task:
-    text, _, _ = _columns(table, path.name, columns)
-    in_dev = pd.Series(by_hash([str(cell) for cell in table[text]], share=_DEV_SHARE), index=table.index)
-    tables = (table[~in_dev], table[in_dev])
-    return _task(str(path), f"{path}, a tenth of it as dev by hash of the text", tables, (path.name,) * 2, columns)
-
-
-def _from_hub(name: str, columns: Sequence[str | None]) -> Task:
-    from datasets import load_dataset  # takes seconds to import: only where it is used
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi().dataset_info(name, timeout=20)  # answers at once where load_dataset would retry for half a minute
-        splits = load_dataset(name)
-    except Exception as error:  # the Hub's client raises many kinds; each means that there is no such data here
-        near = get_close_matches(name, BUILT_IN_TASKS, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise TaskError(
-            f"no task {name!r}{hint}: not built in ({', '.join(BUILT_IN_TASKS)}), no file or folder, and the Hub did not give "
-            f"it ({_first_line(error)}); without a network, give a local folder with train and dev"
-        ) from error
-    dev_name = next((split for split in ("validation", "dev", "valid") if split in splits), None)
-    if "train" not in splits or dev_name is None:
-        raise TaskError(f"task {name!r} has the splits {', '.join(splits)}, but train and validation are needed")
-    tables = (splits["train"].to_pandas(), splits[dev_name].to_pandas())
-    _, _, label = _columns(tables[0], "train", columns)
-    names = getattr(splits["train"].features[label], "names", None)
-    return _task(name, f"Hub dataset {name}", tables, ("train", dev_name), columns, names)
+def _single_file(path: Path, table: pd.DataFrame, asked: _Columns) -> Task:
+    columns = _columns(table, path.name, asked)
+    in_dev = np.array(by_hash(_texts(table, columns[0], path.name), share=_DEV_SHARE))
+    how = "; a tenth of the file is dev, chosen by hash of the text"
+    return _task(str(path), str(path), (table[~in_dev], table[in_dev]), (path.name, path.name), columns, how=how)
 
 
 def _task(
@@ -86,41 +78,49 @@ def _task(
     source: str,
     tables: tuple[pd.DataFrame, pd.DataFrame],
     origins: tuple[str, str],
-    columns: Sequence[str | None],
-    label_names: Sequence[str] | None = None,
+    asked: _Columns,
+    *,
+    class_names: Mapping[str, Sequence[str]] | None = None,
+    how: str = "",
 ) -> Task:
-    read = [
-        _read_split(table, origin, split, columns)
-        for table, origin, split in zip(tables, origins, ("train", "dev"), strict=True)
-    ]
-    values = sorted({value for _, labels in read for value in labels}, key=lambda value: (len(value), value))
-    if label_names is not None:
-        values = [str(index) for index in range(len(label_names))]
+    columns = _columns(tables[0], origins[0], asked)
+    _columns(tables[1], origins[1], columns)  # dev is read by the columns that train has
+    labels = [_labels(table, columns[2], origin) for table, origin in zip(tables, origins, strict=True)]
+    values = _in_order({*labels[0], *labels[1]})
+    names: Sequence[str] = (class_names or {}).get(columns[2], ())
+    if names:  # the labels are indices of the names
+        for value in values:
+            if value not in map(str, range(len(names))):
+                raise TaskError(
+                    f"task {name!r}: label {value} is none of its {len(names)} classes; is a split unlabelled?"
+                )
+        values = [str(index) for index in range(len(names))]
     index_of = {value: index for index, value in enumerate(values)}
     train, dev = (
-        Split(split.ids, split.texts, split.pairs, tuple(index_of[value] for value in labels)) for split, labels in read
+        _split(table, origin, split, columns, tuple(index_of[value] for value in of_split))
+        for table, origin, split, of_split in zip(tables, origins, ("train", "dev"), labels, strict=True)
     )
     shared = len(_rows(dev) & _rows(train))
-    note = f"{len(values)} classes" + (f"; {shared} texts of dev are also in train" if shared else "")
-    return Task(name, source, tuple(label_names or values), train, dev, note)
+    note = f"{len(values)} classes{how}" + (f"; {shared} texts of dev are also in train" if shared else "")
+    return Task(name, source, tuple(names or values), train, dev, note)
 
 
 def _rows(split: Split) -> set[tuple[str, str]]:
     return set(zip(split.texts, split.pairs or split.texts, strict=True))
 
 
-def _read_split(table: pd.DataFrame, origin: str, split: str, columns: Sequence[str | None]) -> tuple[Split, list[str]]:
-    text, pair, label = _columns(table, origin, columns)
-    ids = tuple(f"{split}-{row}" for row in range(len(table)))
-    if "id" in table and table["id"].is_unique and table["id"].notna().all():
-        ids = tuple(map(str, table["id"]))
-    texts = _texts(table, text, origin)
+def _split(table: pd.DataFrame, origin: str, split: str, columns: _Found, labels: tuple[int, ...]) -> Split:
+    text, pair, _ = columns
+    ids = tuple(f"{split}-{row}" for row in table.index)
+    for column in ("id", "idx"):
+        if column in table and table[column].is_unique and table[column].notna().all():
+            ids = tuple(map(str, table[column]))
+            break
     pairs = None if pair is None else _texts(table, pair, origin)
-    labels = [_label(value, f"{origin}: row {row}") for row, value in enumerate(table[label])]
-    return Split(ids, texts, pairs, (0,) * len(texts)), labels
+    return Split(ids, _texts(table, text, origin), pairs, labels)
 
 
-def _columns(table: pd.DataFrame, origin: str, asked: Sequence[str | None]) -> tuple[str, str | None, str]:
+def _columns(table: pd.DataFrame, origin: str, asked: _Columns) -> _Found:
     there = ", ".join(table.columns)
     for column in asked:
         if column is not None and column not in table:
@@ -141,22 +141,33 @@ def _columns(table: pd.DataFrame, origin: str, asked: Sequence[str | None]) -> t
 
 
 def _texts(table: pd.DataFrame, column: str, origin: str) -> tuple[str, ...]:
-    for row, value in enumerate(table[column]):
+    for row, value in table[column].items():
         if not isinstance(value, str):
-            raise TaskError(f"{origin}: row {row} of column {column!r} holds {value!r}, which is no text")
+            raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds {value!r}, which is no text")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds half a character: {value!r}")
     return tuple(table[column])
+
+
+def _labels(table: pd.DataFrame, column: str, origin: str) -> list[str]:
+    return [_label(value, f"{origin}: row {row} (from 0)") for row, value in table[column].items()]
 
 
 def _label(value: Any, where: str) -> str:
     """Return a label as text: whole numbers without a fraction, other text as it is."""
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+    if pd.api.types.is_scalar(value) and (pd.isna(value) or not str(value).strip()):
         raise TaskError(f"{where}: the label is missing")
-    if isinstance(value, float):
-        if not value.is_integer():
-            raise TaskError(f"{where}: label {value!r} is no class; only classification is supported")
-        value = int(value)
+    if not isinstance(value, str | bool | int | float):
+        raise TaskError(f"{where}: label {value!r} is no class; a label is a text or a whole number")
+    if isinstance(value, float) or (isinstance(value, str) and _DECIMAL.fullmatch(value)):
+        number = float(value)
+        if not number.is_integer():
+            raise TaskError(f"{where}: label {value!r} is no class: grammask learns classes, not quantities")
+        return str(int(number))
     return str(value)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _in_order(labels: Set[str]) -> list[str]:
+    if all(_WHOLE.fullmatch(label) for label in labels):
+        return sorted(labels, key=lambda label: (int(label), label))
+    return sorted(labels)

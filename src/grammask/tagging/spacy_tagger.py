@@ -1,7 +1,7 @@
 """spaCy as a tagger: any pipeline, of any language, that gives Universal POS tags."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +93,10 @@ class SpacyTagger:
 
 def check_source(sentences: str) -> SentenceSource:
     """Return `sentences`; raise `TaggingError` unless it is "sentencizer" or "parser"."""
-    if sentences == "sentencizer" or sentences == "parser":
-        return sentences
+    known: tuple[SentenceSource, ...] = get_args(SentenceSource)
+    for source in known:
+        if sentences == source:
+            return source
     raise TaggingError(f'sentences must be "sentencizer" or "parser", but is {sentences!r}')
 
 
