@@ -80,10 +80,9 @@ def test_a_blocked_key_changes_nothing_for_the_query(model_type):
     key = 5
     changed["input_ids"][0, key] = (changed["input_ids"][0, key] - 8 + 50) % 112 + 8
     after = output(model, changed)[0]
-    if model_type == "mobilebert":  # its embeddings mix each token with its two neighbours before any attention
-        readers = allowed[:, key - 1 : key + 2].any(1)
-    else:
-        readers = allowed[:, key]
+    # MobileBERT's embeddings mix each token with its two neighbours before any attention.
+    spread = slice(key - 1, key + 2) if model_type == "mobilebert" else slice(key, key + 1)
+    readers = allowed[:, spread].any(1)
     assert 0 < (~readers).sum() < 13
     assert torch.equal(before[~readers], after[~readers])
     assert not torch.isclose(before[key], after[key]).all()

@@ -36,7 +36,7 @@ class Config(BaseModel):
     eval_size: int | None = Field(default=None, ge=2)
     epochs: float = Field(default=1.0, gt=0)
     batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=5e-5, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
     max_length: int = Field(default=128, ge=8)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 

@@ -21,6 +21,7 @@ _TEXT: Final[tuple[str, ...]] = ("sentence", "text", "sentence1", "premise", "qu
 _PAIR: Final[dict[str, str]] = {"sentence1": "sentence2", "premise": "hypothesis"}
 _LABEL: Final[tuple[str, ...]] = ("label", "labels", "target", "class")
 _DEV_SHARE = 0.1
+_HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half of a character, which no file and no tagger can hold
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -60,8 +61,8 @@ def load_task(
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     if path.suffix or name.startswith((".", "/", "~")) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise TaskError(f"no task {name!r}{hint}: there is no such file or folder")
-    otherwise = f"it is neither built in ({', '.join(BUILT_IN_TASKS)}){hint} nor a file or folder"
-    tables, origins, class_names = hub_tables(name, otherwise=otherwise)
+    elsewhere = f"it is neither built in ({', '.join(BUILT_IN_TASKS)}) nor a file or folder"
+    tables, origins, class_names = hub_tables(name, otherwise=f"{name!r}{hint}: {elsewhere}")
     how = "; its test split serves as dev" if origins[1] == "test" else ""
     return _task(name, f"Hub dataset {name}", tables, origins, columns, class_names=class_names, how=how)
 
@@ -144,7 +145,7 @@ def _texts(table: pd.DataFrame, column: str, origin: str) -> tuple[str, ...]:
     for row, value in table[column].items():
         if not isinstance(value, str):
             raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds {value!r}, which is no text")
-        if any("\ud800" <= character <= "\udfff" for character in value):
+        if _HALF.search(value):
             raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds half a character: {value!r}")
     return tuple(table[column])
 

@@ -1,0 +1,33 @@
+"""Hypothesis strategies: random grammars and random annotated texts."""
+
+from hypothesis import strategies as st
+
+from grammask.grammar import Grammar
+from grammask.rules import Reach, Rule
+from grammask.tags import TAGS
+
+tag_lists = st.lists(st.sampled_from(TAGS), min_size=1, max_size=5, unique=True).map(tuple)
+offsets = st.tuples(st.integers(-6, 6), st.integers(-6, 6)).map(sorted)
+reaches = st.one_of(
+    st.just(Reach("document")), st.just(Reach("sentence")), offsets.map(lambda bounds: Reach("words", *bounds))
+)
+indices = st.none() | st.lists(st.integers(0, 2), min_size=1, max_size=2).map(tuple)
+rules = st.builds(
+    Rule,
+    query=tag_lists,
+    key=tag_lists,
+    reach=reaches,
+    strength=st.sampled_from([0.0, -1.5, 0.5, 5.0]),
+    allow=st.booleans(),
+    layers=indices,
+    heads=indices,
+)
+grammars = st.builds(
+    Grammar,
+    name=st.text(min_size=1, max_size=12).filter(str.strip),
+    rules=st.lists(rules, max_size=6).map(tuple),
+    sinks=st.lists(st.sampled_from(["[CLS]", "[SEP]", "[UNK]"]), max_size=3, unique=True).map(tuple),
+    same_tag=st.booleans(),
+    description=st.text(max_size=30),
+    source=st.text(max_size=30),
+)
