@@ -24,12 +24,15 @@ NO_WORD: Final[int] = -1
 class Coverage:
     """How well words and subwords met: counts that add up over texts.
 
-    `words` counts the tagger's words (but not those that truncation cut off) and `covered_words` those that got a
-    subword; `subwords` counts real subwords and `covered_subwords` those that belong to a word.
+    `words` counts the tagger's words (but not those that truncation cut off), `covered_words` those that a subword
+    overlaps. `merged_words` are covered, but share their only subword with a word that overlaps it more, whose tag it
+    carries ("not" in a tokenizer's "cannot"). `subwords` counts real subwords, `covered_subwords` those that belong to
+    a word.
     """
 
     words: int = 0
     covered_words: int = 0
+    merged_words: int = 0
     subwords: int = 0
     covered_subwords: int = 0
 
@@ -37,13 +40,14 @@ class Coverage:
         return Coverage(
             self.words + other.words,
             self.covered_words + other.covered_words,
+            self.merged_words + other.merged_words,
             self.subwords + other.subwords,
             self.covered_subwords + other.covered_subwords,
         )
 
     @property
     def word_share(self) -> float:
-        """The share of words that got a subword; 1 where there are no words."""
+        """The share of words that a subword overlaps; 1 where there are no words."""
         return self.covered_words / self.words if self.words else 1.0
 
     @property
@@ -108,10 +112,9 @@ def overlapping_words(spans: NDArray[np.int64], text: TaggedText) -> NDArray[np.
 
     An empty span belongs to the word that it lies in.
     """
-    starts, ends = spans[:, 0], np.maximum(spans[:, 1], spans[:, 0] + 1)
-    first = np.searchsorted(text.ends, starts, side="right")
-    last = np.searchsorted(text.starts, ends, side="left") - 1
+    first, last = _touched(spans, text)
     words = np.where(first <= last, first, NO_WORD)
+    starts, ends = spans[:, 0], spans[:, 1]
     for position in (first < last).nonzero()[0]:
         candidates = slice(first[position], last[position] + 1)
         overlap = np.minimum(text.ends[candidates], ends[position]) - np.maximum(
@@ -121,9 +124,27 @@ def overlapping_words(spans: NDArray[np.int64], text: TaggedText) -> NDArray[np.
     return words
 
 
+def _touched(spans: NDArray[np.int64], text: TaggedText) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first and the last word that each span overlaps; the first is beyond the last where there is none."""
+    starts, ends = spans[:, 0], np.maximum(spans[:, 1], spans[:, 0] + 1)
+    return np.searchsorted(text.ends, starts, side="right"), np.searchsorted(text.starts, ends, side="left") - 1
+
+
 def _coverage(words: NDArray[np.int64], text: TaggedText, spans: NDArray[np.int64], *, truncated: bool) -> Coverage:
-    met = words[words != NO_WORD]
     readable = len(text)
     if truncated:
         readable = int((text.starts < spans[:, 1].max(initial=0)).sum())
-    return Coverage(words=readable, covered_words=len(np.unique(met)), subwords=len(words), covered_subwords=len(met))
+    first, last = _touched(spans, text)
+    touching = np.zeros(len(text) + 1, dtype=np.int64)
+    some = first <= last
+    np.add.at(touching, first[some], 1)
+    np.add.at(touching, last[some] + 1, -1)
+    covered = int((touching.cumsum()[:-1] > 0).sum())
+    owners = np.unique(words[words != NO_WORD])
+    return Coverage(
+        words=readable,
+        covered_words=covered,
+        merged_words=covered - len(owners),
+        subwords=len(words),
+        covered_subwords=int((words != NO_WORD).sum()),
+    )

@@ -1,0 +1,76 @@
+"""Small tokenizers of the three families, trained on a few sentences, and a tagger that needs no model."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from grammask.tagging.tagged import TaggedText
+from grammask.tags import TAG_IDS
+
+CORPUS = [
+    "The old sailor doesn't read the well-known letters that his daughter had written to him.",
+    "Naïve café owners, co-operating happily, re-opened at 10:30; nobody complained!",
+    "Unbelievably long words such as internationalisation are split into many pieces.",
+    "She said: \"It's 3.14, isn't it?\" (He nodded.)",
+] * 5
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+
+
+@cache
+def tokenizer(family: str) -> PreTrainedTokenizerFast:
+    """Return a tokenizer of a family: wordpiece, bytes or sentencepiece."""
+    if family == "wordpiece":
+        made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        made.normalizer = normalizers.BertNormalizer(lowercase=True)
+        made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(vocab_size=180, special_tokens=SPECIAL)
+    elif family == "bytes":
+        made = Tokenizer(models.BPE())
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=380, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+        )
+    else:
+        made = Tokenizer(models.Unigram())
+        made.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace("  ", " ")])
+        made.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(vocab_size=180, special_tokens=SPECIAL, unk_token="[UNK]")
+    made.train_from_iterator(CORPUS, trainer)
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, made.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+
+
+FAMILIES = ("wordpiece", "bytes", "sentencepiece")
+
+
+class PatternTagger:
+    """Tags runs of letters and digits as NOUN, other visible characters one by one as PUNCT; counts its texts."""
+
+    name = "pattern"
+
+    def __init__(self, version: str = "1") -> None:
+        self.version = version
+        self.seen: list[str] = []
+
+    def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
+        for text in texts:
+            self.seen.append(text)
+            found = list(re.finditer(r"\w+|[^\w\s]", text))
+            sentences = np.cumsum([0, *(match.group() in ".!?" for match in found)])[: len(found)]
+            yield TaggedText(
+                np.array([match.start() for match in found], dtype=np.int32),
+                np.array([match.end() for match in found], dtype=np.int32),
+                np.array([TAG_IDS["NOUN" if match.group().isalnum() else "PUNCT"] for match in found], dtype=np.int32),
+                sentences.astype(np.int32),
+            )
