@@ -1,0 +1,109 @@
+"""The command line: what it prints, and one line with exit code 2 for what is wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def grammask(*arguments, cwd=None, env=None):
+    command = [sys.executable, "-c", "from grammask.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
+
+
+def wrong(*arguments, cwd=None):
+    """Run a command that must fail with one line and exit code 2, and return the line."""
+    done = grammask(*arguments, cwd=cwd)
+    assert done.returncode == 2, done
+    assert "Traceback" not in done.stderr + done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("grammask: ")
+    return lines[0]
+
+
+def test_grammar_commands(tmp_path):
+    listed = grammask("grammar", "list").stdout
+    assert all(name in listed for name in ("neighbours", "paper", "paper-sinks"))
+    shown = grammask("grammar", "show", "paper").stdout
+    assert "│NOUN │D │D │· │· │· │D │· │D │" in shown
+    assert "ADJ DET -> NOUN PROPN" in shown
+    assert "nothing wrong" in grammask("grammar", "check", "neighbours").stdout
+    text = tmp_path / "text.txt"
+    text.write_text("Dogs bark.\n", encoding="utf-8")
+    # [CLS] Dogs bark . [SEP]: each word reads itself, its neighbours and two sinks, [CLS] everything, [SEP] two.
+    density = grammask("grammar", "density", "neighbours", "--text", text).stdout
+    assert f"{100 * (4 + 5 + 4 + 5 + 2) / 25:.1f}" in density
+    assert f"{100 * 7 / 9:.1f}" in density
+
+
+def test_tag_shows_words():
+    shown = grammask("tag", "She doesn't sleep.").stdout
+    assert "PRON" in shown
+    assert "n't" in shown
+
+
+def test_wrong_names_and_files(tmp_path):
+    assert "no grammar 'papr'" in wrong("grammar", "show", "papr")
+    bad = tmp_path / "bad.toml"
+    bad.write_text('name = "x"\nsinks = ["[XYZ]"]', encoding="utf-8")
+    assert "unknown tag '[XYZ]'" in wrong("grammar", "check", bad)
+    assert "no tagger 'xx_none'" in wrong("tag", "a", "--tagger", "xx_none")
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    assert "holds no text" in wrong("grammar", "density", "paper", "--text", empty)
+    assert "No such file" in wrong("grammar", "density", "paper", "--text", tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("command", [(), ("compare",), ("tag",), ("grammar",), ("grammar", "density")])
+def test_help_names_every_command(command):
+    done = grammask(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+COMPARE = [
+    (("--strategies", "gentle"), "unknown strategy 'gentle'"),
+    (("--grammar", "papr"), "no grammar 'papr'"),
+    (("--task", "missing.tsv"), "no task 'missing.tsv'"),
+    (("--task", "data", "--text-column", "body"), "has no column 'body'"),
+    (("--seeds", "one"), "--seeds are whole numbers"),
+    (("--epochs", "0"), "setting 'epochs'"),
+    (("--precision", "int8"), "setting 'precision'"),
+    (("--all", "--train-size", "5"), "exclude each other"),
+    (("--resume",), "--resume needs the folder"),
+    (("--resume", "--out", "nowhere"), "holds no experiment"),
+    (("--out", "full"), "isn't empty"),
+    (("--out", "full/file"), "is a file"),
+    (("--model", "./none"), "no model './none'"),
+    (("--tagger", "xx_none"), "no tagger 'xx_none'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), COMPARE, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_a_comparison_that_cannot_start_says_why_and_writes_nothing(tmp_path, options, message):
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "dev"):
+        (data / f"{split}.tsv").write_text("text\tlabel\ngood\t1\nbad\t0\n", encoding="utf-8")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "file").write_text("mine", encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    assert message in wrong("compare", *options, cwd=tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (full / "file").read_text(encoding="utf-8") == "mine"
+
+
+def test_the_papers_door_says_what_it_cannot_reach(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "run_experiment.py", "--task", "none.tsv"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "no task 'none.tsv'" in done.stderr

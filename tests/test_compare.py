@@ -1,0 +1,187 @@
+"""A whole comparison, small: what it writes, that it resumes, and that a killed run is not a finished one."""
+
+import json
+
+import pandas as pd
+import pytest
+from conftest import tiny_model
+from tokenizers_for_tests import tokenizer
+
+from grammask.errors import ExperimentError, GrammaskError, ModelError
+from grammask.experiment import compare as module
+from grammask.experiment.compare import compare
+from grammask.experiment.config import make_config, plan_runs
+from grammask.experiment.cost import measure_shape
+from grammask.experiment.folder import Folder
+from grammask.files import write_whole
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """A tiny model and a task that it can learn nothing from in no time."""
+    folder = tmp_path_factory.mktemp("experiment")
+    made = tokenizer("wordpiece")
+    tiny_model("bert", vocab_size=len(made), pad_token_id=made.pad_token_id).base_model.save_pretrained(
+        folder / "model"
+    )
+    made.save_pretrained(folder / "model")
+    (folder / "data").mkdir()
+    for split, rows in (("train", 24), ("dev", 9)):
+        lines = [
+            f"The {'good' if row % 2 else 'bad'} dog {'barks' if row % 3 else 'sleeps'} {row}.\t{row % 2}"
+            for row in range(rows)
+        ]
+        (folder / "data" / f"{split}.tsv").write_text("\n".join(["sentence\tlabel", *lines]) + "\n", encoding="utf-8")
+    return {"task": str(folder / "data"), "model": str(folder / "model"), "batch_size": 8}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path / "cache"))
+
+
+def run(settings, out, *, resume=False, **changes):
+    said = []
+    results = compare(
+        make_config(**{**settings, **changes}), out, resume=resume, progress=lambda tagged, *_: tagged, say=said.append
+    )
+    return results, said
+
+
+def test_a_comparison_writes_what_it_promises(settings, tmp_path):
+    results, said = run(settings, tmp_path / "out", seeds=(0, 1))
+    out = tmp_path / "out"
+    assert json.loads((out / "results.json").read_text(encoding="utf-8")) == json.loads(json.dumps(results))
+    assert "24 of 24" in said[0]
+    ids = [record["id"] for record in results["runs"]]
+    assert ids == [
+        f"{name}-seed{seed}" for seed in (0, 1) for name in ("full", "paper-hard", "paper-soft", "paper-sinks-hard")
+    ]
+    for record in results["runs"]:
+        table = pd.read_csv(out / "predictions" / f"{record['id']}.csv", dtype={"label": str, "prediction": str})
+        assert list(table.columns) == ["id", "label", "prediction", "probability 0", "probability 1"]
+        assert (table.label == table.prediction).mean() == pytest.approx(record["accuracy"])
+        assert (table["probability 0"] + table["probability 1"]).to_numpy() == pytest.approx(1.0)
+        assert record["seconds"]["training"] > 0
+        assert record["peak_memory_bytes"] > 1e7
+    by_id = {record["id"]: record for record in results["runs"]}
+    full, hard, soft = (by_id[f"{name}-seed0"] for name in ("full", "paper-hard", "paper-soft"))
+    assert full["attention_flops_relative"] == soft["attention_flops_relative"] == 1.0
+    assert 0 < hard["density"] < 1
+    assert hard["attention_flops_relative"] == pytest.approx(hard["density"])
+    assert hard["attention_flops_relative"] < hard["model_flops_relative"] < 1
+    assert results["complete"]
+    assert results["summary"][0]["difference"] is None
+    assert results["tagger"]["texts_tagged"] == 33
+    assert "<svg" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_it_resumes_without_repeating_or_tagging_again(settings, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    real, done = module.run, []
+
+    def killed(bench, spec, grammar):
+        if spec.id == "paper-hard-seed0":
+            raise KeyboardInterrupt
+        done.append(spec.id)
+        return real(bench, spec, grammar)
+
+    monkeypatch.setattr(module, "run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, out, grammars=("paper",))
+    assert done == ["full-seed0"]
+    partial = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert not partial["complete"]
+    assert [record["id"] for record in partial["runs"]] == ["full-seed0"]
+    assert "1 of 3 runs are finished" in (out / "report.html").read_text(encoding="utf-8")
+    kept = (out / "predictions" / "full-seed0.csv").read_bytes()
+
+    with pytest.raises(ExperimentError, match="isn't empty"):
+        run(settings, out, grammars=("paper",))
+    with pytest.raises(ExperimentError, match=r"another experiment \(epochs was 1.0, is 2.0\)"):
+        run(settings, out, resume=True, grammars=("paper",), epochs=2.0)
+
+    monkeypatch.setattr(module, "run", lambda *arguments: done.append(arguments[1].id) or real(*arguments))
+    results, _ = run(settings, out, resume=True, grammars=("paper",))
+    assert done == ["full-seed0", "paper-hard-seed0", "paper-soft-seed0"]
+    assert results["complete"]
+    assert results["tagger"]["texts_tagged"] == 0
+    assert (out / "predictions" / "full-seed0.csv").read_bytes() == kept
+
+
+def test_predictions_without_a_record_are_no_finished_run(tmp_path):
+    folder = Folder(tmp_path, resume=False)
+    write_whole(tmp_path / "predictions" / "full-seed0.csv", "half")
+    assert folder.finished("full-seed0") is None
+    folder.finish("full-seed0", {"accuracy": 1}, "whole")
+    assert folder.finished("full-seed0") == {"accuracy": 1}
+    (tmp_path / "runs" / "full-seed0.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ExperimentError, match="damaged"):
+        folder.finished("full-seed0")
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    write_whole(path, "before")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ExperimentError, match="No space left on device"):
+        write_whole(path, "after")
+    assert path.read_text(encoding="utf-8") == "before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_equal_seeds_train_equally_and_full_is_the_stock_model(settings, tmp_path):
+    one, _ = run(settings, tmp_path / "one", strategies=("full",), precision="float32")
+    other, _ = run(settings, tmp_path / "other", strategies=("full",), precision="float32")
+    assert one["runs"][0]["training_loss"] == other["runs"][0]["training_loss"]
+    assert (tmp_path / "one/predictions/full-seed0.csv").read_bytes() == (
+        tmp_path / "other/predictions/full-seed0.csv"
+    ).read_bytes()
+
+
+def test_the_runs_of_a_configuration():
+    specs, grammars = plan_runs(
+        make_config(grammars=("paper:soft", "neighbours"), seeds=(3,), strategies=("full", "hard", "soft"))
+    )
+    assert [spec.id for spec in specs] == [
+        "full-seed3",
+        "paper-soft-seed3",
+        "neighbours-hard-seed3",
+        "neighbours-soft-seed3",
+    ]
+    assert set(grammars) == {"paper", "neighbours"}
+    with pytest.raises(ExperimentError, match="no run is left"):
+        plan_runs(make_config(grammars=("paper:soft",), strategies=("hard",)))
+    for wrong in ({"seeds": (1, 1)}, {"batch_size": 0}, {"unknown": 1}):
+        with pytest.raises(GrammaskError, match=next(iter(wrong)).replace("_", "-")):
+            make_config(**wrong)
+
+
+def test_two_grammars_of_one_name_are_refused(tmp_path):
+    other = tmp_path / "mine.toml"
+    other.write_text('name = "paper"\nsinks = []', encoding="utf-8")
+    with pytest.raises(ExperimentError, match="two different grammars are called 'paper'"):
+        plan_runs(make_config(grammars=("paper", str(other))))
+
+
+def test_a_tokenizer_of_another_model_is_refused(settings, tmp_path):
+    tiny_model("bert", vocab_size=20, pad_token_id=0).base_model.save_pretrained(tmp_path / "model")
+    tokenizer("wordpiece").save_pretrained(tmp_path / "model")
+    with pytest.raises(ModelError, match="doesn't belong to its model"):
+        run({**settings, "model": str(tmp_path / "model")}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_flops_are_counted_exactly():
+    model = tiny_model("bert")
+    shape = measure_shape(model)
+    # Two products of length x length x hidden size in each layer, two operations a multiplication.
+    assert shape.per_pair == pytest.approx(2 * 2 * 32 * 3)
+    per_token = 3 * (4 * 32 * 32 + 2 * 32 * 48) * 2
+    assert shape.per_token == pytest.approx(per_token)
+    assert shape.per_text == pytest.approx(2 * (32 * 32 + 32 * 3))
+    assert (shape.layers, shape.heads) == (3, 4)
