@@ -19,7 +19,8 @@ _Name = Annotated[str, typer.Argument(help="A shipped grammar's name or a file."
 _MARKS = {"document": "D", "sentence": "S", "words": "w"}
 _LEGEND = (
     "Rows read columns: D at any distance, S within the sentence, w within word offsets, + favoured by soft only. The "
-    "last three columns are [CLS], [SEP] and [UNK]. Every token reads itself and its word; [UNK] reads and is read by all."
+    "last three columns are [CLS], [SEP] and [UNK]. Every token reads itself and its word; [UNK] reads and is read by "
+    "all."
 )
 
 
@@ -52,7 +53,7 @@ def show_command(name: _Name) -> None:
         soft = f", strength {rule.strength:+g}" if rule.strength else ""
         only = "" if rule.allow else ", soft only"
         console.print(
-            f"{number:3}  {' '.join(rule.query)} -> {' '.join(rule.key)}  reach {rule.reach.spell()}{soft}{only}{limits}",
+            f"{number:3}  {' '.join(rule.query)} -> {' '.join(rule.key)}  {rule.reach.spell()}{soft}{only}{limits}",
             markup=False,
         )
 
