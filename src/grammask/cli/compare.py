@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -106,12 +107,15 @@ def run_comparison(settings: dict[str, Any], out: Path | None, *, resume: bool) 
 
 
 def _table(results: dict[str, Any]) -> Table:
-    table = Table(caption="FLOPs count allowed pairs only; the dense path computes every pair, so seconds don't fall.")
-    for column in ("strategy", "grammar"):
-        table.add_column(column)
+    """Return the summary as a table that fits 80 columns, intervals below their figures."""
+    table = Table(
+        box=SIMPLE,
+        caption="FLOPs count allowed pairs only. The dense path computes every pair, so seconds don't fall with them.",
+    )
+    table.add_column("")
     for column in (
-        "accuracy % [95 %]", "to full, points [95 %]", "F1 %", "MCC", "density %", "attention FLOPs %", "model FLOPs %",
-        "train s",
+        "accuracy\n%", "to full,\npoints", "F1\n%", "MCC", "density\n%", "attention\nFLOPs %", "model\nFLOPs %",
+        "training\nseconds",
     ):  # fmt: skip
         table.add_column(column, justify="right")
     for row in results["summary"]:
@@ -119,12 +123,12 @@ def _table(results: dict[str, Any]) -> Table:
         difference = "-"
         if row["difference"] is not None:
             least, most = row["difference_interval"]
-            difference = f"{100 * row['difference']:+.1f} [{100 * least:+.1f}, {100 * most:+.1f}]"
+            difference = f"{100 * row['difference']:+.1f}\n{100 * least:+.1f}..{100 * most:+.1f}"
         table.add_row(
-            row["strategy"], row["grammar"] or "-",
-            f"{100 * row['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]", difference, f"{100 * row['f1']:.1f}",
-            f"{row['matthews']:.3f}", f"{100 * row['density']:.1f}", f"{100 * row['attention_flops_relative']:.1f}",
-            f"{100 * row['model_flops_relative']:.1f}", f"{row['training_seconds']:.0f}",
+            f"{row['strategy']}\n{row['grammar'] or ''}", f"{100 * row['accuracy']:.1f}\n{100 * low:.1f}..{100 * high:.1f}",
+            difference, f"{100 * row['f1']:.1f}", f"{row['matthews']:.3f}", f"{100 * row['density']:.1f}",
+            f"{100 * row['attention_flops_relative']:.1f}", f"{100 * row['model_flops_relative']:.1f}",
+            f"{row['training_seconds']:.0f}",
         )  # fmt: skip
     return table
 

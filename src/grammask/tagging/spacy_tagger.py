@@ -42,7 +42,7 @@ class SpacyTagger:
         self._nlp = _load(pipeline, check_source(sentences))
         self._batch_size = batch_size
         self._processes = processes
-        self._tag_of_pos = _tag_of_pos(self._nlp)
+        self._attributes, self._tag_of_pos = _attributes()
         meta = self._nlp.meta
         self._name = f"{meta['lang']}_{meta['name']}"
         self._version = f"{meta['version']} spacy {meta['spacy_version']} {'+'.join(self._nlp.pipe_names)}"
@@ -69,23 +69,20 @@ class SpacyTagger:
             yield self._read(doc)
 
     def _read(self, doc: "Doc") -> TaggedText:
-        from spacy.attrs import IDX, LENGTH, POS, SENT_START  # spaCy takes seconds to import: only where it is used
-
-        columns = doc.to_array([IDX, LENGTH, POS, SENT_START])
-        if len(doc) and not columns[:, 2].any():
+        columns = doc.to_array(self._attributes).astype(np.int32)
+        tags = self._tag_of_pos[columns[:, 2]]
+        words = tags >= 0
+        if len(doc) and not words.any() and not columns[:, 2].any():
             raise TaggingError(
                 f"{self.name} gave no Universal POS tag to {doc.text[:60]!r}; choose a pipeline with a tagger or "
                 "morphologizer that sets them"
             )
-        tags = self._tag_of_pos[columns[:, 2]]
-        words = tags >= 0
-        starts = columns[:, 0].astype(np.int32)
-        # SENT_START is 1 where a sentence starts and -1 (stored unsigned) elsewhere; a text starts one anyway.
+        # SENT_START is 1 where a sentence starts and -1 elsewhere; a text starts one anyway.
         begins = columns[:, 3] == 1
         begins[:1] = True
         return TaggedText(
-            starts=starts[words],
-            ends=(starts + columns[:, 1].astype(np.int32))[words],
+            starts=columns[words, 0],
+            ends=(columns[:, 0] + columns[:, 1])[words],
             tag_ids=tags[words],
             sentence_ids=(begins.cumsum(dtype=np.int32) - 1)[words],
         )
@@ -126,12 +123,16 @@ def _load(pipeline: str, sentences: SentenceSource) -> "Language":
     return nlp
 
 
-def _tag_of_pos(nlp: "Language") -> NDArray[np.int32]:
-    """Map spaCy's numbers of coarse tags to our tag ids; -1 (no word) for whitespace and anything else."""
+def _attributes() -> tuple[list[int], NDArray[np.int32]]:
+    """Return spaCy's numbers of what we read, and a table from its coarse tags to our tag ids.
+
+    The table says -1 (no word) for whitespace and anything else that is no UPOS tag.
+    """
+    from spacy.attrs import IDX, LENGTH, POS, SENT_START  # spaCy takes seconds to import: only where it is used
     from spacy.parts_of_speech import IDS
 
     table = np.full(max(IDS.values()) + 1, -1, dtype=np.int32)
     for tag in UPOS:
         table[IDS[tag]] = TAG_IDS[tag]
     table[IDS["CONJ"]] = TAG_IDS["CCONJ"]  # pipelines trained on version 1 of Universal Dependencies
-    return table
+    return [IDX, LENGTH, POS, SENT_START], table
