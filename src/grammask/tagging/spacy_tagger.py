@@ -123,7 +123,7 @@ def _load(pipeline: str, sentences: SentenceSource) -> "Language":
     return nlp
 
 
-def _attributes() -> tuple[list[int], NDArray[np.int32]]:
+def _attributes() -> tuple[list[int | str], NDArray[np.int32]]:
     """Return spaCy's numbers of what we read, and a table from its coarse tags to our tag ids.
 
     The table says -1 (no word) for whitespace and anything else that is no UPOS tag.
