@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -109,7 +108,8 @@ def run_comparison(settings: dict[str, Any], out: Path | None, *, resume: bool) 
 def _table(results: dict[str, Any]) -> Table:
     """Return the summary as a table that fits 80 columns, intervals below their figures."""
     table = Table(
-        box=SIMPLE,
+        box=None,
+        padding=(0, 1, 0, 0),
         caption="Accuracy, density and FLOPs in %, differences in points, 95 % intervals below. FLOPs count allowed "
         "pairs only: the dense path computes every pair, so seconds don't fall with them.",
     )

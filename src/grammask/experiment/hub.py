@@ -22,12 +22,10 @@ def hub_tables(
     try:
         splits = _load(name)
     except Exception as error:  # the client, its network library and loading scripts raise many unrelated kinds
-        from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+        from huggingface_hub.errors import HfHubHTTPError
 
         answered = isinstance(error, HfHubHTTPError | ValueError | FileNotFoundError)
         why = "the Hub did not give it" if answered else "the Hub could not be reached"
-        if isinstance(error, OfflineModeIsEnabled):
-            why = "the Hub is switched off by HF_HUB_OFFLINE and its cache doesn't hold it"
         raise TaskError(
             f"no task {otherwise}, and {why} ({first_line(error)}); give a local folder with train and dev, "
             "or the built-in task 'film-reviews'"
