@@ -197,7 +197,7 @@ def test_labels_are_ordered_as_numbers_or_as_words(folder, labels, names):
     content = json_lines({"text": f"t{index}", "label": label} for index, label in enumerate(labels))
     task = load_task(folder(train__jsonl=content, dev__jsonl=content))
     assert task.label_names == names
-    assert [task.label_names[label] for label in task.train.labels][0] == str(labels[0]).removesuffix(".0")
+    assert task.label_names[task.train.labels[0]] == str(labels[0]).removesuffix(".0")
 
 
 def test_a_single_file_is_split_by_its_texts(folder, tmp_path):
