@@ -4,6 +4,7 @@ import json
 
 import pandas as pd
 import pytest
+import transformers
 from conftest import tiny_model
 from tokenizers_for_tests import tokenizer
 
@@ -186,3 +187,16 @@ def test_flops_are_counted_exactly():
     assert shape.per_token == pytest.approx(per_token)
     assert shape.per_text == pytest.approx(2 * (32 * 32 + 32 * 3))
     assert (shape.layers, shape.heads) == (3, 4)
+
+
+def test_a_model_that_cannot_be_guided_is_refused_before_any_run(settings, tmp_path):
+    made = tokenizer("wordpiece")
+    config = transformers.MPNetConfig(
+        vocab_size=len(made), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        pad_token_id=made.pad_token_id,
+    )  # fmt: skip
+    transformers.MPNetModel(config).save_pretrained(tmp_path / "model")
+    made.save_pretrained(tmp_path / "model")
+    with pytest.raises(ModelError, match="mpnet .*cannot be guided"):
+        run({**settings, "model": str(tmp_path / "model")}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -10,6 +10,7 @@ from transformers import set_seed
 from ..annotate import Annotator
 from ..files import write_whole
 from ..grammar import Grammar
+from ..model.attach import attached
 from ..report.render import write_report
 from ..tagging.spacy_tagger import SpacyTagger
 from .config import Config, RunSpec, plan_runs
@@ -53,10 +54,11 @@ def compare(
     set_seed(0)
     model = load_classifier(source, tokenizer, task.label_names)
     parameters, model_type, hidden_size = model.num_parameters(), model.config.model_type, model.config.hidden_size
+    for grammar in grammars.values():
+        with attached(model, grammar):  # a model that cannot be guided says so now, not after the first run
+            pass
     shape = measure_shape(model)
     del model
-    for grammar in grammars.values():
-        grammar.check_fits(layers=shape.layers, heads=shape.heads)
     tagger = f"{annotator.tagger.name} {annotator.tagger.version}"
     folder.begin(_identity(config, grammars, task, source.sha256, tagger))
     say(

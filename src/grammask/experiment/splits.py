@@ -63,11 +63,10 @@ class Task:
 
     @property
     def sha256(self) -> str:
-        """The hash of all ids, texts and labels of both splits."""
-        digest = hashlib.sha256()
+        """The hash of the labels' names and of all ids, texts and labels of both splits."""
+        digest = hashlib.sha256(json.dumps(self.label_names).encode())
         for split in (self.train, self.dev):
-            for row in zip(split.ids, split.texts, split.pairs or split.texts, split.labels, strict=True):
-                digest.update(json.dumps(row).encode())
+            digest.update(json.dumps([split.ids, split.texts, split.pairs, split.labels]).encode())
         return digest.hexdigest()
 
 

@@ -2,32 +2,23 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from ..errors import TaskError
+from .columns import Columns, FoundColumns, find_columns, in_order, read_labels, read_texts
 from .files import read_table, split_files
 from .films import film_reviews
 from .hub import hub_tables
 from .splits import Split, Task, by_hash
 
 BUILT_IN_TASKS: Final[tuple[str, ...]] = ("film-reviews",)
-_TEXT: Final[tuple[str, ...]] = ("sentence", "text", "sentence1", "premise", "question", "review", "content")
-_PAIR: Final[dict[str, str]] = {"sentence1": "sentence2", "premise": "hypothesis"}
-_LABEL: Final[tuple[str, ...]] = ("label", "labels", "target", "class")
 _DEV_SHARE = 0.1
-_HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half of a character, which no file and no tagger can hold
-_WHOLE = re.compile(r"[+-]?[0-9]+")
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-
-# Text, pair and label column: as asked for, and as found.
-_Columns = tuple[str | None, str | None, str | None]
-_Found = tuple[str, str | None, str]
 
 
 def load_task(
@@ -67,9 +58,9 @@ def load_task(
     return _task(name, f"Hub dataset {name}", tables, origins, columns, class_names=class_names, how=how)
 
 
-def _single_file(path: Path, table: pd.DataFrame, asked: _Columns) -> Task:
-    columns = _columns(table, path.name, asked)
-    in_dev = np.array(by_hash(_texts(table, columns[0], path.name), share=_DEV_SHARE))
+def _single_file(path: Path, table: pd.DataFrame, asked: Columns) -> Task:
+    columns = find_columns(table, path.name, asked)
+    in_dev = np.array(by_hash(read_texts(table, columns[0], path.name), share=_DEV_SHARE))
     how = "; a tenth of the file is dev, chosen by hash of the text"
     return _task(str(path), str(path), (table[~in_dev], table[in_dev]), (path.name, path.name), columns, how=how)
 
@@ -79,15 +70,15 @@ def _task(
     source: str,
     tables: tuple[pd.DataFrame, pd.DataFrame],
     origins: tuple[str, str],
-    asked: _Columns,
+    asked: Columns,
     *,
     class_names: Mapping[str, Sequence[str]] | None = None,
     how: str = "",
 ) -> Task:
-    columns = _columns(tables[0], origins[0], asked)
-    _columns(tables[1], origins[1], columns)  # dev is read by the columns that train has
-    labels = [_labels(table, columns[2], origin) for table, origin in zip(tables, origins, strict=True)]
-    values = _in_order({*labels[0], *labels[1]})
+    columns = find_columns(tables[0], origins[0], asked)
+    find_columns(tables[1], origins[1], columns)  # dev is read by the columns that train has
+    labels = [read_labels(table, columns[2], origin) for table, origin in zip(tables, origins, strict=True)]
+    values = in_order({*labels[0], *labels[1]})
     names: Sequence[str] = (class_names or {}).get(columns[2], ())
     if names:  # the labels are indices of the names
         for value in values:
@@ -110,65 +101,12 @@ def _rows(split: Split) -> set[tuple[str, str]]:
     return set(zip(split.texts, split.pairs or split.texts, strict=True))
 
 
-def _split(table: pd.DataFrame, origin: str, split: str, columns: _Found, labels: tuple[int, ...]) -> Split:
+def _split(table: pd.DataFrame, origin: str, split: str, columns: FoundColumns, labels: tuple[int, ...]) -> Split:
     text, pair, _ = columns
     ids = tuple(f"{split}-{row}" for row in table.index)
     for column in ("id", "idx"):
         if column in table and table[column].is_unique and table[column].notna().all():
             ids = tuple(map(str, table[column]))
             break
-    pairs = None if pair is None else _texts(table, pair, origin)
-    return Split(ids, _texts(table, text, origin), pairs, labels)
-
-
-def _columns(table: pd.DataFrame, origin: str, asked: _Columns) -> _Found:
-    there = ", ".join(table.columns)
-    for column in asked:
-        if column is not None and column not in table:
-            raise TaskError(f"{origin} has no column {column!r}; its columns are: {there}")
-    text, pair, label = asked
-    text = text or next((column for column in _TEXT if column in table), None)
-    label = label or next((column for column in _LABEL if column in table), None)
-    if text is None:
-        raise TaskError(f"{origin}: which column holds the text? Name it with --text-column; columns are: {there}")
-    if label is None:
-        raise TaskError(f"{origin}: which column holds the label? Name it with --label-column; columns are: {there}")
-    if pair is None and asked[0] is None and _PAIR.get(text) in table:
-        pair = _PAIR[text]
-    used = [column for column in (text, pair, label) if column is not None]
-    if len(set(used)) < len(used):
-        raise TaskError(f"{origin}: one column is used twice: {', '.join(used)}")
-    return text, pair, label
-
-
-def _texts(table: pd.DataFrame, column: str, origin: str) -> tuple[str, ...]:
-    for row, value in table[column].items():
-        if not isinstance(value, str):
-            raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds {value!r}, which is no text")
-        if _HALF.search(value):
-            raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds half a character: {value!r}")
-    return tuple(table[column])
-
-
-def _labels(table: pd.DataFrame, column: str, origin: str) -> list[str]:
-    return [_label(value, f"{origin}: row {row} (from 0)") for row, value in table[column].items()]
-
-
-def _label(value: Any, where: str) -> str:
-    """Return a label as text: whole numbers without a fraction, other text as it is."""
-    if pd.api.types.is_scalar(value) and (pd.isna(value) or not str(value).strip()):
-        raise TaskError(f"{where}: the label is missing")
-    if not isinstance(value, str | bool | int | float):
-        raise TaskError(f"{where}: label {value!r} is no class; a label is a text or a whole number")
-    if isinstance(value, float) or (isinstance(value, str) and _DECIMAL.fullmatch(value)):
-        number = float(value)
-        if not number.is_integer():
-            raise TaskError(f"{where}: label {value!r} is no class: grammask learns classes, not quantities")
-        return str(int(number))
-    return str(value)
-
-
-def _in_order(labels: Set[str]) -> list[str]:
-    if all(_WHOLE.fullmatch(label) for label in labels):
-        return sorted(labels, key=lambda label: (int(label), label))
-    return sorted(labels)
+    pairs = None if pair is None else read_texts(table, pair, origin)
+    return Split(ids, read_texts(table, text, origin), pairs, labels)
