@@ -24,5 +24,5 @@ def write_whole(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise ExperimentError(
-            f"{path} cannot be written: {error.strerror}; nothing that was finished is lost"
+            f"{path} cannot be written: {error.strerror}; what was finished is kept, go on with --resume"
         ) from error

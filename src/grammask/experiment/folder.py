@@ -33,13 +33,13 @@ class Folder:
         before = read(path)
         now = json.loads(dump(identity))
         changed = [
-            f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+            f"{key} was {_short(before.get(key))}, is {_short(now.get(key))}"
             for key in sorted(before.keys() | now.keys())
             if before.get(key) != now.get(key)
         ]
         if changed:
             raise ExperimentError(
-                f"{self.path} holds another experiment ({'; '.join(changed)[:600]}); name another folder with --out"
+                f"{self.path} holds another experiment ({'; '.join(changed)}); name another folder with --out"
             )
 
     def finished(self, run_id: str) -> dict[str, Any] | None:
@@ -51,6 +51,11 @@ class Folder:
         """Write the predictions of a run, then the record that makes it finished."""
         write_whole(self.path / "predictions" / f"{run_id}.csv", predictions)
         write_whole(self.path / "runs" / f"{run_id}.json", dump(record))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def dump(data: Any) -> str:
