@@ -6,8 +6,8 @@ from grammask.grammar import Grammar
 from grammask.rules import Reach, Rule
 from grammask.tags import TAGS
 
-tag_lists = st.lists(st.sampled_from(TAGS), min_size=1, max_size=5, unique=True).map(tuple)
-offsets = st.tuples(st.integers(-6, 6), st.integers(-6, 6)).map(sorted)
+tag_lists = st.lists(st.sampled_from(TAGS), min_size=1, max_size=16, unique=True).map(tuple)
+offsets = st.tuples(st.integers(-3, 3), st.integers(-3, 3)).map(sorted)
 reaches = st.one_of(
     st.just(Reach("document")), st.just(Reach("sentence")), offsets.map(lambda bounds: Reach("words", *bounds))
 )

@@ -10,9 +10,11 @@ from strategies import grammars
 import grammask
 from grammask.attention.reference import reference_attention
 from grammask.errors import GrammarError, InputError
+from grammask.inputs import Annotation
 from grammask.masks import PairCounts, allowed_pairs, count_pairs, pair_strengths
+from grammask.plan import Plan
 from grammask.tables import compile_tables
-from grammask.tags import PAD, TAGS
+from grammask.tags import CLS, PAD, SEP, TAGS
 
 batches = st.builds(
     random_batch, st.lists(st.integers(1, 12), min_size=1, max_size=3).map(tuple), seed=st.integers(0, 10_000)
@@ -55,7 +57,7 @@ def by_definition(grammar, layer, head, tags, words, sentences):
     return allowed, strength
 
 
-@settings(max_examples=60)
+@settings(max_examples=150, deadline=None)
 @given(grammars, batches, st.integers(0, 2))
 def test_masks_equal_the_definition(grammar, batch, layer):
     tables = compile_tables(grammar, layer=layer, heads=3)
@@ -70,7 +72,38 @@ def test_masks_equal_the_definition(grammar, batch, layer):
             assert strength[row, head].tolist() == expected[1]
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize(("lo", "hi"), [(-2, 1), (0, 0), (1, 3), (-3, -3)])
+def test_a_bounded_reach_counts_words_and_includes_both_ends(lo, hi):
+    tag_ids = torch.tensor([[CLS, 7, 7, 7, 7, 7, 7, SEP]])
+    word_ids = torch.tensor([[-1, 0, 1, 1, 2, 3, 4, -1]])  # the second word has two subwords
+    grammar = grammask.Grammar("g", rules=(grammask.Rule(("NOUN",), ("NOUN",), grammask.Reach("words", lo, hi)),))
+    allowed = allowed_pairs(compile_tables(grammar), tag_ids=tag_ids, word_ids=word_ids)[0, 0]
+    words = word_ids[0].tolist()
+    for i in range(8):
+        for j in range(8):
+            within = min(words[i], words[j]) >= 0 and (words[i] == words[j] or lo <= words[j] - words[i] <= hi)
+            assert bool(allowed[i, j]) == (i == j or within), (i, j)
+
+
+@pytest.mark.parametrize("strategy", ["hard", "soft"])
+def test_rows_of_padding_follow_the_models_own_mask(strategy):
+    batch = random_batch((9, 4))
+    at = batch.annotation
+    plan = Plan(
+        Annotation(at["tag_ids"], at["word_ids"], at["sentence_ids"]),
+        strategy=strategy,
+        layer_tables=(compile_tables(grammask.load_grammar("paper")),),
+    )
+    real = at["tag_ids"] != PAD
+    mask = plan.mask(0, real[:, None, None, :], torch.float32)
+    if strategy == "soft":
+        assert not mask[1, 0, 4:, :4].any()
+        mask = ~mask.isneginf()
+    assert torch.equal(mask[1, 0, 4:], real[1].expand(5, 9))
+    assert not mask[1, 0, :4, 4:].any()
+
+
+@settings(max_examples=60, deadline=None)
 @given(grammars, batches, st.sampled_from(["full", "hard", "soft"]))
 def test_attention_equals_a_loop_over_the_allowed_keys(grammar, batch, strategy):
     generator = torch.Generator().manual_seed(0)
