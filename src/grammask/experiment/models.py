@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub import HfApi, try_to_load_from_cache
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
@@ -92,7 +92,7 @@ def _packaged_folder() -> str:
 def _ask_hub(name: str) -> None:
     """Raise `ModelError` at once where the Hub doesn't give a model that isn't cached; downloads retry for minutes."""
     try:
-        if constants.HF_HUB_OFFLINE or isinstance(try_to_load_from_cache(name, "config.json"), str):
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
             return
         HfApi().model_info(name, timeout=_TIMEOUT)
     except Exception as error:  # the client and its network library raise many unrelated kinds
