@@ -30,7 +30,13 @@ ARCHITECTURES: dict[str, dict[str, object]] = {
     "eurobert": {"num_key_value_heads": 2, "pad_token_id": 1},
     "jina_embeddings_v3": {"num_loras": 0},
     "layoutlm": {},
-    "mobilebert": {"embedding_size": 16, "true_hidden_size": 32, "intra_bottleneck_size": 32},
+    # Its own norm does not normalise: random weights would make scores so large that gradients are no numbers.
+    "mobilebert": {
+        "embedding_size": 16,
+        "true_hidden_size": 32,
+        "intra_bottleneck_size": 32,
+        "normalization_type": "layer_norm",
+    },
     "modernbert": {"local_attention": 8, "pad_token_id": 1, "cls_token_id": 2, "sep_token_id": 3},
     "nomic_bert": {},
     "roberta": {},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .annotate import Annotator
+    from .attention.dispatch import explain_dispatch
     from .attention.operator import grammar_attention
     from .collate import Collator
     from .errors import GrammaskError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .grammar_file import load_grammar
     from .model.attach import attach, attached, detach
     from .model.saved import from_pretrained
+    from .planner import make_plan
     from .rules import Reach, Rule
     from .tags import TAGS
 
@@ -31,9 +33,11 @@ __all__ = [
     "attach",
     "attached",
     "detach",
+    "explain_dispatch",
     "from_pretrained",
     "grammar_attention",
     "load_grammar",
+    "make_plan",
 ]
 
 _HOMES = {
@@ -47,9 +51,11 @@ _HOMES = {
     "attach": ".model.attach",
     "attached": ".model.attach",
     "detach": ".model.attach",
+    "explain_dispatch": ".attention.dispatch",
     "from_pretrained": ".model.saved",
     "grammar_attention": ".attention.operator",
     "load_grammar": ".grammar_file",
+    "make_plan": ".planner",
 }
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
-from .tags import PAD, TAGS
+from .tags import PAD, TAGS, UPOS
 
 _HOW = "grammask.Annotator makes all of them from texts"
 
@@ -44,6 +44,14 @@ def check_annotation(
     return Annotation(tags, words, sentences)
 
 
+def each_its_own_word(tag_ids: Tensor) -> Tensor:
+    """Return word numbers (batch, length) that make every token with a part of speech a word of its own."""
+    if tag_ids.dim() != 2:
+        raise InputError(f"tag_ids has shape {tuple(tag_ids.shape)}, but must be (batch, length)")
+    word = tag_ids < len(UPOS)
+    return (word.cumsum(1) - 1).masked_fill(~word, -1)
+
+
 def check_padding(tag_ids: Tensor, attention_mask: Tensor | None) -> None:
     """Raise `InputError` unless exactly the tokens with attention_mask 0 have the tag [PAD].
 
@@ -53,6 +61,8 @@ def check_padding(tag_ids: Tensor, attention_mask: Tensor | None) -> None:
     if attention_mask is None:
         if bool(padding.any()):
             raise InputError("tag_ids holds [PAD], but there is no attention_mask: pass the one that belongs to it")
+    elif attention_mask.dim() == 2 and attention_mask.shape != tag_ids.shape:
+        raise InputError(f"attention_mask has shape {tuple(attention_mask.shape)}, but must be {tuple(tag_ids.shape)}")
     elif attention_mask.dim() == 2 and not torch.equal(padding, attention_mask == 0):
         row, column = (padding != (attention_mask == 0)).nonzero()[0].tolist()
         raise InputError(

@@ -51,6 +51,19 @@ def pair_strengths(
     return best.masked_fill(best.isneginf(), 0.0)
 
 
+def merge_masks(mask: Tensor, model_mask: Tensor | None) -> Tensor:
+    """AND two masks, each bool (True means "may read") or additive; the result is additive if either is."""
+    if model_mask is None:
+        return mask
+    if mask.dtype == torch.bool and model_mask.dtype == torch.bool:
+        return mask & model_mask
+    if mask.dtype == torch.bool:
+        return model_mask.masked_fill(~mask, -torch.inf)
+    if model_mask.dtype == torch.bool:
+        return mask.masked_fill(~model_mask, -torch.inf)
+    return mask + model_mask
+
+
 @dataclass(frozen=True)
 class PairCounts:
     """Counts of pairs over real tokens: `allowed` of `pairs`, and the same where both tokens belong to words.

@@ -1,7 +1,8 @@
 """The plan: what one batch asks of the attention, made once and shared by all layers.
 
-It holds the batch's annotation and the compiled grammar, and makes each distinct dense mask or bias at most once,
-however many layers ask for it.
+It holds the batch's annotation and the compiled grammar. What layers ask for is made when it is first asked for, and
+once for all layers with equal rules: the parts that the sparse kernels work through, which are never n x n, or the
+dense mask or bias of a short batch.
 """
 
 from collections.abc import Sequence
@@ -9,8 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .blocks.block import Part
+from .blocks.parts import DisorderError, make_parts
+from .errors import InputError
+from .grammar import Grammar
 from .inputs import Annotation
-from .masks import allowed_pairs, pair_strengths
+from .masks import allowed_pairs, merge_masks, pair_strengths
 from .rules import Strategy
 from .tables import ReachTables
 from .tags import PAD
@@ -21,7 +26,8 @@ class Plan:
 
     `layer_tables` holds the compiled tables of each layer; layers with equal tables hold the same object. `learned`
     is a learnable strength table (layers, heads or 1, tags, tags) that takes the place of the fixed strengths.
-    `need_weights` asks for the attention weights themselves.
+    `need_weights` asks for the attention weights themselves. `grammar` is what the tables were compiled from, `shape`
+    is the batch's (batch, length).
     """
 
     def __init__(
@@ -32,6 +38,8 @@ class Plan:
         layer_tables: Sequence[tuple[ReachTables, ...]],
         learned: Tensor | None = None,
         need_weights: bool = False,
+        grammar: Grammar | None = None,
+        shape: tuple[int, int] = (0, 0),
     ) -> None:
         if annotation is None and strategy != "full":
             raise ValueError(f"strategy {strategy!r} needs an annotation")
@@ -40,9 +48,50 @@ class Plan:
         self.layer_tables = layer_tables
         self.learned = learned
         self.need_weights = need_weights
+        self.grammar = grammar
+        self.name = "" if grammar is None else grammar.name
+        self.shape = shape
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._grammar: dict[tuple[int, torch.dtype], tuple[object, Tensor]] = {}
+        self._parts: dict[tuple[int, bool], tuple[object, tuple[Part, ...]]] = {}
         self._merged: dict[tuple[int, int, torch.dtype], tuple[object, object, Tensor]] = {}
+
+    def check_is_for(
+        self, grammar: Grammar, strategy: str, tag_ids: Tensor, *, shape: tuple[int, int], layer: int, heads: int
+    ) -> None:
+        """Raise `InputError` unless the plan was made for this grammar, strategy, batch and number of heads."""
+        if self.grammar != grammar or self.strategy != strategy:
+            raise InputError(
+                f"the plan is for grammar {self.name!r}, {self.strategy}, but the call is for {grammar.name!r}, "
+                f"{strategy}; make one with grammask.make_plan"
+            )
+        if self.shape != shape or self.annotation is None or not torch.equal(self.annotation.tag_ids, tag_ids.long()):
+            raise InputError("the plan is for another batch: its tag_ids differ; make one with grammask.make_plan")
+        if layer >= len(self.layer_tables):
+            raise InputError(f"the plan is for {len(self.layer_tables)} layers, but the call is for layer {layer}")
+        planned = self.layer_tables[layer][0].allowed.shape[0]
+        if planned not in (1, heads):
+            raise InputError(f"the plan is for {planned} heads, but query has {heads}")
+
+    def parts(self, layer: int, *, drops: bool = False) -> tuple[Part, ...]:
+        """Return the parts of a layer, hard or soft; raises `InputError` where a band needs another order of words.
+
+        `drops` tells that attention weights will be dropped: then each pair is read only once.
+        """
+        tables = self.layer_tables[layer]
+        key = (id(tables), drops)
+        if key not in self._parts:
+            found = make_parts(self._checked, tables, self.strategy, learned=self.learned is not None, drops=drops)
+            self._parts[key] = (tables, found)
+        return self._parts[key][1]
+
+    def disorder(self, layer: int, *, drops: bool) -> str | None:
+        """Return why the batch has no parts for a layer, None when it has."""
+        try:
+            self.parts(layer, drops=drops)
+        except DisorderError as error:
+            return str(error)
+        return None
 
     def mask(self, layer: int, model_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return the mask of a layer: the grammar's and the model's own, ANDed (hard) or added (soft).
@@ -54,11 +103,11 @@ class Plan:
             return model_mask
         if self.strategy == "soft" and self.learned is not None:
             # Never kept: each layer has its own, and recomputed layers must make their own graph.
-            return merge(self._learned_bias(layer).to(dtype), model_mask)
+            return merge_masks(self._learned_bias(layer).to(dtype), model_mask)
         tables = self.layer_tables[layer]
         key = (id(tables), id(model_mask), dtype)
         if key not in self._merged:
-            self._merged[key] = (tables, model_mask, merge(self._grammar_mask(tables, dtype), model_mask))
+            self._merged[key] = (tables, model_mask, merge_masks(self._grammar_mask(tables, dtype), model_mask))
         return self._merged[key][2]
 
     def _grammar_mask(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
@@ -97,16 +146,3 @@ class Plan:
     def _checked(self) -> Annotation:
         assert self.annotation is not None  # noqa: S101 - the constructor saw to it
         return self.annotation
-
-
-def merge(mask: Tensor, model_mask: Tensor | None) -> Tensor:
-    """AND two masks, each bool (True means "may read") or additive; the result is additive if either is."""
-    if model_mask is None:
-        return mask
-    if mask.dtype == torch.bool and model_mask.dtype == torch.bool:
-        return mask & model_mask
-    if mask.dtype == torch.bool:
-        return model_mask.masked_fill(~mask, -torch.inf)
-    if model_mask.dtype == torch.bool:
-        return mask.masked_fill(~model_mask, -torch.inf)
-    return mask + model_mask

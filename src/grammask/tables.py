@@ -1,6 +1,7 @@
 """A grammar compiled for one layer: for each distinct reach, tag x tag tables of what is allowed and how strongly."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -12,9 +13,9 @@ from .tags import TAG_IDS, TAGS, UNK
 _DOCUMENT = Reach("document")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReachTables:
-    """The tables of all rules with one reach, in one layer.
+    """The tables of all rules with one reach, in one layer. Nobody changes them: equal layers and calls share them.
 
     `allowed` (heads, tags, tags) is True where a query tag (row) may read a key tag (column). `strength`, of the same
     shape, is the largest strength of the matching rules, -inf where none matches. `heads` is 1 when all heads agree.
@@ -29,6 +30,7 @@ class ReachTables:
         return ReachTables(self.reach, self.allowed.to(device), self.strength.to(device))
 
 
+@lru_cache(maxsize=256)
 def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple[ReachTables, ...]:
     """Compile `grammar` for one layer, counted from 0, of a model with this many heads.
 

@@ -1,17 +1,16 @@
 """`grammar_attention`: the operator without a model."""
 
-import sys
+from pathlib import Path
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..errors import InputError
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
-from ..inputs import check_annotation, check_padding
 from ..plan import Plan
+from ..planner import plan_batch
 from ..rules import check_strategy
-from ..tables import compile_tables
+from .attend import attend
 
 
 def grammar_attention(
@@ -20,45 +19,51 @@ def grammar_attention(
     value: Tensor,
     *,
     tag_ids: Tensor,
-    word_ids: Tensor,
+    word_ids: Tensor | None = None,
     sentence_ids: Tensor | None = None,
-    grammar: Grammar | str,
+    grammar: Grammar | str | Path,
     strategy: str = "hard",
     layer: int = 0,
     attention_mask: Tensor | None = None,
     scale: float | None = None,
     dropout: float = 0.0,
+    plan: Plan | None = None,
+    backend: str = "auto",
 ) -> Tensor:
     """Return softmax attention under a grammar: (batch, heads, length, head_dim).
 
     `query`, `key` and `value` are (batch, heads, length, head_dim); `tag_ids`, `word_ids` and `sentence_ids` are
-    integers (batch, length). `layer` selects among rules that are limited to layers. `attention_mask` (batch,
-    length) is 0 at padding. `scale` defaults to 1/sqrt(head_dim). Raises `InputError` and `GrammarError`.
+    integers (batch, length). Without `word_ids` each token with a part of speech is a word of its own. `layer` selects
+    among rules that are limited to layers. `attention_mask` (batch, length) is 0 at padding. `scale` defaults to
+    1/sqrt(head_dim). `dropout` is the share of attention weights to drop, 0 outside of training. `plan` is that of
+    `make_plan` for the same batch, grammar and strategy, to be shared between calls. `backend` is "auto", "dense",
+    "sorted", "banded", "mixed" or "biased"; see `explain_dispatch`. Rows of padding hold no meaning.
+
+    Raises `InputError` and `GrammarError`.
     """
     if query.dim() != 4 or key.shape != query.shape or value.shape[:3] != query.shape[:3]:
         raise InputError(
             "query, key and value must be (batch, heads, length, head_dim) of equal batch, heads and length, but have "
             f"shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}"
         )
-    batch, heads, length, _ = query.shape
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout is a share from 0 to below 1, but is {dropout}")
+    batch, heads, length, head_dim = query.shape
     grammar = load_grammar(grammar)
-    annotation = check_annotation(
-        tag_ids,
-        word_ids,
-        sentence_ids,
-        shape=(batch, length),
-        device=query.device,
-        needs_sentences=grammar.needs_sentences,
-    )
-    check_padding(annotation.tag_ids, attention_mask)
-    if attention_mask is not None and tuple(attention_mask.shape) != (batch, length):
-        raise InputError(f"attention_mask has shape {tuple(attention_mask.shape)}, but must be {(batch, length)}")
-    grammar.check_fits(layers=sys.maxsize, heads=heads)
-    plan = Plan(
-        annotation,
-        strategy=check_strategy(strategy),
-        layer_tables=(compile_tables(grammar, layer=layer, heads=heads),),
-    )
+    if plan is None:
+        plan = plan_batch(
+            grammar, tag_ids, word_ids, sentence_ids, attention_mask, strategy=check_strategy(strategy),
+            layers=_layers(grammar, layer), heads=heads, shape=(batch, length), device=query.device,
+        )  # fmt: skip
+    else:
+        plan.check_is_for(grammar, strategy, tag_ids, shape=(batch, length), layer=layer, heads=heads)
     readable = None if attention_mask is None else attention_mask.bool()[:, None, None, :]
-    mask = plan.mask(0, readable, query.dtype)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+    return attend(
+        query, key, value, plan, layer, readable, scale=head_dim**-0.5 if scale is None else scale, dropout=dropout,
+        backend=backend,
+    )  # fmt: skip
+
+
+def _layers(grammar: Grammar, layer: int) -> int:
+    """Return how many layers to compile so that all that the grammar names exist, and the one that is asked for."""
+    return max([layer, *(index for rule in grammar.rules for index in rule.layers or ())]) + 1

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from ..attention.dispatch import check_name
 from ..errors import GrammarError, ModelError
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
@@ -40,13 +41,16 @@ def attach(
     strategy: str = "hard",
     *,
     learn_strengths: LearnStrengths | None = None,
+    backend: str = "auto",
 ) -> Model:
     """Guide `model`'s attention by a grammar, in place, and return it. Its weights are untouched.
 
     From here on the model's forward takes `tag_ids`, `word_ids` and, for sentence reach, `sentence_ids`, each an
     integer tensor (batch, length); `Annotator` makes them. They are not asked for under strategy "full", which is the
     stock model. `learn_strengths` (soft only) makes the strengths a parameter: one tag x tag table per "layer" or per
-    "head", starting from the grammar's own. The grammar is saved with the model; see `from_pretrained`.
+    "head", starting from the grammar's own. `backend` is how attention is computed: "auto" chooses for every call, see
+    `explain_dispatch`; "dense", "sorted", "banded", "mixed" and "biased" are obeyed or refused. All are exact. The
+    grammar is saved with the model; see `from_pretrained`.
 
     Raises `ModelError` for an architecture that cannot be guided or a model that already is, and `GrammarError` for a
     grammar that doesn't fit.
@@ -55,7 +59,7 @@ def attach(
     base = model.base_model
     if hasattr(base, _STATE):
         raise ModelError(f"this {type(model).__name__} already has a grammar; call grammask.detach(model) first")
-    guide = Guide(load_grammar(grammar), check_strategy(strategy))
+    guide = Guide(load_grammar(grammar), check_strategy(strategy), check_name(backend))
     if learn_strengths is not None:
         _check_learnable(guide, learn_strengths)
     interface.register()
@@ -103,9 +107,11 @@ def detach(model: Model) -> Model:
 
 
 @contextmanager
-def attached(model: Model, grammar: Grammar | str | Path, strategy: str = "hard") -> Iterator[Model]:
+def attached(
+    model: Model, grammar: Grammar | str | Path, strategy: str = "hard", *, backend: str = "auto"
+) -> Iterator[Model]:
     """Guide `model` within a `with` block; the grammar goes with the block, even after an error. See `attach`."""
-    attach(model, grammar, strategy)
+    attach(model, grammar, strategy, backend=backend)
     try:
         yield model
     finally:

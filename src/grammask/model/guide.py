@@ -6,7 +6,8 @@ from typing import Any, Final
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..errors import InputError
+from ..blocks.parts import SPARSE, check_backend
+from ..errors import GrammarError, InputError
 from ..grammar import Grammar
 from ..inputs import Annotation, check_annotation, check_padding, check_vocabulary
 from ..plan import Plan
@@ -25,14 +26,22 @@ class Guide:
     Until `settle` it hands out `probe`, for the dry run.
     """
 
-    def __init__(self, grammar: Grammar, strategy: Strategy) -> None:
+    def __init__(self, grammar: Grammar, strategy: Strategy, backend: str) -> None:
         self.grammar = grammar
         self.strategy = strategy
+        self.backend = backend
         self.probe: Probe | None = Probe()
 
     def settle(self, survey: Survey) -> None:
         """Compile the grammar for the model that the dry run saw; raises `GrammarError` when it doesn't fit."""
         self.layer_tables = compile_layers(self.grammar, layers=survey.layers, heads=survey.heads)
+        if self.backend in SPARSE:
+            if self.strategy == "full":
+                raise GrammarError(
+                    f"strategy 'full' is the stock model and has no backend {self.backend!r}; leave it out"
+                )
+            for tables in self.layer_tables:
+                check_backend(self.backend, tables, self.strategy, self.grammar.name)
         self.probe = None
 
     def before_forward(
@@ -62,20 +71,31 @@ class Guide:
             layer_tables=self.layer_tables,
             learned=learned,
             need_weights=bool(need_weights),
+            grammar=self.grammar,
+            shape=_shape(arguments),
         )
-        return ForwardPass(plan)
+        return ForwardPass(plan, self.backend)
 
     def _annotation(self, arguments: dict[str, Any], given: dict[str, Any]) -> Annotation:
-        tokens = arguments.get("input_ids")
-        if tokens is None:
-            tokens = arguments.get("inputs_embeds")
-        if not isinstance(tokens, Tensor):
-            raise InputError("the model was called without input_ids or inputs_embeds; grammask.Annotator makes them")
         annotation = check_annotation(
             **given,
-            shape=(tokens.shape[0], tokens.shape[1]),
-            device=tokens.device,
+            shape=_shape(arguments),
+            device=_tokens(arguments).device,
             needs_sentences=self.grammar.needs_sentences,
         )
         check_padding(annotation.tag_ids, arguments.get("attention_mask"))
         return annotation
+
+
+def _tokens(arguments: dict[str, Any]) -> Tensor:
+    tokens = arguments.get("input_ids")
+    if tokens is None:
+        tokens = arguments.get("inputs_embeds")
+    if not isinstance(tokens, Tensor):
+        raise InputError("the model was called without input_ids or inputs_embeds; grammask.Annotator makes them")
+    return tokens
+
+
+def _shape(arguments: dict[str, Any]) -> tuple[int, int]:
+    batch, length, *_ = _tokens(arguments).shape
+    return batch, length

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import bidirectional_mask_function, sdpa_mask
 
+from ..attention.attend import attend
 from ..attention.reference import reference_attention
 from ..errors import ModelError
 from .passes import ForwardPass
@@ -56,21 +57,29 @@ def guided_attention(
             f"{name} reads {key.shape[2]} keys from {query.shape[2]} queries; a grammar guides self-attention over "
             "whole texts, not cross-attention or a key-value cache (use_cache=False)"
         )
-    layer = grammar_pass.enter(module, heads=query.shape[1])
-    mask = grammar_pass.plan.mask(layer, attention_mask, query.dtype)
-    if not grammar_pass.plan.need_weights:
+    layer, plan = grammar_pass.enter(module, heads=query.shape[1]), grammar_pass.plan
+    if plan.strategy == "full" and not plan.need_weights:
         sdpa: Callable[..., tuple[Tensor, None]] = sdpa_attention_forward
-        return sdpa(module, query, key, value, mask, dropout=dropout, scaling=scaling, **kwargs)
+        return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
     if kwargs.get("position_bias") is not None:
-        raise ModelError(f"{name} adds a position bias; its weights cannot be returned, leave out output_attentions")
+        raise ModelError(f"{name} adds a position bias, which has no exact meaning under a grammar")
     groups = query.shape[1] // key.shape[1]
+    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    output, weights = reference_attention(
-        query, repeat_kv(key, groups), repeat_kv(value, groups), mask, scale=scale, dropout=dropout
+    if plan.need_weights:
+        mask = plan.mask(layer, attention_mask, query.dtype)
+        output, weights = reference_attention(query, key, value, mask, scale=scale, dropout=dropout)
+        return output.transpose(1, 2).contiguous(), weights
+    output = attend(
+        query, key, value, plan, layer, attention_mask, scale=scale, dropout=dropout, backend=grammar_pass.backend
     )
-    return output.transpose(1, 2).contiguous(), weights
+    return output.transpose(1, 2).contiguous(), None
 
 
 def _guided_mask(**kwargs: Any) -> Tensor | None:
-    """Make the model's own mask; causality is always spelled out, since our mask takes the place of its shortcut."""
+    """Make the model's own mask. One of padding alone has a single row, so that no mask need be n x n."""
+    if kwargs.get("mask_function") is bidirectional_mask_function:
+        attention_mask: Tensor | None = kwargs.get("attention_mask")
+        return None if attention_mask is None else attention_mask.bool()[:, None, None, :]
+    # Causality is spelled out, since our mask takes the place of its shortcut.
     return sdpa_mask(**{**kwargs, "allow_is_causal_skip": False})

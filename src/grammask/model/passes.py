@@ -11,10 +11,11 @@ LAYERS_ATTRIBUTE: Final[str] = "_grammask_layers"
 
 
 class ForwardPass:
-    """The plan of one forward pass, handed through the model to every attention module."""
+    """The plan and backend of one forward pass, handed through the model to every attention module."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, backend: str = "auto") -> None:
         self.plan = plan
+        self.backend = backend
         self._calls: dict[int, int] = {}
 
     def enter(self, module: nn.Module, *, heads: int) -> int:

@@ -1,0 +1,50 @@
+"""One call of attention under a plan: dense or sparse, as dispatch chooses."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..plan import Plan
+from .dispatch import choose
+from .sparse import sparse_attention
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    plan: Plan,
+    layer: int,
+    model_mask: Tensor | None,
+    *,
+    scale: float,
+    dropout: float,
+    backend: str,
+) -> Tensor:
+    """Return attention (batch, heads, length, head_dim) in one layer of a plan.
+
+    `model_mask` is the model's own mask as in `Plan.mask`. One of shape (batch, 1, 1, length) says no more than what
+    is padding, which the plan knows; any other needs the dense path.
+    """
+    obstacle = None
+    if model_mask is not None and model_mask.shape[2] > 1:
+        obstacle = "the model has a mask of its own beside padding, such as causality or a sliding window"
+    elif value.shape[-1] != query.shape[-1]:
+        obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
+    heads, head_dim = query.shape[1], query.shape[3]
+    choice = choose(
+        plan,
+        layer,
+        heads=heads,
+        head_dim=head_dim,
+        backend=backend,
+        device=query.device,
+        obstacle=obstacle,
+        drops=dropout > 0,
+    )
+    if choice.backend == "dense":
+        mask = plan.mask(layer, model_mask, query.dtype)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+    strengths = None if plan.learned is None else plan.learned[layer]
+    return sparse_attention(
+        query, key, value, plan.parts(layer, drops=dropout > 0), scale=scale, dropout=dropout, strengths=strengths
+    )

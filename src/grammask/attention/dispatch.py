@@ -1,0 +1,158 @@
+"""Which way one call's attention goes, decided from its lengths and the plan's own work; nothing is remembered.
+
+Short batches take the dense path, where one fused call beats many small ones. `backend="auto"` compares estimates; a
+backend that is asked for by name is obeyed, or an error says why it cannot be.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from ..blocks.block import Part
+from ..blocks.parts import SPARSE, backend_for, check_backend
+from ..errors import GrammarError, InputError
+from ..plan import Plan
+
+BACKENDS: Final[tuple[str, ...]] = ("auto", "dense", *SPARSE)
+_LOG = logging.getLogger(__name__)
+
+# Estimates are of one thread of a current processor; only their ratio decides. Milliseconds.
+_GIGA = 60e6  # floating-point operations a millisecond, in the fused kernel
+_MASKED = 1.15  # what a dense mask adds to it
+_MOVED = 6e6  # bytes copied a millisecond
+_BLOCK = 0.045  # starting a block
+_PART = 0.15  # starting a part
+_PLANNING = 1.2  # planning one text, once for all layers
+_LEAST = 0.5  # what a text costs at least, in a few blocks
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a call takes, "dense" or a sparse backend, why, and the estimates behind it (None: not needed).
+
+    Estimates are milliseconds of one layer's forward pass on one thread of a current processor.
+    """
+
+    backend: str
+    reason: str
+    dense_ms: float
+    sparse_ms: float | None = None
+
+    def __str__(self) -> str:
+        sparse = "" if self.sparse_ms is None else f", sparse {self.sparse_ms:.2f} ms"
+        return f"{self.backend}: {self.reason} (estimates a layer: dense {self.dense_ms:.2f} ms{sparse})"
+
+
+def check_name(backend: str) -> str:
+    """Return `backend`; raise `GrammarError` for one that doesn't exist."""
+    if backend not in BACKENDS:
+        raise GrammarError(f"unknown backend {backend!r}; backends are: {', '.join(BACKENDS)}")
+    return backend
+
+
+def explain_dispatch(
+    plan: Plan,
+    *,
+    heads: int,
+    head_dim: int,
+    layer: int = 0,
+    backend: str = "auto",
+    device: str = "cpu",
+    drops: bool = False,
+) -> Choice:
+    """Return what a call with this plan takes in this layer, and the estimate behind it.
+
+    `plan` is `make_plan`'s; `drops` tells that attention weights will be dropped. Every call logs the same line at
+    debug level. Raises what the call would raise: `GrammarError` for a backend that cannot do the grammar, `InputError`
+    for inputs that no sparse backend can take.
+    """
+    return choose(
+        plan,
+        layer,
+        heads=heads,
+        head_dim=head_dim,
+        backend=backend,
+        device=torch.device(device),
+        obstacle=None,
+        drops=drops,
+    )
+
+
+def choose(
+    plan: Plan,
+    layer: int,
+    *,
+    heads: int,
+    head_dim: int,
+    backend: str,
+    device: torch.device,
+    obstacle: str | None,
+    drops: bool,
+) -> Choice:
+    """Choose for one call; `obstacle` says what only the dense path can do, if there is anything.
+
+    Raises as `explain_dispatch` does.
+    """
+    choice = _choose(plan, layer, heads, head_dim, check_name(backend), device, obstacle, drops)
+    _LOG.debug("layer %d: %s", layer, choice)
+    return choice
+
+
+def _choose(
+    plan: Plan,
+    layer: int,
+    heads: int,
+    head_dim: int,
+    backend: str,
+    device: torch.device,
+    obstacle: str | None,
+    drops: bool,
+) -> Choice:
+    width = heads * head_dim
+    batch, length = plan.shape
+    dense = _MASKED * batch * length**2 * 4 * width / _GIGA
+    if plan.strategy == "full":
+        if backend not in ("auto", "dense"):
+            raise GrammarError(f"strategy 'full' has no backend {backend!r}: it is the stock model; leave backend out")
+        return Choice("dense", "full attention is the stock model's", dense)
+    if obstacle is None and device.type != "cpu":
+        obstacle = f"sparse backends run on the CPU, but the tensors are on {device}"
+    if backend in SPARSE:
+        if obstacle is not None:
+            raise InputError(f'backend {backend!r} cannot be used here: {obstacle}; use backend="dense" or "auto"')
+        check_backend(backend, plan.layer_tables[layer], plan.strategy, plan.name)
+        plan.parts(layer, drops=drops)
+        return Choice(backend, "asked for", dense, _estimate(plan.parts(layer, drops=drops), heads, head_dim))
+    if backend == "dense":
+        return Choice("dense", "asked for", dense)
+    if obstacle is not None:
+        return Choice("dense", obstacle, dense)
+    least = batch * (_LEAST + _PLANNING / len(plan.layer_tables))
+    if dense <= least:
+        return Choice("dense", f"{batch} x {length} tokens are too few for anything else", dense)
+    if (disorder := plan.disorder(layer, drops=drops)) is not None:
+        return Choice("dense", disorder, dense)
+    sparse = _estimate(plan.parts(layer, drops=drops), heads, head_dim)
+    if dense <= sparse:
+        return Choice("dense", "the blocks of this grammar would cost more", dense, sparse)
+    return Choice(backend_for(plan.layer_tables[layer], plan.strategy), "cheaper than dense", dense, sparse)
+
+
+def _estimate(parts: Sequence[Part], heads: int, head_dim: int) -> float:
+    width = heads * head_dim
+    pairs = sum(block.pairs * _share(part, heads) for part in parts for block in part.blocks)
+    copied = sum(
+        columns.count for part in parts for columns in (part.rows, part.keys, part.keys)
+        if isinstance(columns.positions, Tensor)
+    )  # fmt: skip
+    blocks = sum(len(part.blocks) for part in parts)
+    return 4 * width * pairs / _GIGA + copied * 8 * width / _MOVED + blocks * _BLOCK + len(parts) * _PART
+
+
+def _share(part: Part, heads: int) -> float:
+    """Return the share of the heads that a part is for."""
+    return 1.0 if part.heads is None else len(part.heads) / heads

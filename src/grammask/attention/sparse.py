@@ -1,0 +1,126 @@
+"""Exact attention over the parts of a plan: blocks are computed one by one, parts are merged by log-sum-exp."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..blocks.block import Part
+from . import kernels
+from .kernels import Dropout
+from .pieces import pieces, results_like, scratch_like
+from .views import insert, stack_keys, stack_rows, unstack
+
+
+def sparse_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    parts: Sequence[Part],
+    *,
+    scale: float,
+    dropout: float = 0.0,
+    strengths: Tensor | None = None,
+) -> Tensor:
+    """Return attention over the pairs of `parts`: (batch, heads, length, head_dim), 0 for tokens of no part.
+
+    `query`, `key` and `value` are (batch, heads, length, head_dim) on the CPU. `strengths` (heads or 1, tags, tags) is
+    the learned table that blocks with a `table_row` look up.
+    """
+    # Drawn from the global generator, so that a recomputed forward pass drops the same weights.
+    seed = int(torch.randint(1 << 48, ()).item()) if dropout else 0
+    # The fused kernel reads head_dim without a stride.
+    query, key, value = (tensor if tensor.stride(-1) == 1 else tensor.contiguous() for tensor in (query, key, value))
+    output: Tensor = _SparseAttention.apply(query, key, value, strengths, parts, scale, Dropout(dropout, seed))
+    return output
+
+
+class _SparseAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, strengths: Tensor | None, parts: Sequence[Part],
+        scale: float, dropout: Dropout,
+    ) -> Tensor:  # fmt: skip
+        output = results_like(query)  # padding belongs to no part: its rows stay 0
+        lse = query.new_full(query.shape[:-1], -torch.inf, dtype=kernels.wide(query.dtype))
+        drawn = dropout
+        for piece in pieces(parts, query):
+            rows, columns = piece.part.rows, piece.part.keys
+            queries = piece.take("query", query, rows)
+            keys, values = piece.take("key", key, columns), piece.take("value", value, columns)
+            if piece.in_place:
+                found, found_lse = piece.take("", output, rows), piece.take("", lse, rows)
+            else:
+                found, found_lse = scratch_like("output", queries, output.dtype), lse.new_empty(queries.shape[:-1])
+            for block in piece.part.blocks:
+                inputs = (
+                    stack_rows(queries, block), stack_keys("block key", keys, block),
+                    stack_keys("block value", values, block), piece.bias(block, strengths, lse.dtype), scale,
+                )  # fmt: skip
+                new, new_lse = kernels.spelled(*inputs, drawn) if dropout.share else kernels.flash(*inputs)
+                drawn = drawn.next()
+                if block.empty is not None:
+                    new_lse = new_lse.masked_fill(piece.of_heads(block.empty, axis=1), -torch.inf)
+                count = found[:, block.rows].shape[1]
+                found[:, block.rows], found_lse[:, block.rows] = unstack(new)[:, :count], unstack(new_lse)[:, :count]
+            if piece.part.merges:
+                _merge(found, found_lse, piece.take("before", output, rows), piece.take("lse", lse, rows))
+            if not piece.in_place:
+                piece.put(output, rows, found, adding=False)
+                piece.put(lse, rows, found_lse, adding=False)
+        ctx.save_for_backward(query, key, value, strengths, output, lse)
+        ctx.parts, ctx.scale, ctx.dropout = parts, scale, dropout
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        query, key, value, strengths, output, lse = ctx.saved_tensors
+        grad = grad if grad.stride(-1) == 1 else grad.contiguous()
+        totals = [results_like(query, lse.dtype) for _ in range(3)]
+        to_table = None if strengths is None else torch.zeros_like(strengths, dtype=lse.dtype)
+        drawn = ctx.dropout
+        for piece in pieces(ctx.parts, query):
+            rows, columns = piece.part.rows, piece.part.keys
+            of_rows = [
+                piece.take(name, tensor, rows)
+                for name, tensor in (("grad", grad), ("query", query), ("output", output), ("lse", lse))
+            ]
+            keys, values = piece.take("key", key, columns), piece.take("value", value, columns)
+            to_query, to_key, to_value = (
+                scratch_like(name, tensor, lse.dtype)
+                for name, tensor in (("to query", of_rows[1]), ("to key", keys), ("to value", values))
+            )
+            to_key.zero_()
+            to_value.zero_()
+            for block in piece.part.blocks:
+                grads, queries, outputs, lses = (stack_rows(tensor, block) for tensor in of_rows)
+                inputs = (
+                    grads, queries, stack_keys("block key", keys, block), stack_keys("block value", values, block),
+                    outputs, lses, piece.bias(block, strengths, lse.dtype), ctx.scale,
+                )  # fmt: skip
+                if ctx.dropout.share or block.table_row is not None:
+                    *found, to_bias = kernels.spelled_gradients(*inputs, drawn)
+                    if to_table is not None:
+                        piece.add_to_table(to_table, to_bias, block)
+                else:
+                    found = list(kernels.flash_gradients(*inputs))
+                drawn = drawn.next()
+                count = to_query[:, block.rows].shape[1]
+                to_query[:, block.rows] = unstack(found[0])[:, :count]
+                insert(to_key, block.keys, unstack(found[1]), adding=True)
+                insert(to_value, block.keys, unstack(found[2]), adding=True)
+            piece.put(totals[0], rows, to_query, adding=True)
+            piece.put(totals[1], columns, to_key, adding=True)
+            piece.put(totals[2], columns, to_value, adding=True)
+        to_strengths = None if strengths is None or to_table is None else to_table.to(strengths.dtype)
+        return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None
+
+
+def _merge(found: Tensor, lse: Tensor, before: Tensor, lse_before: Tensor) -> None:
+    """Merge, in place, two attentions (heads, queries, head_dim) of the same queries over keys of their own."""
+    share = torch.sigmoid(lse - lse_before)[..., None]
+    found.copy_(torch.lerp(before.to(share.dtype), found.to(share.dtype), share))
+    torch.logaddexp(lse_before, lse, out=lse)

@@ -1,0 +1,106 @@
+"""Blocks and parts: what the sparse kernels work through, never n x n.
+
+A block is a rectangle of queries and keys of one text, with a mask or bias where not all of its pairs are read alike.
+A part is a list of blocks of one text over the same heads and the same order of the keys.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+ALL: Final = slice(None)
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Which columns of the batch, and in which order: a slice, or indices (columns,).
+
+    Indices that reorder all of a slice also have that slice as `span`, and the `inverse` that leads back to it.
+    """
+
+    positions: slice | Tensor
+    span: slice | None = None
+    inverse: Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of columns."""
+        return self.positions.stop - self.positions.start if isinstance(self.positions, slice) else len(self.positions)
+
+    @classmethod
+    def of(cls, positions: NDArray[np.int64]) -> "Columns":
+        """Find the cheapest form: slices cost no copy."""
+        found = as_slice(positions)
+        if isinstance(found, slice):
+            return cls(found)
+        first, count = int(positions.min()), len(positions)
+        if int(positions.max()) - first + 1 != count:
+            return cls(found)
+        inverse = np.empty(count, dtype=np.int64)
+        inverse[positions - first] = np.arange(count)
+        return cls(found, slice(first, first + count), torch.from_numpy(inverse))
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Queries `rows` and keys `keys` of one part, and the bias of their pairs.
+
+    `rows` and `keys` count among the part's; `keys` may be indices (stack * keys,). A block may be a stack of equal
+    rectangles of `chunk` queries each, as in a band; the last may be short of queries. `pairs` counts what is computed.
+    `bias` (stack, heads or 1, queries or 1, keys) is bool (True means "may read") or float, added to the scores; a
+    function makes it anew each time, where it is too large to keep. `empty` (stack, heads or 1, queries) marks queries
+    that read nothing in this block, if there are any. `table_row` names the row of a learned strength table (tags, by
+    query) that the keys' tags select the bias from.
+    """
+
+    rows: slice
+    keys: slice | Tensor
+    pairs: int
+    stack: int = 1
+    chunk: int = 0
+    bias: Tensor | Callable[[], Tensor] | None = None
+    empty: Tensor | None = None
+    table_row: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Blocks of one text (counted in the batch) that together have each of the part's queries exactly once.
+
+    `heads` (None: all) are those that the blocks are for. `key_tags` (keys,) are the keys' tags, where a learned table
+    needs them. `merges` tells that an earlier part has read other pairs of these queries, so that the results are
+    merged.
+    """
+
+    text: int
+    rows: Columns
+    keys: Columns
+    blocks: tuple[Block, ...]
+    heads: Tensor | None = None
+    key_tags: Tensor | None = None
+    merges: bool = False
+
+
+def as_slice(positions: NDArray[np.int64]) -> slice | Tensor:
+    """Return ascending neighbours as a slice, anything else as indices."""
+    first, last = int(positions[0]), int(positions[-1])
+    if last - first + 1 == len(positions) and bool((np.diff(positions) == 1).all()):
+        return slice(first, last + 1)
+    return torch.from_numpy(positions)
+
+
+def find_empty(bias: Tensor) -> Tensor | None:
+    """Return the queries that a bias lets read nothing, as `Block.empty`; None when all read something."""
+    readable = bias if bias.dtype == torch.bool else bias > -torch.inf
+    empty = ~readable.any(-1)
+    return empty if bool(empty.any()) else None
+
+
+def as_bias(mask: Tensor) -> Tensor:
+    """Return a mask (True means "may read") as the float bias that it stands for; a bias stays as it is."""
+    return torch.zeros(mask.shape).masked_fill_(~mask, -torch.inf) if mask.dtype == torch.bool else mask
