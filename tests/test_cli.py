@@ -58,7 +58,7 @@ def test_wrong_names_and_files(tmp_path):
     assert "No such file" in wrong("grammar", "density", "paper", "--text", tmp_path / "none.txt")
 
 
-@pytest.mark.parametrize("command", [(), ("compare",), ("tag",), ("grammar",), ("grammar", "density")])
+@pytest.mark.parametrize("command", [(), ("compare",), ("bench",), ("tag",), ("grammar",), ("grammar", "density")])
 def test_help_names_every_command(command):
     done = grammask(*command, "--help")
     assert done.returncode == 0

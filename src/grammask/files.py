@@ -7,8 +7,8 @@ from pathlib import Path
 from .errors import ExperimentError
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file through a temporary one beside it; raises `ExperimentError` when it cannot be written."""
+def write_whole(path: Path, text: str, *, advice: str = "what was finished is kept, go on with --resume") -> None:
+    """Write a file through a temporary one beside it; raises `ExperimentError`, with `advice`, when it cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -23,6 +23,4 @@ def write_whole(path: Path, text: str) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise ExperimentError(
-            f"{path} cannot be written: {error.strerror}; what was finished is kept, go on with --resume"
-        ) from error
+        raise ExperimentError(f"{path} cannot be written: {error.strerror}; {advice}") from error

@@ -1,4 +1,4 @@
-"""The command line: `grammask compare`, `grammask grammar ...`, `grammask tag`."""
+"""The command line: `grammask compare`, `grammask bench`, `grammask grammar ...`, `grammask tag`."""
 
 from .app import main
 

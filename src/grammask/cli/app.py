@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from ..errors import GrammaskError
-from . import compare, grammar, tag
+from . import bench, compare, grammar, tag
 
 app = typer.Typer(
     name="grammask",
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("compare")(compare.compare_command)
+app.command("bench")(bench.bench_command)
 app.command("tag")(tag.tag_command)
 app.add_typer(grammar.app, name="grammar")
 

@@ -1,6 +1,5 @@
 """`grammask compare`: the main job."""
 
-import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +12,8 @@ from rich.table import Table
 
 from ..errors import ExperimentError
 from ..tagging.tagged import TaggedText
+from .lists import split, whole_numbers
+from .quiet import quieten
 
 # With 6,000 texts MiniLM is a good model, and four runs end within six minutes on two cores.
 _BUILT_IN_TRAIN_SIZE = 6000
@@ -65,9 +66,9 @@ def compare_command(
             "task": task, "text_column": text_column, "pair_column": pair_column, "label_column": label_column,
             "header": header, "model": model, "tagger": tagger, "sentences": sentences,
             **({"grammars": tuple(grammar)} if grammar else {}),
-            "strategies": _split(strategies), "seeds": _numbers(seeds), "train_size": train_size,
-            "eval_size": eval_size, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
-            "max_length": max_length, "precision": precision,
+            "strategies": split(strategies), "seeds": whole_numbers(seeds, option="--seeds", example="0,1,2"),
+            "train_size": train_size, "eval_size": eval_size, "epochs": epochs, "batch_size": batch_size,
+            "learning_rate": learning_rate, "max_length": max_length, "precision": precision,
         },
         out,
         resume=resume,
@@ -78,10 +79,7 @@ def run_comparison(settings: dict[str, Any], out: Path | None, *, resume: bool) 
     """Run a comparison with progress on the terminal, print its table and say where everything is."""
     if resume and out is None:
         raise ExperimentError("--resume needs the folder to go on with: --out FOLDER")
-    # Read by the libraries when they are loaded; forks, load reports and their own bars say nothing to our user.
-    quiet = {"TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
+    quieten()
     console = Console()
     with console.status("loading libraries"):
         from ..experiment.compare import compare
@@ -133,14 +131,3 @@ def _table(results: dict[str, Any]) -> Table:
             f"{row['training_seconds']:.0f}",
         )
     return table
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in _split(text))
-    except ValueError:
-        raise ExperimentError(f"--seeds are whole numbers with commas, such as 0,1,2, but got {text!r}") from None

@@ -58,10 +58,15 @@ def make_config(**settings: object) -> Config:
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).replace("_", "-")
-        message = first["msg"].removeprefix("Value error, ")
-        raise ExperimentError(f"setting {name!r} is {first['input']!r}: {message}") from error
+        raise setting_error(error) from error
+
+
+def setting_error(error: ValidationError) -> ExperimentError:
+    """Say in one line which setting is wrong, what its value is, and what it must be."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]).replace("_", "-")
+    message = first["msg"].removeprefix("Value error, ")
+    return ExperimentError(f"setting {name!r} is {first['input']!r}: {message}")
 
 
 class RunSpec(BaseModel):

@@ -1,22 +1,11 @@
-"""The figures of a report, as SVG text that takes its colours from the page around it."""
+"""The figures of a comparison's report."""
 
-import io
-import re
 from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Any, Final
+from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
-# Stands for the page's text colour, which an SVG inside HTML can name and matplotlib cannot.
-_INK: Final[str] = "#123456"
-_COLOURS: Final[tuple[str, ...]] = ("#3b82c4", "#d9822b", "#5a9e5a")
-_STYLE: Final[Any] = {
-    "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "text.color": _INK, "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.spines.top": False,
-    "axes.spines.right": False, "text.parse_math": False,
-}  # fmt: skip
+from .figures import COLOURS, style, svg
 
 
 def row_name(row: Mapping[str, Any]) -> str:
@@ -26,20 +15,20 @@ def row_name(row: Mapping[str, Any]) -> str:
 
 def accuracy_plot(rows: Sequence[Mapping[str, Any]]) -> str:
     """Accuracy with its 95 % interval for each row, and a dot for each seed."""
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": "accuracy"}):
+    with style("accuracy"):
         figure = Figure(figsize=(7.5, 1.2 + 0.45 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for place, row in enumerate(rows):
             low, high = row["accuracy_interval"]
-            axes.plot([100 * low, 100 * high], [place, place], color=_COLOURS[0], linewidth=5, alpha=0.35)
+            axes.plot([100 * low, 100 * high], [place, place], color=COLOURS[0], linewidth=5, alpha=0.35)
             by_seed = [100 * value for value in row["accuracy_by_seed"]]
-            axes.plot(by_seed, [place] * len(by_seed), "o", color=_COLOURS[0], markersize=4, alpha=0.6)
-            axes.plot([100 * row["accuracy"]], [place], "D", color=_COLOURS[1], markersize=7)
+            axes.plot(by_seed, [place] * len(by_seed), "o", color=COLOURS[0], markersize=4, alpha=0.6)
+            axes.plot([100 * row["accuracy"]], [place], "D", color=COLOURS[1], markersize=7)
         axes.set_yticks(range(len(rows)), [row_name(row) for row in rows])
         axes.invert_yaxis()
         axes.set_xlabel("accuracy in %: mean (diamond), seeds (dots), 95 % interval (bar)")
         axes.grid(axis="x", alpha=0.2)
-        return _svg(figure, "accuracy", "Accuracy of each strategy with its 95 % interval")
+        return svg(figure, "accuracy", "Accuracy of each strategy with its 95 % interval")
 
 
 def cost_plot(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -50,27 +39,15 @@ def cost_plot(rows: Sequence[Mapping[str, Any]]) -> str:
         ("whole-model FLOPs, allowed pairs only", [row["model_flops_relative"] for row in rows]),
         ("training seconds, as measured", [row["training_seconds"] / base["training_seconds"] for row in rows]),
     )
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": "cost"}):
+    with style("cost"):
         figure = Figure(figsize=(7.5, 1.8 + 0.7 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for number, (label, values) in enumerate(series):
             places = [place + 0.25 * (number - 1) for place in range(len(rows))]
-            axes.barh(places, [100 * value for value in values], height=0.23, color=_COLOURS[number], label=label)
+            axes.barh(places, [100 * value for value in values], height=0.23, color=COLOURS[number], label=label)
         axes.set_yticks(range(len(rows)), [row_name(row) for row in rows])
         axes.invert_yaxis()
         axes.set_xlabel(f"% of {row_name(base)}")
         axes.grid(axis="x", alpha=0.2)
         figure.legend(loc="outside upper left", frameon=False, ncols=1)
-        return _svg(figure, "cost", "Cost of each strategy relative to full attention")
-
-
-def _svg(figure: Figure, name: str, title: str) -> str:
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-    # Metadata names addresses that nobody needs; ids must not clash with the other figure's.
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    head_end = svg.index(">") + 1
-    return f'{svg[: head_end - 1]} role="img"><title>{escape(title)}</title>{svg[head_end:]}'
+        return svg(figure, "cost", "Cost of each strategy relative to full attention")

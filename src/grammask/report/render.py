@@ -18,11 +18,9 @@ def write_report(results: Mapping[str, Any], path: Path) -> None:
 
 def render_report(results: Mapping[str, Any]) -> str:
     """Return the report of `results` (the content of results.json) as HTML."""
-    environment = Environment(
-        loader=PackageLoader("grammask", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     rows = results["summary"]
-    return environment.get_template("template.html.j2").render(
+    return render_page(
+        "template.html.j2",
         **results,
         findings=[finding(row) for row in rows if row["difference"] is not None],
         accuracy_plot=Markup(accuracy_plot(rows)),  # noqa: S704 - our own SVG, its texts escaped by matplotlib
@@ -32,6 +30,14 @@ def render_report(results: Mapping[str, Any]) -> str:
         interval=_interval,
         points=_points,
     )
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Fill a template of this package; all values are escaped but `Markup`, and a missing one is an error."""
+    environment = Environment(
+        loader=PackageLoader("grammask", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template(template).render(**values)
 
 
 def finding(row: Mapping[str, Any]) -> str:

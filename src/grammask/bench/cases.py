@@ -1,0 +1,73 @@
+"""Cases: what is timed side by side, one after the other."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+
+from .config import BenchConfig, Dtype, Guided, Level, Pass
+
+
+@dataclass(frozen=True)
+class Case:
+    """One setting in which all contenders are timed in turn. The fields are those of a row, under `pass` for `work`."""
+
+    level: Level
+    grammar: str
+    strategy: Guided
+    work: Pass
+    dtype: Dtype
+    threads: int
+    batch_size: int
+    length: int
+
+    @property
+    def title(self) -> str:
+        """What the case is, on one line."""
+        return f"{self.series}, {self.length} tokens"
+
+    @property
+    def series(self) -> str:
+        """What the case shares with those of other lengths."""
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return (
+            f"{self.level}, {self.strategy} {self.grammar}, {self.work}, {self.dtype}, {threads}, "
+            f"batch {self.batch_size}"
+        )
+
+    def facts(self) -> dict[str, object]:
+        """Return the case as the first part of a row."""
+        return {
+            "level": self.level, "grammar": self.grammar, "strategy": self.strategy, "pass": self.work,
+            "dtype": self.dtype, "threads": self.threads, "batch_size": self.batch_size, "length": self.length,
+            "series": self.series,
+        }  # fmt: skip
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The type of the tensors, or of autocast."""
+        return torch.bfloat16 if self.dtype == "bfloat16" else torch.float32
+
+
+def list_cases(config: BenchConfig, grammars: Iterable[str]) -> tuple[Case, ...]:
+    """Return all cases under `grammars` (names), lengths innermost; from text there is a forward pass only."""
+    threads = config.threads or (torch.get_num_threads(),)
+    names = tuple(grammars)
+    sizes = (config.dtypes, threads, config.batch_sizes, config.lengths)
+    return tuple(
+        Case(level, *rest)
+        for level in config.levels
+        for rest in product(names, config.strategies, ("forward",) if level == "end-to-end" else config.passes, *sizes)
+    )
+
+
+def memory_cases(config: BenchConfig, grammars: Iterable[str]) -> tuple[Case, ...]:
+    """Return the cases whose memory is measured: the largest length, and the first of each other list."""
+    if not config.memory:
+        return ()
+    threads = (config.threads or (torch.get_num_threads(),))[0]
+    return tuple(
+        Case("operator", *rest, config.dtypes[0], threads, config.batch_sizes[0], max(config.lengths))
+        for rest in product(grammars, config.strategies, config.passes)
+    )

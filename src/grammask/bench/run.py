@@ -1,0 +1,118 @@
+"""The benchmark: case by case, written down after each, so that an interruption loses nothing."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from ..errors import ExperimentError
+from ..experiment.environment import choose_precision, environment
+from ..experiment.folder import dump
+from ..files import write_whole
+from ..grammar import Grammar
+from ..report.bench import write_bench_report
+from ..tagging.spacy_tagger import SpacyTagger
+from .cases import Case, list_cases, memory_cases
+from .config import BenchConfig, load_grammars
+from .documents import load_source
+from .encoder import Encoder
+from .end_to_end import run_end_to_end
+from .memory import measure_memory
+from .operator import run_operator
+from .texts import Texts
+from .whole import run_model
+
+RESULTS: Final[str] = "bench.json"
+REPORT: Final[str] = "bench.html"
+
+
+def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure everything that `config` asks for into the folder `out`, and return the results.
+
+    Raises `ExperimentError` for a folder that holds a benchmark unless `force`, and the errors of what it uses.
+    """
+    check_folder(out, force=force)
+    grammars = load_grammars(config)
+    encoder = Encoder(
+        config.model, longest=max(config.lengths), attention_dropout=config.attention_dropout, seed=config.seed
+    )
+    source = load_source(config.text, encoder.tokenizer)
+    texts = Texts(source, encoder.tokenizer, SpacyTagger(config.tagger), seed=config.seed)
+    whole = set(config.levels) & {"model", "end-to-end"}
+    if whole:
+        for grammar in grammars.values():
+            encoder.guided(grammar, "hard")  # a model or grammar that doesn't fit says so now
+    cases = list_cases(config, grammars)
+    results: dict[str, Any] = {
+        "format": 1,
+        "config": config.model_dump(mode="json"),
+        "grammars": {name: grammar.to_dict() for name, grammar in grammars.items()},
+        "text": {"source": source.name, "tokens": source.tokens, "repeats": 1},
+        "model": encoder.facts() if whole else None,
+        "tagger": {"name": texts.tagger.name, "version": texts.tagger.version},
+        "environment": {
+            **environment(", ".join(config.dtypes)),
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "bfloat16": _bfloat16(),
+        },
+        "planned_cases": len(cases),
+        "cases": 0,
+        "complete": False,
+        "rows": [],
+        "memory": [],
+    }
+    threads = torch.get_num_threads()
+    try:
+        for number, case in enumerate(cases, start=1):
+            say(f"{number} of {len(cases)}: {case.title}")
+            torch.set_num_threads(case.threads)
+            results["rows"] += _run(case, config, encoder, grammars[case.grammar], texts)
+            results["cases"] = number
+            results["text"]["repeats"] = texts.repeats
+            _write(results, out)
+        for case in memory_cases(config, grammars):
+            say(f"memory: {case.title}")
+            annotation = texts.whole(case.batch_size, case.length)
+            results["memory"] += measure_memory(case, config, grammar=grammars[case.grammar], annotation=annotation)
+            _write(results, out)
+        results["complete"] = True
+    finally:
+        torch.set_num_threads(threads)
+        if results["rows"]:
+            _write(results, out)
+            write_bench_report(results, out / REPORT)
+    return results
+
+
+def _write(results: Mapping[str, Any], out: Path) -> None:
+    write_whole(out / RESULTS, dump(results), advice="the file of the case before is kept")
+
+
+def check_folder(out: Path, *, force: bool) -> None:
+    """Raise `ExperimentError` unless a benchmark can go into this folder."""
+    if out.exists() and not out.is_dir():
+        raise ExperimentError(f"--out {out} is a file; name a folder")
+    if (out / RESULTS).exists() and not force:
+        raise ExperimentError(f"--out {out} holds a benchmark; name another folder, or write over it with --force")
+
+
+def _run(case: Case, config: BenchConfig, encoder: Encoder, grammar: Grammar, texts: Texts) -> list[dict[str, Any]]:
+    if case.level == "operator":
+        annotation = texts.whole(case.batch_size, case.length)
+        return run_operator(case, config, grammar=grammar, annotation=annotation)
+    if case.level == "model":
+        batch: Mapping[str, Tensor] = texts.ragged_batch(case.batch_size, case.length)
+        return run_model(case, encoder=encoder, grammar=grammar, batch=batch, seconds=config.seconds)
+    ragged = texts.ragged(case.batch_size, case.length)
+    return run_end_to_end(
+        case, encoder=encoder, annotator=texts.uncached, grammar=grammar, texts=ragged, seconds=config.seconds
+    )
+
+
+def _bfloat16() -> str:
+    try:
+        return f"{choose_precision('bfloat16')} in hardware"
+    except ExperimentError:
+        return "emulated"

@@ -1,0 +1,80 @@
+"""`grammask bench`: speed and memory against peers."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ..errors import ExperimentError
+from .lists import split, whole_numbers
+from .quiet import quieten
+
+
+def bench_command(
+    grammars: Annotated[str, typer.Option(help="Shipped names or files, with commas.")] = "paper-sinks,banded",
+    strategies: Annotated[str, typer.Option(help="Any of hard,soft, with commas.")] = "hard,soft",
+    levels: Annotated[
+        str, typer.Option(help="Any of operator (one layer's attention), model, end-to-end (from text).")
+    ] = "operator,model,end-to-end",
+    passes: Annotated[str, typer.Option(help="Any of forward,training, with commas.")] = "forward,training",
+    lengths: Annotated[str, typer.Option(help="Tokens of a text, with commas.")] = "512,1024,2048,4096",
+    batch_sizes: Annotated[str, typer.Option(help="Texts in a batch, with commas.")] = "1",
+    heads: Annotated[int, typer.Option(help="Heads at the operator level.")] = 12,
+    head_dim: Annotated[int, typer.Option(help="Size of a head at the operator level.")] = 64,
+    threads: Annotated[str, typer.Option(help="PyTorch's threads, with commas  [default: what it takes]")] = "",
+    dtypes: Annotated[str, typer.Option(help="Any of float32,bfloat16 (autocast for whole models).")] = "float32",
+    backends: Annotated[
+        str, typer.Option(help="grammask's own, at the operator level.")
+    ] = "auto,dense,sorted,banded,mixed,biased",
+    peers: Annotated[
+        str, typer.Option(help="Others at the operator level; full attention is always there.")
+    ] = "dense-masked,flex,longformer,bigbird",
+    model: Annotated[str, typer.Option(help="minilm (packaged), a local folder, or a Hub model; BERT's kind.")] = (
+        "minilm"
+    ),
+    attention_dropout: Annotated[
+        float, typer.Option(help="In training steps; PyTorch's fused attention has none and is left with any.")
+    ] = 0.0,
+    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = "en_core_web_sm",
+    text: Annotated[
+        str | None, typer.Option(help="UTF-8 text  [default: the built-in sentences, joined]", metavar="FILE")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long the rounds of one case go on; at least 3 rounds.")] = 3.0,
+    seed: Annotated[int, typer.Option(help="Of tensors, texts and lengths.")] = 0,
+    memory: Annotated[bool, typer.Option(help="Measure peak memory too, at the largest length.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results  [default: runs/bench-<time>]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a benchmark in --out.")] = False,
+) -> None:
+    """Measure time and memory of attention under a grammar, against full attention and other ways."""
+    settings: dict[str, Any] = {
+        "grammars": split(grammars), "strategies": split(strategies), "levels": split(levels),
+        "passes": split(passes), "lengths": whole_numbers(lengths, option="--lengths", example="512,1024"),
+        "batch_sizes": whole_numbers(batch_sizes, option="--batch-sizes", example="1,8"), "heads": heads,
+        "head_dim": head_dim, "threads": whole_numbers(threads, option="--threads", example="1,2") or None,
+        "dtypes": split(dtypes), "backends": split(backends), "peers": split(peers), "model": model,
+        "attention_dropout": attention_dropout, "tagger": tagger, "text": text, "seconds": seconds, "seed": seed,
+        "memory": memory,
+    }  # fmt: skip
+    quieten()
+    console = Console()
+    with console.status("loading libraries"):
+        from ..bench.config import make_bench_config
+        from ..bench.run import REPORT, RESULTS, run_bench
+        from .bench_tables import bench_tables
+
+    config = make_bench_config(**settings)
+    folder = out or Path("runs") / datetime.now().strftime("bench-%Y-%m-%d-%H%M%S")
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    try:
+        results = run_bench(config, folder, force=force, say=say)
+    except KeyboardInterrupt:
+        raise ExperimentError(f"interrupted; what was measured until then is in {folder}") from None
+    for table in bench_tables(results):
+        console.print(table)
+    for file in (REPORT, RESULTS):
+        say(str(folder / file))

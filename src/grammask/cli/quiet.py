@@ -1,0 +1,10 @@
+"""What the libraries would say on the terminal, and our user need not read."""
+
+import os
+
+
+def quieten() -> None:
+    """Set what the libraries read when they are loaded: no word of forks, load reports and bars of their own."""
+    quiet = {"TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
