@@ -197,3 +197,82 @@ def test_hidden_embeddings_may_stand_for_ids(batch):
     inputs = {"inputs_embeds": embeddings, "attention_mask": batch.inputs["attention_mask"], **batch.annotation}
     with torch.no_grad():
         torch.testing.assert_close(model(**inputs).logits, logits(model, batch))
+
+
+SORTABLE = ("albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "mobilebert", "roberta",
+            "xlm-roberta", "xlm-roberta-xl")  # fmt: skip
+
+
+@pytest.mark.parametrize("model_type", SORTABLE)
+def test_sorting_the_tokens_once_changes_nothing(model_type):
+    batch = random_batch((60, 33, 1))
+
+    def run(**options):
+        model = grammask.attach(tiny_model(model_type), "paper", "hard", **options)
+        real = (batch.inputs["attention_mask"] == 1)[..., None]
+        hidden = [model.base_model(**batch.everything)[0].detach() * real]
+        with torch.no_grad():
+            output = model(**batch.everything, output_hidden_states=True)
+            hidden += [state * real for state in output.hidden_states]
+        logits = model(**batch.everything)[0]
+        logits.sum().backward()
+        grads = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        return [logits.detach(), *hidden, *grads], grammask.detach(model)
+
+    plain, model = run(backend="dense")
+    once, detached = run(backend="sorted", sort_tokens=True)
+    assert len(plain) == len(once)
+    for found, expected in zip(once, plain, strict=True):
+        torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-3)
+    with torch.no_grad():
+        assert torch.equal(model(**batch.inputs)[0], detached(**batch.inputs)[0])
+
+
+def test_sorting_is_refused_where_order_counts():
+    for model_type in ("esm", "modernbert", "nomic_bert"):
+        model = tiny_model(model_type)
+        with pytest.raises(ModelError, match="leave sort_tokens out"):
+            grammask.attach(model, "paper", "hard", sort_tokens=True)
+        grammask.detach(grammask.attach(model, "paper", "hard"))
+    for grammar, strategy in (("banded", "hard"), ("paper", "soft")):
+        with pytest.raises(GrammarError, match="sort_tokens needs the hard strategy and one table"):
+            grammask.attach(tiny_model("bert"), grammar, strategy, sort_tokens=True)
+
+
+@pytest.mark.parametrize(("grammar", "strategy", "backend"), [
+    ("paper", "hard", "sorted"), ("banded", "hard", "banded"), ("mixed", "hard", "mixed"), ("paper", "soft", "biased"),
+])  # fmt: skip
+@pytest.mark.parametrize("model_type", ["albert", "bert", "distilbert", "eurobert"])
+def test_backends_equal_the_dense_path_in_a_model(model_type, grammar, strategy, backend):
+    batch = random_batch((60, 33, 1))
+
+    def run(name):
+        model = grammask.attach(tiny_model(model_type), grammar, strategy, backend=name).eval()
+        logits = model(**batch.everything)[0]
+        if logits.dim() == 3:
+            logits = logits * (batch.inputs["attention_mask"] == 1)[..., None]
+        logits.sum().backward()
+        return [logits.detach(), *(p.grad for p in model.parameters() if p.grad is not None)]
+
+    for found, expected in zip(run(backend), run("dense"), strict=True):
+        torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("learn", ["layer", "head"])
+def test_learned_strengths_have_the_dense_paths_gradients(learn):
+    batch = random_batch((60, 33))
+
+    def run(backend):
+        model = grammask.attach(tiny_model("bert"), "paper", "soft", learn_strengths=learn, backend=backend)
+        model(**batch.everything)[0].sum().backward()
+        return model.base_model.grammask_strengths.grad
+
+    found, expected = run("biased"), run("dense")
+    assert expected.abs().max() > 1e-4
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_a_model_mask_of_its_own_needs_the_dense_path():
+    model = grammask.attach(tiny_model("modernbert"), "paper", "hard", backend="sorted")
+    with pytest.raises(InputError, match="mask of its own beside padding"):
+        model(**random_batch((30,)).everything)

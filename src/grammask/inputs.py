@@ -4,6 +4,7 @@ Missing or misshapen tags must raise: attention without them would be another mo
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from .errors import InputError
 from .tags import PAD, TAGS, UPOS
 
+_HIGHEST: Final[int] = (1 << 28) - 1  # leaves room for differences of 32 bits
 _HOW = "grammask.Annotator makes all of them from texts"
 
 
@@ -37,10 +39,10 @@ def check_annotation(
     Tags must be ids of `grammask.TAGS`, word and sentence numbers -1 (none) or counted from 0.
     """
     tags = _check("tag_ids", tag_ids, shape, device, lowest=0, highest=len(TAGS) - 1)
-    words = _check("word_ids", word_ids, shape, device, lowest=-1, highest=None)
+    words = _check("word_ids", word_ids, shape, device, lowest=-1, highest=_HIGHEST)
     sentences = None
     if needs_sentences:
-        sentences = _check("sentence_ids", sentence_ids, shape, device, lowest=-1, highest=None)
+        sentences = _check("sentence_ids", sentence_ids, shape, device, lowest=-1, highest=_HIGHEST)
     return Annotation(tags, words, sentences)
 
 

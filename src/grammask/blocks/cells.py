@@ -17,7 +17,7 @@ from torch import Tensor
 from ..tables import ReachTables
 from ..tags import TAGS
 
-_FAR: Final[int] = 1 << 40  # an offset beyond every reach, for tokens that belong to no word
+_FAR: Final[int] = 1 << 29  # an offset beyond every reach, for tokens that belong to no word
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +29,9 @@ class Cells:
     at any distance, else 0; `rise` (heads, cells) is the bias, in logits, of a second read of the same pair that lifts
     `base` to the full strength: log(exp(strength) - exp(base)), -inf where they are equal. `strength` (heads, cells)
     is the full strength itself. `lowers` tells that some strength lies below its base, which no second read can bring
-    about. `lo` and `hi` are the widest word reach, 0 included; `by_sentence` tells whether any rule has sentence reach
-    and `bounded` whether any rule is bounded at all.
+    about. `buckets` (offsets,) holds twice the bucket of each offset from lo - 1 to hi + 1. `lo` and `hi` are the
+    widest word reach, 0 included; `by_sentence` tells whether any rule has sentence reach and `bounded` whether any
+    rule is bounded at all.
     """
 
     document: Tensor
@@ -56,8 +57,8 @@ class Cells:
         offset = keys.key_words[..., None, :] - rows.query_words[..., :, None]
         # In place throughout: these are the largest tensors that a plan makes.
         offset.clamp_(self.lo - 1, self.hi + 1).sub_(self.lo - 1)
-        index = self.buckets[offset].mul_(2)
-        index += rows.tags[..., :, None] * (len(TAGS) * per_tag)
+        index = self.buckets.index_select(0, offset.view(-1)).view_as(offset)
+        index += (rows.tags * (len(TAGS) * per_tag))[..., :, None]
         index += (keys.tags * per_tag)[..., None, :]
         if self.by_sentence:
             index += rows.query_sentences[..., :, None] == keys.key_sentences[..., None, :]
@@ -66,7 +67,7 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Tags, words and sentences of tokens, ready for comparing: int64 (..., tokens).
+    """Tags, words and sentences of tokens, ready for comparing: int32 (..., tokens), half the memory of int64.
 
     Structural tokens lie beyond every reach: their words are below all as queries and above all as keys, and their
     sentences as queries and as keys differ.
@@ -81,10 +82,10 @@ class Tokens:
     @classmethod
     def of(cls, tags: Tensor, words: Tensor, sentences: Tensor | None) -> "Tokens":
         """Make them from an annotation, where -1 means no word and no sentence."""
-        if sentences is None:
-            sentences = torch.full_like(tags, -1)
+        words = words.int()
+        sentences = torch.full_like(words, -1) if sentences is None else sentences.int()
         return cls(
-            tags,
+            tags.int(),
             words.masked_fill(words < 0, -_FAR),
             words.masked_fill(words < 0, _FAR),
             sentences.masked_fill(sentences < 0, -2),
@@ -107,10 +108,11 @@ def compile_cells(tables: tuple[ReachTables, ...]) -> Cells:
     edges = sorted({lo, 0, 1, hi + 1, *(edge for t in words for edge in (t.reach.lo, t.reach.hi + 1))})
     buckets = torch.bucketize(torch.arange(lo - 1, hi + 2), torch.tensor(edges), right=True)
     buckets[-1] = 0
+    first = int(buckets[-lo + 1])
     heads, tags = document.allowed.shape[0], len(TAGS)
     shape = (heads, tags, tags, len(edges), 2)
     allowed = torch.zeros(shape, dtype=torch.bool)
-    allowed[..., int(buckets[-lo + 1]), :] = True
+    allowed[..., first, :] = True
     strength = document.strength[..., None, None].expand(shape).clone()
     for table in bounded:
         for cells in _reached(table, edges):
@@ -128,7 +130,7 @@ def compile_cells(tables: tuple[ReachTables, ...]) -> Cells:
         rise=rise.reshape(heads, -1),
         strength=strength.reshape(heads, -1),
         lowers=bool((above < 0).any()),
-        buckets=buckets,
+        buckets=(buckets * 2).int(),
         lo=lo,
         hi=hi,
         by_sentence=any(table.reach.kind == "sentence" for table in bounded),

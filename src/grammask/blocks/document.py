@@ -4,7 +4,7 @@ Queries whose tags read the same keys form one block. The keys are sorted by tag
 contiguous, so that a block's keys are a slice, not a copy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .block import Block, Columns, Part, as_slice
+from .block import Block, Columns, Part
 from .cells import Cells
 
 # What starting a block costs, in pairs that could be computed meanwhile: small groups share a masked block.
@@ -71,7 +71,7 @@ def _by_table(cells: Cells) -> list[tuple[NDArray[np.bool_], torch.Tensor | None
 
 
 @lru_cache(maxsize=256)
-def _key_order(table: bytes, tags: int) -> NDArray[np.int8]:
+def key_order(table: bytes, tags: int) -> NDArray[np.int8]:
     """Return the rank of every key tag in an order that makes large key sets contiguous, as a local search finds it.
 
     Starting from tags with equal readers side by side, single tags are moved while that lowers the keys to copy.
@@ -114,26 +114,32 @@ def _blocks(
         return (), rows, keys
     if not by_tag:
         return (Block(rows=slice(0, len(rows)), keys=slice(0, len(keys)), pairs=len(rows) * len(keys)),), rows, keys
-    rank = _key_order(table.tobytes(), len(table))
+    rank = key_order(table.tobytes(), len(table))
     keys = keys[np.argsort(rank[tags[keys]], kind="stable")]
     key_runs = _Runs.of(tags[keys])
     rows = rows[np.argsort(tags[rows], kind="stable")]
     row_runs = _Runs.of(tags[rows])
-    allowed = table[np.ix_(row_runs.tags, key_runs.tags)]
+    allowed = table[row_runs.tags][:, key_runs.tags]
     blocks: list[Block] = []
     order: list[NDArray[np.int64]] = []
     done = 0
     for places, readable in _groups(allowed, row_runs.sizes, key_runs.sizes):
-        order += [row_runs.of_place(place) for place in places]
-        count = int(row_runs.sizes[places].sum())
+        order += [rows[row_runs.starts[place] : row_runs.starts[place] + row_runs.sizes[place]] for place in places]
+        count = sum(row_runs.sizes[place] for place in places)
+        reads = [row_runs.sizes[place] for place in places], [key_runs.sizes[place] for place in readable]
         mask = None
-        if not allowed[places][:, readable].all():
-            cells = np.repeat(allowed[places][:, readable], row_runs.sizes[places], axis=0)
-            mask = torch.from_numpy(np.repeat(cells, key_runs.sizes[readable], axis=1))[None, None]
-        read = np.concatenate([key_runs.of_place(int(place)) for place in np.flatnonzero(readable)])
-        blocks.append(Block(rows=slice(done, done + count), keys=as_slice(read), pairs=count * len(read), bias=mask))
+        if not (cells := allowed[places][:, readable]).all():
+            mask = torch.from_numpy(cells.repeat(reads[0], axis=0).repeat(reads[1], axis=1))[None, None]
+        blocks.append(
+            Block(
+                rows=slice(done, done + count),
+                keys=key_runs.positions(readable),
+                pairs=count * sum(reads[1]),
+                bias=mask,
+            )
+        )
         done += count
-    return tuple(blocks), rows[np.concatenate(order)], keys
+    return tuple(blocks), np.concatenate(order), keys
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,38 +147,45 @@ class _Runs:
     """Tokens sorted by tag: the tags that occur, where their runs start, and how long they are."""
 
     tags: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    sizes: NDArray[np.int64]
+    starts: list[int]
+    sizes: list[int]
 
     @classmethod
     def of(cls, in_order: NDArray[np.int64]) -> "_Runs":
         starts = np.flatnonzero(np.diff(in_order, prepend=-1))
-        return cls(in_order[starts], starts, np.diff(starts, append=len(in_order)))
+        return cls(in_order[starts], starts.tolist(), np.diff(starts, append=len(in_order)).tolist())
 
-    def of_place(self, place: int) -> NDArray[np.int64]:
-        return np.arange(self.starts[place], self.starts[place] + self.sizes[place])
+    def positions(self, places: list[int]) -> slice | torch.Tensor:
+        """Return the tokens of some runs, ascending: a slice when the runs are neighbours."""
+        ends = [self.starts[place] + self.sizes[place] for place in places]
+        if places[-1] - places[0] + 1 == len(places):
+            return slice(self.starts[places[0]], ends[-1])
+        return torch.cat([torch.arange(self.starts[place], end) for place, end in zip(places, ends, strict=True)])
 
 
 def _groups(
-    allowed: NDArray[np.bool_], row_sizes: NDArray[np.int64], key_sizes: NDArray[np.int64]
-) -> list[tuple[list[int], NDArray[np.bool_]]]:
-    """Return groups of query tags, and the key tags (tags,) that any tag of the group reads.
+    allowed: NDArray[np.bool_], row_sizes: Sequence[int], key_sizes: Sequence[int]
+) -> list[tuple[list[int], list[int]]]:
+    """Return groups of query tags, and the key tags that any tag of the group reads, ascending.
 
     Tags with equal key sets share a group, and so do groups so small that a mask costs less than another start.
     """
-    alike: dict[bytes, list[int]] = {}
+    alike: dict[tuple[int, ...], list[int]] = {}
     for place, readable in enumerate(allowed):
-        alike.setdefault(readable.tobytes(), []).append(place)
-    found = [(places, allowed[places[0]], int(row_sizes[places].sum())) for places in alike.values()]
-    found.sort(key=lambda group: group[2] * int(key_sizes[group[1]].sum()))
+        alike.setdefault(tuple(readable.nonzero()[0].tolist()), []).append(place)
+
+    def count(places: Iterable[int], sizes: Sequence[int]) -> int:
+        return sum(sizes[place] for place in places)
+
+    by_pairs = sorted(alike.items(), key=lambda group: count(group[0], key_sizes) * count(group[1], row_sizes))
     small: list[int] = []
-    union = np.zeros(len(key_sizes), dtype=np.bool_)
-    rows = pairs = 0
+    union: set[int] = set()
+    pairs = 0
     groups = []
-    for places, readable, count in found:
-        joined = (rows + count) * int(key_sizes[union | readable].sum())
-        if joined - pairs - count * int(key_sizes[readable].sum()) <= _START:
-            small, union, rows, pairs = small + places, union | readable, rows + count, joined
+    for readable, places in by_pairs:
+        joined = count(small + places, row_sizes) * count(union.union(readable), key_sizes)
+        if joined - pairs - count(places, row_sizes) * count(readable, key_sizes) <= _START:
+            small, union, pairs = small + places, union.union(readable), joined
         else:
-            groups.append((places, readable))
-    return [(small, union), *groups]
+            groups.append((places, list(readable)))
+    return [(small, sorted(union)), *groups]

@@ -19,6 +19,7 @@ from ..tables import ReachTables
 from ..tags import TAGS
 from . import interface, support
 from .guide import STRENGTHS, Guide
+from .sorting import TokenSorter
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 LearnStrengths = Literal["layer", "head"]
@@ -30,8 +31,11 @@ _STATE: Final[str] = "_grammask_state"
 class _State:
     """What `detach` needs to undo an attachment."""
 
-    def __init__(self, hook: Any, configs: list[tuple[nn.Module, PretrainedConfig]]) -> None:
+    def __init__(
+        self, hook: Any, configs: list[tuple[nn.Module, PretrainedConfig]], sorter: TokenSorter | None
+    ) -> None:
         self.hook = hook
+        self.sorter = sorter
         self.configs = configs
 
 
@@ -42,6 +46,7 @@ def attach(
     *,
     learn_strengths: LearnStrengths | None = None,
     backend: str = "auto",
+    sort_tokens: bool = False,
 ) -> Model:
     """Guide `model`'s attention by a grammar, in place, and return it. Its weights are untouched.
 
@@ -49,8 +54,10 @@ def attach(
     integer tensor (batch, length); `Annotator` makes them. They are not asked for under strategy "full", which is the
     stock model. `learn_strengths` (soft only) makes the strengths a parameter: one tag x tag table per "layer" or per
     "head", starting from the grammar's own. `backend` is how attention is computed: "auto" chooses for every call, see
-    `explain_dispatch`; "dense", "sorted", "banded", "mixed" and "biased" are obeyed or refused. All are exact. The
-    grammar is saved with the model; see `from_pretrained`.
+    `explain_dispatch`; "dense", "sorted", "banded", "mixed" and "biased" are obeyed or refused. All are exact.
+    `sort_tokens` sorts the tokens by tag once for the whole model instead of once in every layer (hard, document reach,
+    absolute positions); results come back in the order of the text. The grammar is saved with the model; see
+    `from_pretrained`.
 
     Raises `ModelError` for an architecture that cannot be guided or a model that already is, and `GrammarError` for a
     grammar that doesn't fit.
@@ -59,18 +66,22 @@ def attach(
     base = model.base_model
     if hasattr(base, _STATE):
         raise ModelError(f"this {type(model).__name__} already has a grammar; call grammask.detach(model) first")
-    guide = Guide(load_grammar(grammar), check_strategy(strategy), check_name(backend))
+    sorter = TokenSorter(base) if sort_tokens else None
+    guide = Guide(load_grammar(grammar), check_strategy(strategy), check_name(backend), sorter)
     if learn_strengths is not None:
         _check_learnable(guide, learn_strengths)
     interface.register()
     state = _State(
         base.register_forward_pre_hook(guide.before_forward, with_kwargs=True),
         _switch_configs(model, interface.NAME),
+        sorter,
     )
     setattr(base, _STATE, state)
     try:
         assert guide.probe is not None  # noqa: S101 - it is there until settled
         found = support.survey(model, guide.probe)
+        if sorter is not None:
+            support.check_order_is_free(model, sorter)
         guide.settle(found)
         if learn_strengths is not None:
             heads = found.heads if learn_strengths == "head" else 1
@@ -97,6 +108,8 @@ def detach(model: Model) -> Model:
     if state is None:
         raise ModelError(f"this {type(model).__name__} has no grammar to detach")
     state.hook.remove()
+    if state.sorter is not None:
+        state.sorter.remove()
     for module, config in state.configs:
         _set_config(module, config)
     if hasattr(base, STRENGTHS):
