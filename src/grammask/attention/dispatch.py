@@ -20,12 +20,13 @@ from ..plan import Plan
 BACKENDS: Final[tuple[str, ...]] = ("auto", "dense", *SPARSE)
 _LOG = logging.getLogger(__name__)
 
-# Estimates are of one thread of a current processor; only their ratio decides. Milliseconds.
-_GIGA = 60e6  # floating-point operations a millisecond, in the fused kernel
-_MASKED = 1.15  # what a dense mask adds to it
+# Estimates are of one thread of a current processor, fitted to measurements; only their ratio decides. Milliseconds.
+_GIGA = 60e6  # floating-point operations a millisecond, in the fused kernel at its best
+_RAMP = 12  # queries that a block of few queries pays for without having them
+_MASKED = 1.08  # what a dense mask costs on top
 _MOVED = 6e6  # bytes copied a millisecond
-_BLOCK = 0.045  # starting a block
-_PART = 0.15  # starting a part
+_BLOCK = 0.1  # starting a block
+_PART = 0.3  # starting a part
 _PLANNING = 1.2  # planning one text, once for all layers
 _LEAST = 0.5  # what a text costs at least, in a few blocks
 
@@ -144,15 +145,15 @@ def _choose(
 
 def _estimate(parts: Sequence[Part], heads: int, head_dim: int) -> float:
     width = heads * head_dim
-    pairs = sum(block.pairs * _share(part, heads) for part in parts for block in part.blocks)
-    copied = sum(
-        columns.count for part in parts for columns in (part.rows, part.keys, part.keys)
-        if isinstance(columns.positions, Tensor)
-    )  # fmt: skip
-    blocks = sum(len(part.blocks) for part in parts)
-    return 4 * width * pairs / _GIGA + copied * 8 * width / _MOVED + blocks * _BLOCK + len(parts) * _PART
-
-
-def _share(part: Part, heads: int) -> float:
-    """Return the share of the heads that a part is for."""
-    return 1.0 if part.heads is None else len(part.heads) / heads
+    total = 0.0
+    for part in parts:
+        share = 1.0 if part.heads is None else len(part.heads) / heads
+        copied = sum(
+            columns.count for columns in (part.rows, part.keys, part.keys) if isinstance(columns.positions, Tensor)
+        )
+        for block in part.blocks:
+            queries = block.chunk or block.rows.stop - block.rows.start
+            total += 4 * width * share * block.pairs * (1 + _RAMP / queries) / _GIGA + _BLOCK
+            copied += 2 * len(block.keys) if isinstance(block.keys, Tensor) else 0
+        total += copied * share * 8 * width / _MOVED + _PART
+    return total
