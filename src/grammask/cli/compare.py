@@ -109,7 +109,7 @@ def _table(results: dict[str, Any]) -> Table:
         box=None,
         padding=(0, 1, 0, 0),
         caption="Accuracy, density and FLOPs in %, differences in points, 95 % intervals below. FLOPs count allowed "
-        "pairs only: the dense path computes every pair, so seconds don't fall with them.",
+        "pairs only: short texts take the dense path, which computes every pair, so seconds need not fall with them.",
     )
     table.add_column("", no_wrap=True)
     for column in ("accuracy", "to full", "MCC", "density", "attn.\nFLOPs", "model\nFLOPs", "training\nseconds"):
