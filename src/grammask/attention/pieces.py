@@ -12,7 +12,7 @@ from ..tags import TAGS
 from .scratch import scratch
 from .views import insert, select
 
-_COPY: Final[int] = 1 << 21  # bytes of one reordered copy
+_COPY: Final[int] = 1 << 22  # bytes of one reordered copy
 
 
 @dataclass(frozen=True, eq=False)
