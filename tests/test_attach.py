@@ -276,3 +276,24 @@ def test_a_model_mask_of_its_own_needs_the_dense_path():
     model = grammask.attach(tiny_model("modernbert"), "paper", "hard", backend="sorted")
     with pytest.raises(InputError, match="mask of its own beside padding"):
         model(**random_batch((30,)).everything)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("model_type", ["bert", "eurobert"])
+def test_backends_work_under_autocast(model_type, dropout):
+    batch = random_batch((60, 33))
+
+    def run(backend):
+        model = grammask.attach(tiny_model(model_type), "mixed", "hard", backend=backend).train(dropout > 0)
+        torch.manual_seed(0)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = model(**batch.everything)[0]
+        output.float().sum().backward()
+        assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+        return (
+            output.float() * (batch.inputs["attention_mask"] == 1)[..., None] if output.dim() == 3 else output.float()
+        )
+
+    found, expected = run("mixed"), run("dense")
+    if not dropout:
+        torch.testing.assert_close(found, expected, atol=0.15 * float(expected.detach().abs().max()), rtol=0)

@@ -1,5 +1,6 @@
 """One call of attention under a plan: dense or sparse, as dispatch chooses."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -44,6 +45,10 @@ def attend(
     if choice.backend == "dense":
         mask = plan.mask(layer, model_mask, query.dtype)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+    if torch.is_autocast_enabled("cpu"):
+        # As autocast does for PyTorch's own attention: rotary positions leave queries and keys in float32.
+        dtype = torch.get_autocast_dtype("cpu")
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     strengths = None if plan.learned is None else plan.learned[layer]
     return sparse_attention(
         query, key, value, plan.parts(layer, drops=dropout > 0), scale=scale, dropout=dropout, strengths=strengths

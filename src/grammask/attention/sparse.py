@@ -33,7 +33,8 @@ def sparse_attention(
     seed = int(torch.randint(1 << 48, ()).item()) if dropout else 0
     # The fused kernel reads head_dim without a stride.
     query, key, value = (tensor if tensor.stride(-1) == 1 else tensor.contiguous() for tensor in (query, key, value))
-    output: Tensor = _SparseAttention.apply(query, key, value, strengths, parts, scale, Dropout(dropout, seed))
+    with torch.autocast("cpu", enabled=False):  # sums are kept in float32
+        output: Tensor = _SparseAttention.apply(query, key, value, strengths, parts, scale, Dropout(dropout, seed))
     return output
 
 

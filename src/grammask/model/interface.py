@@ -80,6 +80,8 @@ def _guided_mask(**kwargs: Any) -> Tensor | None:
     """Make the model's own mask. One of padding alone has a single row, so that no mask need be n x n."""
     if kwargs.get("mask_function") is bidirectional_mask_function:
         attention_mask: Tensor | None = kwargs.get("attention_mask")
-        return None if attention_mask is None else attention_mask.bool()[:, None, None, :]
+        if attention_mask is None or bool(attention_mask.all()):
+            return None
+        return attention_mask.bool()[:, None, None, :]
     # Causality is spelled out, since our mask takes the place of its shortcut.
     return sdpa_mask(**{**kwargs, "allow_is_causal_skip": False})
