@@ -177,7 +177,7 @@ def attend(**changes):
             r"tag_ids has shape \(2, 5\), but the batch has shape \(2, 6\)",
         ),
         ({"tag_ids": torch.full((2, 6), 21)}, InputError, "tag_ids holds 21, but must hold 0 to 20"),
-        ({"word_ids": torch.full((2, 6), -2)}, InputError, "word_ids holds -2, but must hold -1 or more"),
+        ({"word_ids": torch.full((2, 6), -2)}, InputError, "word_ids holds -2, but must hold -1 to 268435455"),
         ({"grammar": "nothing"}, GrammarError, "no grammar 'nothing'"),
         ({"strategy": "gentle"}, GrammarError, "unknown strategy 'gentle'; strategies are: full, hard, soft"),
         ({"attention_mask": None}, InputError, "there is no attention_mask"),
