@@ -85,7 +85,7 @@ def check_vocabulary(input_ids: Tensor, vocab_size: int) -> None:
 
 
 def _check(
-    name: str, ids: object, shape: tuple[int, int], device: torch.device, *, lowest: int, highest: int | None
+    name: str, ids: object, shape: tuple[int, int], device: torch.device, *, lowest: int, highest: int
 ) -> Tensor:
     if ids is None:
         raise InputError(f"{name} is missing; {_HOW}. With a Trainer set remove_unused_columns=False")
@@ -100,8 +100,7 @@ def _check(
     ids = ids.long()
     if ids.numel():
         least, most = (int(bound) for bound in ids.aminmax())
-        if least < lowest or (highest is not None and most > highest):
+        if least < lowest or most > highest:
             wrong = least if least < lowest else most
-            allowed = f"{lowest} to {highest}" if highest is not None else f"{lowest} or more"
-            raise InputError(f"{name} holds {wrong}, but must hold {allowed}")
+            raise InputError(f"{name} holds {wrong}, but must hold {lowest} to {highest}")
     return ids
