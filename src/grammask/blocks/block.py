@@ -96,8 +96,7 @@ def as_slice(positions: NDArray[np.int64]) -> slice | Tensor:
 
 def find_empty(bias: Tensor) -> Tensor | None:
     """Return the queries that a bias lets read nothing, as `Block.empty`; None when all read something."""
-    readable = bias if bias.dtype == torch.bool else bias > -torch.inf
-    empty = ~readable.any(-1)
+    empty = ~bias.any(-1) if bias.dtype == torch.bool else bias.amax(-1).isneginf()
     return empty if bool(empty.any()) else None
 
 

@@ -37,6 +37,10 @@ def bounded_part(
     first, beyond = _windows(cells, annotated)
     # Short chunks waste less of a narrow window; the fused kernel is at its best from 32 queries on.
     size = 32 if float((beyond - first).mean()) <= 48 else 64
+    table = cells.near if hard else cells.rise
+    document = cells.document
+    if len(table) == 1:  # masks of many heads are kept as they are, a quarter of the memory
+        table, document = as_bias(table), as_bias(document)
     blocks = []
     for start in range(0, length, _SLAB):
         stop = min(start + _SLAB, length)
@@ -52,12 +56,11 @@ def bounded_part(
         window = torch.from_numpy(np.minimum(opens, length - width))[:, None] + torch.arange(width)
         keys = torch.cat([window, beside.expand(stack, -1)], 1)
         rows_inside = rows.clamp(max=length - 1)
-        table = cells.near if hard else cells.rise
         queries = annotated.at(rows_inside)
         bias = look_up(table, cells.index(queries, annotated.at(window)))
         if hard:
-            _allow_self(bias, cells, queries, rows_inside - window[:, :1])
-            readable = cells.document[:, queries.tags][..., annotated.tags[beside]].transpose(0, 1)
+            _allow_self(bias, document, queries, rows_inside - window[:, :1])
+            readable = document[:, queries.tags][..., annotated.tags[beside]].transpose(0, 1)
             bias = torch.cat([bias, readable], -1)
         blocks.append(
             Block(
@@ -66,7 +69,7 @@ def bounded_part(
                 pairs=stack * chunk * keys.shape[1],
                 stack=stack,
                 chunk=chunk,
-                bias=as_bias(bias) if len(table) == 1 else bias,
+                bias=bias,
                 empty=find_empty(bias),
             )
         )
@@ -74,14 +77,16 @@ def bounded_part(
     return Part(text=text, rows=here, keys=here, blocks=tuple(blocks), merges=merges)
 
 
-def _allow_self(mask: Tensor, cells: Cells, queries: Tokens, place: Tensor) -> None:
+def _allow_self(bias: Tensor, document: Tensor, queries: Tokens, place: Tensor) -> None:
     """Let structural tokens read themselves, in place, unless document reach does; words are in the cells already.
 
-    `place` (stack, queries) is where each query stands in its window.
+    `place` (stack, queries) is where each query stands in its window. `bias` and `document` are masks or biases alike.
     """
     stack, row = (queries.query_words < 0).nonzero(as_tuple=True)
     tags = queries.tags[stack, row]
-    mask[stack, :, row, place[stack, row]] |= ~cells.document[:, tags, tags].T
+    by_document = document[:, tags, tags].T
+    missing = ~by_document if bias.dtype == torch.bool else as_bias(by_document.isneginf())
+    bias[stack, :, row, place[stack, row]] = missing
 
 
 def _windows(cells: Cells, annotated: Tokens) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -93,7 +98,7 @@ def _windows(cells: Cells, annotated: Tokens) -> tuple[NDArray[np.int64], NDArra
     beyond = np.maximum(np.searchsorted(filled, words + cells.hi, side="right"), here + 1)
     structural = words < 0
     first[structural], beyond[structural] = here[structural], here[structural] + 1
-    if cells.by_sentence:
+    if annotated.query_sentences is not None and cells.by_sentence:
         sentences = annotated.query_sentences.numpy()
         filled = np.maximum.accumulate(sentences)
         inside = sentences >= 0

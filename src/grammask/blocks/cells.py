@@ -6,7 +6,7 @@ many there are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from types import EllipsisType
 from typing import Final
@@ -60,7 +60,7 @@ class Cells:
         index = self.buckets.index_select(0, offset.view(-1)).view_as(offset)
         index += (rows.tags * (len(TAGS) * per_tag))[..., :, None]
         index += (keys.tags * per_tag)[..., None, :]
-        if self.by_sentence:
+        if rows.query_sentences is not None and keys.key_sentences is not None:
             index += rows.query_sentences[..., :, None] == keys.key_sentences[..., None, :]
         return index
 
@@ -70,31 +70,36 @@ class Tokens:
     """Tags, words and sentences of tokens, ready for comparing: int32 (..., tokens), half the memory of int64.
 
     Structural tokens lie beyond every reach: their words are below all as queries and above all as keys, and their
-    sentences as queries and as keys differ.
+    sentences as queries and as keys differ. Sentences are None where the grammar needs none.
     """
 
     tags: Tensor
     query_words: Tensor
     key_words: Tensor
-    query_sentences: Tensor
-    key_sentences: Tensor
+    query_sentences: Tensor | None = None
+    key_sentences: Tensor | None = None
 
     @classmethod
     def of(cls, tags: Tensor, words: Tensor, sentences: Tensor | None) -> "Tokens":
         """Make them from an annotation, where -1 means no word and no sentence."""
         words = words.int()
-        sentences = torch.full_like(words, -1) if sentences is None else sentences.int()
-        return cls(
-            tags.int(),
-            words.masked_fill(words < 0, -_FAR),
-            words.masked_fill(words < 0, _FAR),
-            sentences.masked_fill(sentences < 0, -2),
-            sentences.masked_fill(sentences < 0, -3),
-        )
+        structural = words < 0
+        found = tags.int(), words.masked_fill(structural, -_FAR), words.masked_fill(structural, _FAR)
+        if sentences is None:
+            return cls(*found)
+        sentences = sentences.int()
+        none = sentences < 0
+        return cls(*found, sentences.masked_fill(none, -2), sentences.masked_fill(none, -3))
 
     def at(self, positions: Tensor | slice) -> "Tokens":
         """Select tokens; `positions` may have any shape."""
-        return Tokens(*(getattr(self, field.name)[positions] for field in fields(self)))
+        return Tokens(
+            self.tags[positions],
+            self.query_words[positions],
+            self.key_words[positions],
+            None if self.query_sentences is None else self.query_sentences[positions],
+            None if self.key_sentences is None else self.key_sentences[positions],
+        )
 
 
 @lru_cache(maxsize=256)
@@ -149,5 +154,6 @@ def _reached(table: ReachTables, edges: Sequence[int]) -> list[tuple[EllipsisTyp
 def look_up(table: Tensor, index: Tensor) -> Tensor:
     """Look up cells (stack, queries, keys) in a table (heads, cells): (stack, heads, queries, keys)."""
     flat = index.reshape(-1)
-    found = torch.stack([row.index_select(0, flat) for row in table])
+    rows = [row.index_select(0, flat) for row in table]
+    found = torch.stack(rows) if len(rows) > 1 else rows[0]
     return found.view(len(table), *index.shape).transpose(0, 1)

@@ -37,7 +37,7 @@ def document_parts(
         if beside:
             table = table.copy()
             table[:, list(beside)] = False
-        present = np.unique(tags)
+        present = occurring(tags)
         readers = present[table[np.ix_(present, present)].any(1)]
         read = np.logical_or.reduce(table[readers], axis=0)
         # Queries that read whatever is read at all need no sorting; [CLS] is often the only one.
@@ -57,6 +57,11 @@ def document_parts(
                     )
                 )
     return parts
+
+
+def occurring(tags: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the distinct tags, ascending."""
+    return np.flatnonzero(np.bincount(tags))
 
 
 def _by_table(cells: Cells) -> list[tuple[NDArray[np.bool_], torch.Tensor | None]]:
@@ -108,7 +113,7 @@ def _blocks(
     Without `by_tag` the keys stay in the order of the text: only for a table whose queries all read the same keys.
     """
     is_read = np.logical_or.reduce(table, axis=0)
-    reads = np.logical_or.reduce(table[:, np.unique(tags)], axis=1)
+    reads = np.logical_or.reduce(table[:, occurring(tags)], axis=1)
     rows, keys = np.flatnonzero(reads[tags]), np.flatnonzero(is_read[tags])
     if len(rows) == 0 or len(keys) == 0:
         return (), rows, keys

@@ -17,8 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..tags import TAGS
 from .block import ALL, Block, Columns, Part
 from .cells import Cells, Tokens, look_up
+from .document import occurring
 
 TILE: Final[int] = 128  # queries whose bias over all keys is spelled out at a time
 
@@ -32,13 +34,13 @@ def leaning_part(
     """
     base = cells.base.numpy()  # (heads, tags, tags)
     groups: dict[bytes, list[int]] = {}
-    for tag in np.unique(tags):
+    for tag in occurring(tags):
         groups.setdefault(bytes([tag]) if learned else base[:, tag].tobytes(), []).append(int(tag))
     blocks = []
     order = []
     done = 0
     for of_tags in groups.values():
-        rows = np.flatnonzero(np.isin(tags, of_tags))
+        rows = np.flatnonzero(np.isin(np.arange(len(TAGS)), of_tags)[tags])
         order.append(rows)
         bias = torch.from_numpy(base[:, of_tags[0]][:, tags])[None, :, None]
         blocks.append(

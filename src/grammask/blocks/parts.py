@@ -13,11 +13,11 @@ from ..errors import GrammarError, InputError
 from ..inputs import Annotation
 from ..rules import Strategy
 from ..tables import ReachTables
-from ..tags import CLS, PAD, SEP, UNK
+from ..tags import CLS, PAD, SEP, TAGS, UNK
 from .block import Part, as_slice
 from .bounded import bounded_part, in_reading_order
 from .cells import Cells, Tokens, compile_cells
-from .document import document_parts, key_order
+from .document import document_parts, key_order, occurring
 from .leaning import leaning_part, spelled_part
 
 SparseBackend = Literal["sorted", "banded", "mixed", "biased"]
@@ -102,7 +102,8 @@ def _hard(cells: Cells, text: _Text) -> list[Part]:
     _check_order(cells, text)
     # The band takes the structural keys along: a few columns are too little for blocks of their own.
     tags = [tag for tag in _STRUCTURAL if bool(cells.document[:, :, tag].any())]
-    beside = torch.from_numpy(np.flatnonzero(np.isin(text.tags, tags)))
+    is_beside = np.isin(np.arange(len(TAGS)), tags)
+    beside = torch.from_numpy(np.flatnonzero(is_beside[text.tags]))
     band = bounded_part(
         cells, text.annotated, text=text.number, columns=text.columns, beside=beside, hard=True, merges=False
     )
@@ -128,7 +129,7 @@ def _soft(cells: Cells, text: _Text, *, learned: bool, drops: bool) -> list[Part
 
 def _covers_words(cells: Cells, text: _Text) -> bool:
     """Tell whether document reach alone lets every token read itself and its own word."""
-    tags = np.unique(text.tags)
+    tags = occurring(text.tags)
     if not bool(cells.document[:, tags, tags].all()):
         return False
     order = np.argsort(text.words, kind="stable")
@@ -138,8 +139,8 @@ def _covers_words(cells: Cells, text: _Text) -> bool:
 
 
 def _check_order(cells: Cells, text: _Text) -> None:
-    sentences = text.annotated.query_sentences.numpy() if cells.by_sentence else None
-    for name, ids in (("word_ids", text.words), ("sentence_ids", sentences)):
+    sentences = text.annotated.query_sentences if cells.by_sentence else None
+    for name, ids in (("word_ids", text.words), ("sentence_ids", None if sentences is None else sentences.numpy())):
         if ids is not None and not in_reading_order(ids):
             raise DisorderError(
                 f"{name} fall along text {text.number}, and bounded reaches need texts in reading order"
