@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,12 @@ def shipped_grammars() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
+@lru_cache  # grammars are frozen, and the operator may be called with a name each time
+def _shipped(name: str) -> Grammar:
+    text = (files("grammask") / "grammars" / f"{name}.toml").read_text(encoding="utf-8")
+    return parse_grammar(text, origin=f"{name}.toml")
+
+
 def load_grammar(name_or_path: "str | Path | Grammar") -> Grammar:
     """Load a shipped grammar by name, or a grammar file by path (ending in .toml or holding a separator).
 
@@ -36,8 +43,7 @@ def load_grammar(name_or_path: "str | Path | Grammar") -> Grammar:
         return name_or_path
     name = str(name_or_path)
     if name in shipped_grammars():
-        text = (files("grammask") / "grammars" / f"{name}.toml").read_text(encoding="utf-8")
-        return parse_grammar(text, origin=f"{name}.toml")
+        return _shipped(name)
     path = Path(name).expanduser()
     if not path.is_file():
         near = get_close_matches(name, shipped_grammars(), n=1)

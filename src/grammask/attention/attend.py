@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..plan import Plan
-from .dispatch import choose
+from .dispatch import Call, choose
 from .sparse import sparse_attention
 
 
@@ -31,17 +31,8 @@ def attend(
         obstacle = "the model has a mask of its own beside padding, such as causality or a sliding window"
     elif value.shape[-1] != query.shape[-1]:
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
-    heads, head_dim = query.shape[1], query.shape[3]
-    choice = choose(
-        plan,
-        layer,
-        heads=heads,
-        head_dim=head_dim,
-        backend=backend,
-        device=query.device,
-        obstacle=obstacle,
-        drops=dropout > 0,
-    )
+    _, heads, _, head_dim = query.shape
+    choice = choose(plan, Call(layer, heads, head_dim, backend, query.device, dropout > 0, obstacle))
     if choice.backend == "dense":
         mask = plan.mask(layer, model_mask, query.dtype)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)

@@ -5,14 +5,12 @@ backend that is asked for by name is obeyed, or an error says why it cannot be.
 """
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from ..blocks.block import Part
 from ..blocks.parts import SPARSE, backend_for, check_backend
 from ..errors import GrammarError, InputError
 from ..plan import Plan
@@ -24,6 +22,7 @@ _LOG = logging.getLogger(__name__)
 _GIGA = 60e6  # floating-point operations a millisecond, in the fused kernel at its best
 _RAMP = 12  # queries that a block of few queries pays for without having them
 _MASKED = 1.08  # what a dense mask costs on top
+_MASKING = 13e-6  # making a dense mask, for each pair, once for all layers
 _MOVED = 6e6  # bytes copied a millisecond
 _BLOCK = 0.1  # starting a block
 _PART = 0.3  # starting a part
@@ -55,6 +54,22 @@ def check_name(backend: str) -> str:
     return backend
 
 
+@dataclass(frozen=True)
+class Call:
+    """What dispatch needs to know of one call beside its plan.
+
+    `drops` tells that attention weights will be dropped; `obstacle` says what only the dense path can do, if anything.
+    """
+
+    layer: int
+    heads: int
+    head_dim: int
+    backend: str
+    device: torch.device
+    drops: bool
+    obstacle: str | None = None
+
+
 def explain_dispatch(
     plan: Plan,
     *,
@@ -71,83 +86,59 @@ def explain_dispatch(
     debug level. Raises what the call would raise: `GrammarError` for a backend that cannot do the grammar, `InputError`
     for inputs that no sparse backend can take.
     """
-    return choose(
-        plan,
-        layer,
-        heads=heads,
-        head_dim=head_dim,
-        backend=backend,
-        device=torch.device(device),
-        obstacle=None,
-        drops=drops,
-    )
+    return choose(plan, Call(layer, heads, head_dim, backend, torch.device(device), drops))
 
 
-def choose(
-    plan: Plan,
-    layer: int,
-    *,
-    heads: int,
-    head_dim: int,
-    backend: str,
-    device: torch.device,
-    obstacle: str | None,
-    drops: bool,
-) -> Choice:
-    """Choose for one call; `obstacle` says what only the dense path can do, if there is anything.
-
-    Raises as `explain_dispatch` does.
-    """
-    choice = _choose(plan, layer, heads, head_dim, check_name(backend), device, obstacle, drops)
-    _LOG.debug("layer %d: %s", layer, choice)
+def choose(plan: Plan, call: Call) -> Choice:
+    """Choose for one call; raises as `explain_dispatch` does."""
+    check_name(call.backend)
+    choice = _choose(plan, call)
+    _LOG.debug("layer %d: %s", call.layer, choice)
     return choice
 
 
-def _choose(
-    plan: Plan,
-    layer: int,
-    heads: int,
-    head_dim: int,
-    backend: str,
-    device: torch.device,
-    obstacle: str | None,
-    drops: bool,
-) -> Choice:
-    width = heads * head_dim
-    batch, length = plan.shape
-    dense = _MASKED * batch * length**2 * 4 * width / _GIGA
+def _choose(plan: Plan, call: Call) -> Choice:
+    dense = _dense(plan, call)
     if plan.strategy == "full":
-        if backend not in ("auto", "dense"):
-            raise GrammarError(f"strategy 'full' has no backend {backend!r}: it is the stock model; leave backend out")
+        if call.backend not in ("auto", "dense"):
+            raise GrammarError(
+                f"strategy 'full' has no backend {call.backend!r}: it is the stock model; leave backend out"
+            )
         return Choice("dense", "full attention is the stock model's", dense)
-    if obstacle is None and device.type != "cpu":
-        obstacle = f"sparse backends run on the CPU, but the tensors are on {device}"
-    if backend in SPARSE:
+    tables, obstacle = plan.layer_tables[call.layer], call.obstacle
+    if obstacle is None and call.device.type != "cpu":
+        obstacle = f"sparse backends run on the CPU, but the tensors are on {call.device}"
+    if call.backend in SPARSE:
         if obstacle is not None:
-            raise InputError(f'backend {backend!r} cannot be used here: {obstacle}; use backend="dense" or "auto"')
-        check_backend(backend, plan.layer_tables[layer], plan.strategy, plan.name)
-        plan.parts(layer, drops=drops)
-        return Choice(backend, "asked for", dense, _estimate(plan.parts(layer, drops=drops), heads, head_dim))
-    if backend == "dense":
+            raise InputError(f'backend {call.backend!r} cannot be used here: {obstacle}; use backend="dense" or "auto"')
+        check_backend(call.backend, tables, plan.strategy, plan.name)
+        return Choice(call.backend, "asked for", dense, _sparse(plan, call))
+    if call.backend == "dense":
         return Choice("dense", "asked for", dense)
     if obstacle is not None:
         return Choice("dense", obstacle, dense)
-    least = batch * (_LEAST + _PLANNING / len(plan.layer_tables))
-    if dense <= least:
+    batch, length = plan.shape
+    if dense <= batch * (_LEAST + _PLANNING / len(plan.layer_tables)):
         return Choice("dense", f"{batch} x {length} tokens are too few for anything else", dense)
-    if (disorder := plan.disorder(layer, drops=drops)) is not None:
+    if (disorder := plan.disorder(call.layer, drops=call.drops)) is not None:
         return Choice("dense", disorder, dense)
-    sparse = _estimate(plan.parts(layer, drops=drops), heads, head_dim)
+    sparse = _sparse(plan, call)
     if dense <= sparse:
         return Choice("dense", "the blocks of this grammar would cost more", dense, sparse)
-    return Choice(backend_for(plan.layer_tables[layer], plan.strategy), "cheaper than dense", dense, sparse)
+    return Choice(backend_for(tables, plan.strategy), "cheaper than dense", dense, sparse)
 
 
-def _estimate(parts: Sequence[Part], heads: int, head_dim: int) -> float:
-    width = heads * head_dim
+def _dense(plan: Plan, call: Call) -> float:
+    batch, length = plan.shape
+    attention = _MASKED * 4 * call.heads * call.head_dim / _GIGA
+    return batch * length**2 * (attention + _MASKING / max(len(plan.layer_tables), 1))
+
+
+def _sparse(plan: Plan, call: Call) -> float:
+    width = call.heads * call.head_dim
     total = 0.0
-    for part in parts:
-        share = 1.0 if part.heads is None else len(part.heads) / heads
+    for part in plan.parts(call.layer, drops=call.drops):
+        share = 1.0 if part.heads is None else len(part.heads) / call.heads
         copied = sum(
             columns.count for columns in (part.rows, part.keys, part.keys) if isinstance(columns.positions, Tensor)
         )

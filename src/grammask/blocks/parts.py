@@ -148,7 +148,7 @@ def _check_order(cells: Cells, text: _Text) -> None:
 
 
 def sorted_order(tag_ids: Tensor, tables: Sequence[ReachTables]) -> Tensor:
-    """Return the order (batch, length) in which a batch's blocks of document reach are contiguous; padding stays.
+    """Return the order (batch, length) in which the keys of document reach need no gathering; padding stays.
 
     The tables must be one for all heads.
     """

@@ -1,8 +1,9 @@
 """Sorting the tokens once for the whole model, instead of once in every layer.
 
 Between its embeddings and its last layer a model with absolute positions does not care in which order its tokens
-stand, since each carries its position with it. So the embeddings' results are sorted by tag, all layers find their
-blocks contiguous, and the encoder's results are put back. Padding stays where it is.
+stand, since each carries its position with it. So the embeddings' results are sorted by tag, and the encoder's results
+are put back. Layers then take their keys as a slice instead of gathering them; queries, which are grouped by what they
+read, and key sets that no order makes contiguous are still gathered. Padding stays where it is.
 """
 
 from typing import Any, Final
@@ -75,7 +76,7 @@ def check_sortable(layer_tables: tuple[tuple[ReachTables, ...], ...], strategy: 
 
 
 def order_of(annotation: Annotation, tables: tuple[ReachTables, ...]) -> tuple[Tensor, Annotation]:
-    """Return the order (batch, length) in which the blocks are contiguous, and the annotation in it."""
+    """Return the order (batch, length) in which keys are contiguous, and the annotation in it."""
     order = sorted_order(annotation.tag_ids, tables)
     return order, Annotation(
         annotation.tag_ids.gather(1, order), annotation.word_ids.gather(1, order), annotation.sentence_ids
