@@ -114,12 +114,15 @@ def test_it_resumes_without_repeating_or_tagging_again(settings, tmp_path, monke
 def test_predictions_without_a_record_are_no_finished_run(tmp_path):
     folder = Folder(tmp_path, resume=False)
     write_whole(tmp_path / "predictions" / "full-seed0.csv", "half")
-    assert folder.finished("full-seed0") is None
-    folder.finish("full-seed0", {"accuracy": 1}, "whole")
-    assert folder.finished("full-seed0") == {"accuracy": 1}
+    assert folder.finished("full-seed0", None) is None
+    record = {"accuracy": 1, "grammar_contents": None}
+    folder.finish("full-seed0", record, "whole")
+    assert folder.finished("full-seed0", None) == record
+    with pytest.raises(ExperimentError, match="another grammar of that name"):
+        folder.finished("full-seed0", {"name": "full"})
     (tmp_path / "runs" / "full-seed0.json").write_text("{", encoding="utf-8")
     with pytest.raises(ExperimentError, match="damaged"):
-        folder.finished("full-seed0")
+        folder.finished("full-seed0", None)
 
 
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):

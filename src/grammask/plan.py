@@ -5,20 +5,24 @@ once for all layers with equal rules: the parts that the sparse kernels work thr
 dense mask or bias of a short batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from .blocks.block import Part
 from .blocks.parts import DisorderError, make_parts
+from .blocks.whole import dense_bias, dense_mask
 from .errors import InputError
 from .grammar import Grammar
 from .inputs import Annotation
-from .masks import allowed_pairs, merge_masks, pair_strengths
+from .masks import merge_masks
 from .rules import Strategy
 from .tables import ReachTables
 from .tags import PAD
+
+# From a mask (batch, heads, length, length), the annotation, and how many masks the plan made before, to another mask.
+Redraw = Callable[[Tensor, Annotation, int], Tensor]
 
 
 class Plan:
@@ -27,7 +31,8 @@ class Plan:
     `layer_tables` holds the compiled tables of each layer; layers with equal tables hold the same object. `learned`
     is a learnable strength table (layers, heads or 1, tags, tags) that takes the place of the fixed strengths.
     `need_weights` asks for the attention weights themselves. `grammar` is what the tables were compiled from, `shape`
-    is the batch's (batch, length).
+    is the batch's (batch, length). `redraw` makes another mask of what a hard grammar allows, as the random control
+    does; such a plan has no parts.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class Plan:
         need_weights: bool = False,
         grammar: Grammar | None = None,
         shape: tuple[int, int] = (0, 0),
+        redraw: Redraw | None = None,
     ) -> None:
         if annotation is None and strategy != "full":
             raise ValueError(f"strategy {strategy!r} needs an annotation")
@@ -51,6 +57,7 @@ class Plan:
         self.grammar = grammar
         self.name = "" if grammar is None else grammar.name
         self.shape = shape
+        self.redraw = redraw
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._grammar: dict[tuple[int, torch.dtype], tuple[object, Tensor]] = {}
         self._parts: dict[tuple[int, bool], tuple[object, tuple[Part, ...]]] = {}
@@ -119,15 +126,13 @@ class Plan:
 
     def _allowed(self, tables: tuple[ReachTables, ...], _: torch.dtype) -> Tensor:
         at = self._checked
-        tables = tuple(table.to(at.tag_ids.device) for table in tables)
-        allowed = allowed_pairs(tables, tag_ids=at.tag_ids, word_ids=at.word_ids, sentence_ids=at.sentence_ids)
+        allowed = dense_mask(tables, at)
+        if self.redraw is not None:
+            allowed = self.redraw(allowed, at, len(self._grammar))
         return allowed | (at.tag_ids == PAD)[:, None, :, None]
 
     def _bias(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
-        at = self._checked
-        tables = tuple(table.to(at.tag_ids.device) for table in tables)
-        bias = pair_strengths(tables, tag_ids=at.tag_ids, word_ids=at.word_ids, sentence_ids=at.sentence_ids)
-        return self._without_padding(bias).to(dtype)
+        return self._without_padding(dense_bias(tables, self._checked)).to(dtype)
 
     def _learned_bias(self, layer: int) -> Tensor:
         assert self.learned is not None  # noqa: S101

@@ -6,10 +6,10 @@ many there are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import EllipsisType
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -24,16 +24,17 @@ _FAR: Final[int] = 1 << 29  # an offset beyond every reach, for tokens that belo
 class Cells:
     """The compiled tables of one layer.
 
-    `document` (heads, tags, tags) is what document reach allows. `near` (heads, cells) is what bounded reaches and
-    shared words allow beyond it, so that the two never overlap. `base` (heads, tags, tags) is the strength that holds
-    at any distance, else 0; `rise` (heads, cells) is the bias, in logits, of a second read of the same pair that lifts
-    `base` to the full strength: log(exp(strength) - exp(base)), -inf where they are equal. `strength` (heads, cells)
-    is the full strength itself. `lowers` tells that some strength lies below its base, which no second read can bring
-    about. `buckets` (offsets,) holds twice the bucket of each offset from lo - 1 to hi + 1. `lo` and `hi` are the
-    widest word reach, 0 included; `by_sentence` tells whether any rule has sentence reach and `bounded` whether any
-    rule is bounded at all.
+    `allowed` (heads, cells) is what may be read. `document` (heads, tags, tags) is what document reach allows, `near`
+    (heads, cells) what bounded reaches and shared words allow beyond it, so that the two never overlap. `base` (heads,
+    tags, tags) is the strength that holds at any distance, else 0; `rise` (heads, cells) is the bias, in logits, of a
+    second read of the same pair that lifts `base` to the full strength: log(exp(strength) - exp(base)), -inf where they
+    are equal. `strength` (heads, cells) is the full strength itself. `lowers` tells that some strength lies below its
+    base, which no second read can bring about. `buckets` (offsets,) holds twice the bucket of each offset from lo - 1
+    to hi + 1. `lo` and `hi` are the widest word reach, 0 included; `by_sentence` tells whether any rule has sentence
+    reach and `bounded` whether any rule is bounded at all.
     """
 
+    allowed: Tensor
     document: Tensor
     near: Tensor
     base: Tensor
@@ -50,6 +51,15 @@ class Cells:
     def bucket_count(self) -> int:
         """The number of buckets of word offsets."""
         return self.near.shape[1] // (len(TAGS) ** 2 * 2)
+
+    def to(self, device: torch.device) -> "Cells":
+        """Return the tables on another device."""
+        if self.buckets.device == device:
+            return self
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     def index(self, rows: "Tokens", keys: "Tokens") -> Tensor:
         """Return the cells of all pairs of `rows` (..., queries) and `keys` (..., keys): int64 (..., queries, keys)."""
@@ -129,6 +139,7 @@ def compile_cells(tables: tuple[ReachTables, ...]) -> Cells:
     # The first read gave exp(base), so the second gives exp(strength) - exp(base).
     rise = torch.where(above > 0, strength + torch.log(-torch.expm1(-above)), -torch.inf).float()
     return Cells(
+        allowed=(allowed | document.allowed[..., None, None]).reshape(heads, -1),
         document=document.allowed,
         near=(allowed & ~document.allowed[..., None, None]).reshape(heads, -1),
         base=base,

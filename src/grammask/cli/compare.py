@@ -42,6 +42,10 @@ def compare_command(
         ),
     ] = None,
     strategies: Annotated[str, typer.Option(help="Any of full,hard,soft, with commas.")] = "full,hard,soft",
+    controls: Annotated[
+        str,
+        typer.Option(help="Controls of hard grammars, with commas; see docs/compare.md. NAME:controls limits them."),
+    ] = "",
     seeds: Annotated[str, typer.Option(help="Seeds with commas.")] = "0",
     train_size: Annotated[
         int | None, typer.Option(help=f"Training texts  [default: {_BUILT_IN_TRAIN_SIZE} of film-reviews, else all]")
@@ -66,7 +70,8 @@ def compare_command(
             "task": task, "text_column": text_column, "pair_column": pair_column, "label_column": label_column,
             "header": header, "model": model, "tagger": tagger, "sentences": sentences,
             **({"grammars": tuple(grammar)} if grammar else {}),
-            "strategies": split(strategies), "seeds": whole_numbers(seeds, option="--seeds", example="0,1,2"),
+            "strategies": split(strategies), "controls": split(controls),
+            "seeds": whole_numbers(seeds, option="--seeds", example="0,1,2"),
             "train_size": train_size, "eval_size": eval_size, "epochs": epochs, "batch_size": batch_size,
             "learning_rate": learning_rate, "max_length": max_length, "precision": precision,
         },
@@ -121,7 +126,7 @@ def _table(results: dict[str, Any]) -> Table:
             least, most = row["difference_interval"]
             difference = f"{100 * row['difference']:+.1f}\n{100 * least:+.1f}..{100 * most:+.1f}"
         table.add_row(
-            f"{row['strategy']}\n{row['grammar'] or ''}",
+            f"{row['control'] or row['strategy']}\n{row['grammar'] or ''}",
             f"{100 * row['accuracy']:.1f}\n{100 * low:.1f}..{100 * high:.1f}",
             difference,
             f"{row['matthews']:.3f}",

@@ -9,7 +9,6 @@ from transformers import set_seed
 
 from ..annotate import Annotator
 from ..files import write_whole
-from ..grammar import Grammar
 from ..model.attach import attached
 from ..report.render import write_report
 from ..tagging.spacy_tagger import SpacyTagger
@@ -60,7 +59,7 @@ def compare(
     shape = measure_shape(model)
     del model
     tagger = f"{annotator.tagger.name} {annotator.tagger.version}"
-    folder.begin(_identity(config, grammars, task, source.sha256, tagger))
+    folder.begin(_identity(config, task, source.sha256, tagger))
     say(
         f"{task.name}: training on {len(task.train):,} of {len(whole.train):,} texts, evaluating on {len(task.dev):,} "
         f"of {len(whole.dev):,}"
@@ -91,11 +90,13 @@ def compare(
     }  # fmt: skip
     records: list[dict[str, Any]] = []
     for number, spec in enumerate(specs, start=1):
-        record = folder.finished(spec.id)
+        guiding = None if spec.grammar is None else grammars[spec.grammar]
+        contents = None if guiding is None else guiding.to_dict()
+        record = folder.finished(spec.id, contents)
         if record is None:
             say(f"run {number} of {len(specs)}: {_title(spec)}")
-            record, predictions = run(bench, spec, None if spec.grammar is None else grammars[spec.grammar])
-            record["environment"] = results["environment"]
+            record, predictions = run(bench, spec, guiding)
+            record |= {"grammar_contents": contents, "environment": results["environment"]}
             folder.finish(spec.id, record, predictions)
         else:
             say(f"run {number} of {len(specs)}: {_title(spec)}: finished before")
@@ -105,15 +106,16 @@ def compare(
 
 
 def _title(spec: RunSpec) -> str:
-    return f"{spec.strategy} attention" + (f", grammar {spec.grammar}" if spec.grammar else "") + f", seed {spec.seed}"
+    named = ", ".join(
+        f"{kind} {name}" for kind, name in (("grammar", spec.grammar), ("control", spec.control)) if name is not None
+    )
+    return f"{spec.strategy} attention" + (f", {named}" if named else "") + f", seed {spec.seed}"
 
 
-def _identity(
-    config: Config, grammars: dict[str, Grammar], task: Task, model_sha256: str, tagger: str
-) -> dict[str, Any]:
+def _identity(config: Config, task: Task, model_sha256: str, tagger: str) -> dict[str, Any]:
+    """Return what all runs of a folder share: grammars, controls and seeds may be added to it later."""
     return {
-        **config.model_dump(mode="json"),
-        "grammar_contents": {name: grammar.to_dict() for name, grammar in grammars.items()},
+        **config.model_dump(mode="json", exclude={"grammars", "strategies", "controls", "seeds", "metric", "margin"}),
         "task_sha256": task.sha256,
         "model_sha256": model_sha256,
         "tagger_version": tagger,
@@ -121,7 +123,8 @@ def _identity(
 
 
 def _write(folder: Folder, results: dict[str, Any], task: Task, records: list[dict[str, Any]]) -> None:
-    results["runs"] = [{key: value for key, value in record.items() if key != "predictions"} for record in records]
+    left_out = {"predictions", "grammar_contents"}
+    results["runs"] = [{key: value for key, value in record.items() if key not in left_out} for record in records]
     results["summary"] = _summary(task, records)
     results["complete"] = len(records) == results["planned_runs"]
     write_whole(folder.path / RESULTS, dump(results))
@@ -130,13 +133,22 @@ def _write(folder: Folder, results: dict[str, Any], task: Task, records: list[di
 
 def _summary(task: Task, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     outcomes = [
-        RunOutcome(record["grammar"], record["strategy"], record["seed"], task.dev.labels, tuple(record["predictions"]))
+        RunOutcome(
+            record["grammar"],
+            record["strategy"],
+            record["seed"],
+            task.dev.labels,
+            tuple(record["predictions"]),
+            record["control"],
+        )
         for record in records
     ]
     rows = []
     for row in summarise(outcomes):
         members = [
-            record for record in records if (record["grammar"], record["strategy"]) == (row.grammar, row.strategy)
+            record
+            for record in records
+            if (record["grammar"], record["strategy"], record["control"]) == (row.grammar, row.strategy, row.control)
         ]
         rows.append({
             **vars(row),

@@ -4,6 +4,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ..controls.names import find_control
 from ..errors import ExperimentError
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
@@ -16,7 +17,9 @@ GUIDED: Final[tuple[Strategy, ...]] = ("hard", "soft")
 class Config(BaseModel):
     """The settings of one comparison. `make_config` builds one with errors in our own words.
 
-    A grammar is a shipped name or a path; with `:hard` or `:soft` behind it, only that strategy of it is run.
+    A grammar is a shipped name or a path; with `:hard` or `:soft` behind it, only that strategy of it is run, and
+    with `:controls` it is run hard, and so is every control of it. `metric` is what differences and tests are about;
+    `margin` is how much of it may be lost before a row counts as inferior to full.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +34,7 @@ class Config(BaseModel):
     sentences: SentenceSource = "sentencizer"
     grammars: tuple[str, ...] = ("paper", "paper-sinks:hard")
     strategies: tuple[str, ...] = STRATEGIES
+    controls: tuple[str, ...] = ()
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     train_size: int | None = Field(default=None, ge=2)
     eval_size: int | None = Field(default=None, ge=2)
@@ -39,11 +43,18 @@ class Config(BaseModel):
     learning_rate: float = Field(default=1e-4, gt=0)
     max_length: int = Field(default=128, ge=8)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    metric: Literal["accuracy", "matthews"] = "accuracy"
+    margin: float = Field(default=0.01, gt=0, lt=1)
 
     @field_validator("strategies")
     @classmethod
     def _known(cls, strategies: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(check_strategy(strategy) for strategy in strategies))
+
+    @field_validator("controls")
+    @classmethod
+    def _controls(cls, controls: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(find_control(name).name for name in controls))
 
     @field_validator("seeds")
     @classmethod
@@ -70,18 +81,19 @@ def setting_error(error: ValidationError) -> ExperimentError:
 
 
 class RunSpec(BaseModel):
-    """One run: a strategy under a grammar (None for full) with a seed."""
+    """One run: a strategy under a grammar (None for full), or a control of it (None for none), with a seed."""
 
     model_config = ConfigDict(frozen=True)
 
     grammar: str | None
     strategy: Strategy
+    control: str | None = None
     seed: int
 
     @property
     def id(self) -> str:
-        """A name for files: paper-hard-seed0."""
-        return "-".join(part for part in (self.grammar, self.strategy, f"seed{self.seed}") if part)
+        """A name for files: paper-hard-seed0, paper-hard-random-seed0."""
+        return "-".join(part for part in (self.grammar, self.strategy, self.control, f"seed{self.seed}") if part)
 
 
 def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
@@ -90,34 +102,41 @@ def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
     Raises `GrammarError` for a grammar that cannot be read and `ExperimentError` for two that share a name.
     """
     grammars: dict[str, Grammar] = {}
-    wanted: dict[str, tuple[Strategy, ...]] = {}
+    wanted: dict[tuple[str | None, Strategy, str | None], None] = {}
+    if "full" in config.strategies:
+        wanted[None, "full", None] = None
     for entry in config.grammars:
-        path, limited = _split(entry)
+        path, limit = _split(entry)
         grammar = load_grammar(path)
         if grammars.setdefault(grammar.name, grammar) != grammar:
             raise ExperimentError(f"two different grammars are called {grammar.name!r}; rename one of them in its file")
-        wanted[grammar.name] = tuple(dict.fromkeys((*wanted.get(grammar.name, ()), *limited)))
-    specs: list[RunSpec] = []
-    for seed in config.seeds:
-        if "full" in config.strategies:
-            specs.append(RunSpec(grammar=None, strategy="full", seed=seed))
-        for name, strategies in wanted.items():
-            specs.extend(
-                RunSpec(grammar=name, strategy=strategy, seed=seed)
-                for strategy in strategies
-                if strategy in config.strategies
-            )
+        for strategy in GUIDED:
+            if strategy in config.strategies and limit in (
+                None,
+                strategy,
+                *(["controls"] if strategy == "hard" else []),
+            ):
+                wanted[grammar.name, strategy, None] = None
+        if "hard" in config.strategies and (limit == "controls" or (limit is None and not _any_limited(config))):
+            wanted.update(dict.fromkeys((grammar.name, "hard", control) for control in config.controls))
+    specs = tuple(
+        RunSpec(grammar=name, strategy=strategy, control=control, seed=seed)
+        for seed in config.seeds
+        for name, strategy, control in wanted
+    )
     if not specs:
         raise ExperimentError(
             f"no run is left: strategies are {', '.join(config.strategies)}, grammars {config.grammars}"
         )
     used = {spec.grammar for spec in specs}
-    return tuple(specs), {name: grammar for name, grammar in grammars.items() if name in used}
+    return specs, {name: grammar for name, grammar in grammars.items() if name in used}
 
 
-def _split(entry: str) -> tuple[str, tuple[Strategy, ...]]:
+def _any_limited(config: Config) -> bool:
+    """Tell whether the controls are asked for with some of the grammars only."""
+    return any(_split(entry)[1] == "controls" for entry in config.grammars)
+
+
+def _split(entry: str) -> tuple[str, str | None]:
     path, colon, limit = entry.rpartition(":")
-    for strategy in GUIDED:
-        if colon and limit == strategy:
-            return path, (strategy,)
-    return entry, GUIDED
+    return (path, limit) if colon and limit in (*GUIDED, "controls") else (entry, None)

@@ -42,10 +42,20 @@ class Folder:
                 f"{self.path} holds another experiment ({'; '.join(changed)}); name another folder with --out"
             )
 
-    def finished(self, run_id: str) -> dict[str, Any] | None:
-        """Return the record of a finished run, or None. A run is finished when its record is there: it comes last."""
+    def finished(self, run_id: str, grammar: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Return the record of a finished run, or None. A run is finished when its record is there: it comes last.
+
+        Raises `ExperimentError` for one that was made with another grammar of the same name.
+        """
         path = self.path / "runs" / f"{run_id}.json"
-        return read(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        record = read(path)
+        if record["grammar_contents"] != json.loads(dump(grammar)):
+            raise ExperimentError(
+                f"{path} was made with another grammar of that name; rename the new one, or take another folder (--out)"
+            )
+        return record
 
     def finish(self, run_id: str, record: dict[str, Any], predictions: str) -> None:
         """Write the predictions of a run, then the record that makes it finished."""

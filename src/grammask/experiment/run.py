@@ -16,8 +16,9 @@ from transformers.trainer_callback import ProgressCallback
 
 from ..collate import Collator
 from ..grammar import Grammar
-from ..model.attach import attach
+from ..model.attach import attach, set_redraw
 from .config import Config, RunSpec
+from .controlled import apply_control
 from .cost import ModelShape, measure_cost
 from .memory import PeakMemory
 from .models import ModelSource, load_classifier
@@ -42,21 +43,25 @@ class Bench:
 def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str, Any], str]:
     """Train and evaluate; return the record of the run and its predictions as CSV."""
     collator = Collator(bench.tokenizer)
+    controlled = apply_control(spec, grammar, bench.data, bench.shape)
     costs = [
         measure_cost(
-            split, collator, bench.shape, grammar=grammar, strategy=spec.strategy, batch_size=bench.config.batch_size
+            split, collator, bench.shape, grammar=controlled.grammar, strategy=spec.strategy,
+            batch_size=bench.config.batch_size,
         )
-        for split in (bench.data.train, bench.data.dev)
-    ]
+        for split in (controlled.train, controlled.dev)
+    ]  # fmt: skip
     with PeakMemory() as memory, tempfile.TemporaryDirectory() as scratch:
         set_seed(spec.seed)  # before the model: its head is random, and equal for all strategies of a seed
         model = load_classifier(bench.source, bench.tokenizer, bench.task.label_names)
-        if grammar is not None:
-            attach(model, grammar, spec.strategy)
+        if controlled.grammar is not None:
+            attach(model, controlled.grammar, spec.strategy)
+        if controlled.redraw is not None:
+            set_redraw(model, controlled.redraw)
         trainer = Trainer(
             model=model,
             args=_arguments(bench, spec.seed, scratch),
-            train_dataset=bench.data.train,
+            train_dataset=controlled.train,
             data_collator=collator,
         )
         trainer.remove_callback(ProgressCallback)
@@ -64,7 +69,7 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str,
         start = time.perf_counter()
         training_loss = trainer.train().training_loss
         trained = time.perf_counter()
-        logits = trainer.predict(bench.data.dev).predictions
+        logits = trainer.predict(controlled.dev).predictions
         evaluated = time.perf_counter()
     probabilities = softmax(np.asarray(logits, dtype=np.float64), axis=1)
     predictions = [int(label) for label in probabilities.argmax(1)]

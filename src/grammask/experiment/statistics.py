@@ -35,6 +35,7 @@ class RunOutcome:
     seed: int
     labels: tuple[int, ...]
     predictions: tuple[int, ...]
+    control: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Summary:
 
     grammar: str | None
     strategy: str
+    control: str | None
     seeds: tuple[int, ...]
     accuracy: float
     accuracy_interval: Interval
@@ -72,12 +74,12 @@ def classification_metrics(labels: Sequence[int], predictions: Sequence[int]) ->
 
 
 def summarise(runs: Sequence[RunOutcome]) -> tuple[Summary, ...]:
-    """Return one row for each grammar and strategy, in order of first appearance."""
+    """Return one row for each grammar, strategy and control, in order of first appearance."""
     if len({run.labels for run in runs}) > 1:
         raise ExperimentError("the runs were not evaluated on the same items, so they cannot be compared")
-    groups: dict[tuple[str | None, str], dict[int, RunOutcome]] = {}
+    groups: dict[tuple[str | None, str, str | None], dict[int, RunOutcome]] = {}
     for run in runs:
-        groups.setdefault((run.grammar, run.strategy), {})[run.seed] = run
+        groups.setdefault((run.grammar, run.strategy, run.control), {})[run.seed] = run
     full = {run.seed: run for run in runs if run.strategy == "full"}
     return tuple(_summary(members, full) for members in groups.values())
 
@@ -94,6 +96,7 @@ def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome]) -> Sum
     return Summary(
         grammar=first.grammar,
         strategy=first.strategy,
+        control=first.control,
         seeds=tuple(members),
         accuracy=float(correct.mean()),
         accuracy_interval=figures[0].accuracy_interval if len(figures) == 1 else _bootstrap(correct.mean(0)),

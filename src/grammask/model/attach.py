@@ -14,6 +14,7 @@ from ..attention.dispatch import check_name
 from ..errors import GrammarError, ModelError
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
+from ..plan import Redraw
 from ..rules import check_strategy
 from ..tables import ReachTables
 from ..tags import TAGS
@@ -32,8 +33,9 @@ class _State:
     """What `detach` needs to undo an attachment."""
 
     def __init__(
-        self, hook: Any, configs: list[tuple[nn.Module, PretrainedConfig]], sorter: TokenSorter | None
+        self, guide: Guide, hook: Any, configs: list[tuple[nn.Module, PretrainedConfig]], sorter: TokenSorter | None
     ) -> None:
+        self.guide = guide
         self.hook = hook
         self.sorter = sorter
         self.configs = configs
@@ -72,6 +74,7 @@ def attach(
         _check_learnable(guide, learn_strengths)
     interface.register()
     state = _State(
+        guide,
         base.register_forward_pre_hook(guide.before_forward, with_kwargs=True),
         _switch_configs(model, interface.NAME),
         sorter,
@@ -117,6 +120,17 @@ def detach(model: Model) -> Model:
     delattr(base, _STATE)
     support.forget(model)
     return model
+
+
+def set_redraw(model: PreTrainedModel, redraw: Redraw) -> None:
+    """Let an attached model read what `redraw` makes of its hard grammar's masks; see `Plan`. For controls only.
+
+    Raises `ModelError` when the model has no grammar.
+    """
+    state: _State | None = getattr(model.base_model, _STATE, None)
+    if state is None:
+        raise ModelError(f"this {type(model).__name__} has no grammar whose masks could be redrawn")
+    state.guide.redraw = redraw
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from ..blocks.parts import SPARSE, check_backend
 from ..errors import GrammarError, InputError
 from ..grammar import Grammar
 from ..inputs import Annotation, check_annotation, check_padding, check_vocabulary
-from ..plan import Plan
+from ..plan import Plan, Redraw
 from ..rules import Strategy
 from ..tables import compile_layers
 from .passes import ForwardPass, Probe
@@ -32,6 +32,7 @@ class Guide:
         self.sorter = sorter
         self.strategy = strategy
         self.backend = backend
+        self.redraw: Redraw | None = None
         self.probe: Probe | None = Probe()
 
     def settle(self, survey: Survey) -> None:
@@ -82,6 +83,7 @@ class Guide:
             need_weights=need_weights,
             grammar=self.grammar,
             shape=_shape(arguments),
+            redraw=self.redraw,
         )
         return ForwardPass(plan, self.backend)
 

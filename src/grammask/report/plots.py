@@ -9,7 +9,9 @@ from .figures import COLOURS, style, svg
 
 
 def row_name(row: Mapping[str, Any]) -> str:
-    """Return what a row of the summary is called: full, or the strategy and grammar."""
+    """Return what a row is called: full, the strategy and its grammar, or the control and its grammar."""
+    if row["control"] is not None:
+        return f"{row['control']} of {row['grammar']}"
     return str(row["strategy"]) if row["grammar"] is None else f"{row['strategy']} {row['grammar']}"
 
 

@@ -39,7 +39,7 @@ class SpacyTagger:
         batch_size: int = 256,
         processes: int = 1,
     ) -> None:
-        self._nlp = _load(pipeline, check_source(sentences))
+        self._nlp = load_pipeline(pipeline, check_source(sentences))
         self._batch_size = batch_size
         self._processes = processes
         self._attributes, self._tag_of_pos = _attributes()
@@ -97,7 +97,8 @@ def check_source(sentences: str) -> SentenceSource:
     raise TaggingError(f'sentences must be "sentencizer" or "parser", but is {sentences!r}')
 
 
-def _load(pipeline: str, sentences: SentenceSource) -> "Language":
+def load_pipeline(pipeline: str, sentences: SentenceSource) -> "Language":
+    """Load a pipeline with what tags and sentences need, the parser only for "parser"; raises `TaggingError`."""
     try:
         import spacy
         from spacy.util import is_package

@@ -1,0 +1,91 @@
+"""Cells worth their dependency arcs: from spaCy's parser on any text, or from CoNLL-U files."""
+
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import conllu
+import numpy as np
+from conllu.exceptions import ParseException
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..tags import TAG_IDS, UPOS
+from .cells import FARTHEST, Cells, Floats, count_pairs
+
+
+@dataclass(frozen=True, eq=False)
+class Parse:
+    """The words of one text: their int32 tag ids (words,), the arcs (arcs, 2), each a word and its head, and forms."""
+
+    tag_ids: NDArray[np.int32]
+    arcs: NDArray[np.int64]
+    forms: tuple[str, ...] = ()
+
+
+def arc_cells(parses: Sequence[Parse], *, both_ways: bool = False) -> Cells:
+    """Count cells worth their arcs.
+
+    An arc is covered when one of its words reads the other. For every two tags, and for each order that they stand in,
+    the reader is the tag that is more often the dependent; `both_ways` counts each arc for both readers instead.
+    """
+    pairs, far_pairs = count_pairs([parse.tag_ids for parse in parses])
+    gain, far_gain = np.zeros((1, *pairs.shape)), np.zeros((1, *far_pairs.shape))
+    for parse in parses:
+        word, head = parse.arcs.T
+        tags, offset = (parse.tag_ids[word], parse.tag_ids[head]), head - word
+        near = abs(offset) <= FARTHEST
+        np.add.at(gain[0], (tags[0][near], tags[1][near], offset[near] + FARTHEST), 1)
+        np.add.at(far_gain[0], (tags[0][~near], tags[1][~near]), 1)
+    gain_back, far_back = gain.swapaxes(1, 2)[..., ::-1], far_gain.swapaxes(1, 2)
+    if both_ways:
+        return Cells(pairs, far_pairs, gain + gain_back, far_gain + far_back)
+    return Cells(pairs, far_pairs, _of_readers(gain, gain_back), np.triu(far_gain) + np.triu(far_back, 1))
+
+
+def _of_readers(gain: Floats, back: Floats) -> Floats:
+    """Give each arc to one reader; `back` is what the same cells are worth to the heads."""
+    found = np.zeros_like(gain)
+    before, after = slice(0, FARTHEST), slice(FARTHEST + 1, None)
+    for side in (before, after):
+        own, theirs = gain[..., side].sum(-1), back[..., side].sum(-1)
+        lower = np.tri(own.shape[1], dtype=np.bool_)  # on a tie one of the two mirrored cells must win
+        reads = (own > theirs) | ((own == theirs) & (lower.T if side is after else ~lower))
+        found[..., side] = np.where(reads[..., None], (gain + back)[..., side], 0.0)
+    return found
+
+
+def read_conllu(path: Path) -> list[Parse]:
+    """Read a CoNLL-U file, also one packed with gzip; each sentence is a text. Raises `InputError`."""
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+            parses = [_parse(sentence, path) for sentence in conllu.parse_incr(file)]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; convert the file") from error
+    except ParseException as error:
+        raise InputError(f"{path}: no CoNLL-U: {error}") from error
+    if not parses:
+        raise InputError(f"{path}: holds no sentence")
+    return parses
+
+
+def _parse(sentence: conllu.TokenList, path: Path) -> Parse:
+    # Numbers like 3-4 are spellings of several words, 3.1 are words that were left out: neither is in the tree.
+    words = [token for token in sentence if isinstance(token["id"], int)]
+    place = {token["id"]: index for index, token in enumerate(words)}
+    for token in words:
+        if token.get("upos") not in UPOS or (token.get("head") or 0) not in (0, *place):
+            where = sentence.metadata.get("sent_id", "without sent_id")
+            raise InputError(
+                f"{path}, sentence {where}, word {token['id']} ({token['form']}): UPOS is {token.get('upos')!r}, head "
+                f"is {token.get('head')!r}; a UPOS tag and the number of a word, or 0, are needed"
+            )
+    arcs = [(place[token["id"]], place[token["head"]]) for token in words if token["head"]]
+    return Parse(
+        np.array([TAG_IDS[token["upos"]] for token in words], dtype=np.int32),
+        np.array(arcs, dtype=np.int64).reshape(-1, 2),
+        tuple(token["form"] for token in words),
+    )
