@@ -77,7 +77,7 @@ class Rule:
 
     `strength` is what the soft strategy adds to the score of a matching pair (in logits, after scaling by
     1/sqrt(head_dim)). `allow=False` makes the rule soft-only. `layers` and `heads` (counted from 0) limit it; None
-    means all.
+    means all. `name` is for readers and changes nothing.
     """
 
     query: tuple[str, ...]
@@ -87,6 +87,7 @@ class Rule:
     allow: bool = True
     layers: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         for name in ("query", "key"):
@@ -100,6 +101,8 @@ class Rule:
         if not math.isfinite(self.strength):
             raise GrammarError(f"key 'strength' must be finite, but is {self.strength!r}")
         object.__setattr__(self, "strength", float(self.strength))
+        if not isinstance(self.name, str):
+            raise GrammarError(f"key 'name' must be text, but is {self.name!r}")
         if not isinstance(self.allow, bool):
             raise GrammarError(f"key 'allow' must be true or false, but is {self.allow!r}")
         for name in ("layers", "heads"):
@@ -116,6 +119,7 @@ class Rule:
     def to_dict(self) -> dict[str, Any]:
         """Return the parsed form of the rule's TOML table; defaults are left out."""
         table: dict[str, Any] = {
+            **({"name": self.name} if self.name else {}),
             "query": list(self.query),
             "key": list(self.key),
             "reach": self.reach.spell(),

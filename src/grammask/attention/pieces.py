@@ -87,10 +87,17 @@ def pieces(parts: Sequence[Part], query: Tensor) -> Iterator[Piece]:
             yield Piece(part, some if part.heads is None else part.heads[some])
 
 
+def covers_all(parts: Sequence[Part], query: Tensor) -> bool:
+    """Tell whether the parts hold every query (batch, heads, length, head_dim) in every head."""
+    batch, heads, length, _ = query.shape
+    counts = (part.rows.count * (heads if part.heads is None else len(part.heads)) for part in parts if not part.merges)
+    return sum(counts) == batch * heads * length
+
+
 def results_like(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """Return zeros of the same shape, tokens outermost, as models and the fused kernel lay out their results."""
+    """Return a tensor of the same shape, tokens outermost, as models and the fused kernel lay out their results."""
     batch, heads, length, head_dim = tensor.shape
-    return tensor.new_zeros(batch, length, heads, head_dim, dtype=dtype).transpose(1, 2)
+    return tensor.new_empty(batch, length, heads, head_dim, dtype=dtype).transpose(1, 2)
 
 
 def scratch_like(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from ..blocks.block import Part
 from . import kernels
 from .kernels import Dropout
-from .pieces import pieces, results_like, scratch_like
+from .pieces import covers_all, pieces, results_like, scratch_like
 from .views import insert, stack_keys, stack_rows, unstack
 
 
@@ -44,7 +44,9 @@ class _SparseAttention(torch.autograd.Function):
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, strengths: Tensor | None, parts: Sequence[Part],
         scale: float, dropout: Dropout,
     ) -> Tensor:  # fmt: skip
-        output = results_like(query)  # padding belongs to no part: its rows stay 0
+        output = results_like(query)
+        if not covers_all(parts, query):  # padding belongs to no part
+            output.zero_()
         lse = query.new_full(query.shape[:-1], -torch.inf, dtype=kernels.wide(query.dtype))
         drawn = dropout
         for piece in pieces(parts, query):
@@ -80,7 +82,7 @@ class _SparseAttention(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         query, key, value, strengths, output, lse = ctx.saved_tensors
         grad = grad if grad.stride(-1) == 1 else grad.contiguous()
-        totals = [results_like(query, lse.dtype) for _ in range(3)]
+        totals = [results_like(query, lse.dtype).zero_() for _ in range(3)]
         to_table = None if strengths is None else torch.zeros_like(strengths, dtype=lse.dtype)
         drawn = ctx.dropout
         for piece in pieces(ctx.parts, query):

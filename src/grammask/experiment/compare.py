@@ -101,7 +101,7 @@ def compare(
         else:
             say(f"run {number} of {len(specs)}: {_title(spec)}: finished before")
         records.append(record)
-        _write(folder, results, task, records)
+        _write(folder, results, config, task, records)
     return results
 
 
@@ -122,29 +122,25 @@ def _identity(config: Config, task: Task, model_sha256: str, tagger: str) -> dic
     }
 
 
-def _write(folder: Folder, results: dict[str, Any], task: Task, records: list[dict[str, Any]]) -> None:
+def _write(folder: Folder, results: dict[str, Any], config: Config, task: Task, records: list[dict[str, Any]]) -> None:
     left_out = {"predictions", "grammar_contents"}
     results["runs"] = [{key: value for key, value in record.items() if key not in left_out} for record in records]
-    results["summary"] = _summary(task, records)
+    results["summary"] = _summary(config, task.dev.labels, records)
     results["complete"] = len(records) == results["planned_runs"]
     write_whole(folder.path / RESULTS, dump(results))
     write_report(results, folder.path / REPORT)
 
 
-def _summary(task: Task, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _summary(config: Config, labels: tuple[int, ...], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     outcomes = [
         RunOutcome(
-            record["grammar"],
-            record["strategy"],
-            record["seed"],
-            task.dev.labels,
-            tuple(record["predictions"]),
+            record["grammar"], record["strategy"], record["seed"], labels, tuple(record["predictions"]),
             record["control"],
         )
         for record in records
-    ]
+    ]  # fmt: skip
     rows = []
-    for row in summarise(outcomes):
+    for row in summarise(outcomes, metric=config.metric, margin=config.margin):
         members = [
             record
             for record in records

@@ -1,19 +1,26 @@
-"""Metrics with intervals; scikit-learn, statsmodels and SciPy do the work."""
+"""Rows of a comparison with intervals and tests; scikit-learn and statsmodels do the standard ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import bootstrap
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from ..errors import ExperimentError
-
-Interval = tuple[float, float]
-_RESAMPLES = 2000
-_BATCH = 10_000_000  # numbers in memory at once: all resamples of a large dev split would take gigabytes
+from .resampling import (
+    RESAMPLES,
+    Floats,
+    Interval,
+    Metric,
+    Scores,
+    bootstrap_difference,
+    bootstrap_mean,
+    exchange_test,
+    interval,
+)
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,20 @@ class RunOutcome:
     predictions: tuple[int, ...]
     control: str | None = None
 
+    @property
+    def row(self) -> tuple[str | None, str, str | None]:
+        """What the runs of a row share."""
+        return self.grammar, self.strategy, self.control
+
 
 @dataclass(frozen=True)
 class Summary:
-    """One row of the comparison: means over seeds, and the paired difference of accuracy to full.
+    """One row of the comparison: means over seeds, and the paired difference to full in the comparison's metric.
 
-    `difference` and its interval are None for full itself, and where full wasn't run with these seeds.
+    `accuracy_interval` is Wilson's for one seed, else a bootstrap over items. `difference` and what follows are None
+    for full itself, and where full wasn't run with these seeds. `p_value` is McNemar's exact test for one seed and
+    accuracy, else `exchange_test`; `p_holm` is corrected for all rows of the comparison. `p_inferior` is that of
+    "worse than full by the margin or more": below 0.05, the row is not inferior.
     """
 
     grammar: str | None
@@ -54,8 +69,11 @@ class Summary:
     accuracy_by_seed: tuple[float, ...]
     f1: float
     matthews: float
-    difference: float | None
-    difference_interval: Interval | None
+    difference: float | None = None
+    difference_interval: Interval | None = None
+    p_value: float | None = None
+    p_holm: float | None = None
+    p_inferior: float | None = None
 
 
 def classification_metrics(labels: Sequence[int], predictions: Sequence[int]) -> Metrics:
@@ -73,55 +91,85 @@ def classification_metrics(labels: Sequence[int], predictions: Sequence[int]) ->
     )
 
 
-def summarise(runs: Sequence[RunOutcome]) -> tuple[Summary, ...]:
+def summarise(runs: Sequence[RunOutcome], *, metric: Metric = "accuracy", margin: float = 0.01) -> tuple[Summary, ...]:
     """Return one row for each grammar, strategy and control, in order of first appearance."""
+    rows = group(runs)
+    full = rows.get((None, "full", None), {})
+    found = [_summary(members, full, metric, margin) for members in rows.values()]
+    tested = [row.p_value for row in found if row.p_value is not None]
+    if not tested:
+        return tuple(found)
+    corrected = iter(multipletests(tested, method="holm")[1].tolist())
+    return tuple(row if row.p_value is None else replace(row, p_holm=next(corrected)) for row in found)
+
+
+def group(runs: Sequence[RunOutcome]) -> dict[tuple[str | None, str, str | None], dict[int, RunOutcome]]:
+    """Return the runs of each row by seed; raises `ExperimentError` unless all were evaluated on the same items."""
     if len({run.labels for run in runs}) > 1:
         raise ExperimentError("the runs were not evaluated on the same items, so they cannot be compared")
-    groups: dict[tuple[str | None, str, str | None], dict[int, RunOutcome]] = {}
+    rows: dict[tuple[str | None, str, str | None], dict[int, RunOutcome]] = {}
     for run in runs:
-        groups.setdefault((run.grammar, run.strategy, run.control), {})[run.seed] = run
-    full = {run.seed: run for run in runs if run.strategy == "full"}
-    return tuple(_summary(members, full) for members in groups.values())
+        rows.setdefault(run.row, {})[run.seed] = run
+    return rows
 
 
-def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome]) -> Summary:
+def paired(one: dict[int, RunOutcome], other: dict[int, RunOutcome], metric: Metric) -> tuple[Scores, Scores] | None:
+    """Return the scores of two rows over the seeds that both have, None when there are none."""
+    shared = [seed for seed in one if seed in other]
+    if not shared:
+        return None
+    classes = _classes(one, other)
+    first, second = (_scores([row[seed] for seed in shared], metric, classes=classes) for row in (one, other))
+    return first, second
+
+
+def difference(one: Scores, other: Scores, *, seed: int = 0) -> tuple[float, Floats]:
+    """Return the difference of two rows' means over runs, and its bootstrap distribution."""
+    return float(one.by_run.mean() - other.by_run.mean()), bootstrap_difference(one, other, seed=seed)
+
+
+def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome], metric: Metric, margin: float) -> Summary:
     first = next(iter(members.values()))
     figures = [classification_metrics(run.labels, run.predictions) for run in members.values()]
-    correct = np.stack([_correct(run) for run in members.values()])
-    shared = [seed for seed in members if seed in full]
-    difference = interval = None
-    if shared and first.strategy != "full":
-        items = np.mean([_correct(members[seed]) - _correct(full[seed]) for seed in shared], axis=0)
-        difference, interval = float(items.mean()), _bootstrap(items)
-    return Summary(
+    accuracy = _scores(list(members.values()), "accuracy", classes=_classes(members))
+    row = Summary(
         grammar=first.grammar,
         strategy=first.strategy,
         control=first.control,
         seeds=tuple(members),
-        accuracy=float(correct.mean()),
-        accuracy_interval=figures[0].accuracy_interval if len(figures) == 1 else _bootstrap(correct.mean(0)),
+        accuracy=float(accuracy.by_run.mean()),
+        accuracy_interval=figures[0].accuracy_interval if len(figures) == 1 else interval(bootstrap_mean(accuracy)),
         accuracy_by_seed=tuple(figure.accuracy for figure in figures),
         f1=float(np.mean([figure.f1 for figure in figures])),
         matthews=float(np.mean([figure.matthews for figure in figures])),
-        difference=difference,
-        difference_interval=interval,
+    )
+    scores = None if first.strategy == "full" else paired(members, full, metric)
+    if scores is None:
+        return row
+    value, distribution = difference(*scores)
+    shared = [seed for seed in members if seed in full]
+    exact = len(shared) == 1 and metric == "accuracy"
+    return replace(
+        row,
+        difference=value,
+        difference_interval=interval(distribution),
+        p_value=_mcnemar(members[shared[0]], full[shared[0]]) if exact else exchange_test(*scores),
+        p_inferior=(int((distribution <= -margin).sum()) + 1) / (RESAMPLES + 1),
     )
 
 
-def _correct(run: RunOutcome) -> NDArray[np.float64]:
-    return np.equal(run.labels, run.predictions).astype(np.float64)
+def _scores(runs: Sequence[RunOutcome], metric: Metric, *, classes: int) -> Scores:
+    return Scores(runs[0].labels, [run.predictions for run in runs], metric, classes=classes)
 
 
-def _bootstrap(items: NDArray[np.float64]) -> Interval:
-    """Return the 95 % percentile interval of the mean over items, which are what a new sample would draw anew."""
-    if items.min() == items.max():  # no resample would be different, and SciPy refuses a single item
-        return float(items[0]), float(items[0])
-    result = bootstrap(
-        (items,),
-        np.mean,
-        n_resamples=_RESAMPLES,
-        method="percentile",
-        batch=max(1, _BATCH // len(items)),
-        rng=np.random.default_rng(0),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+def _classes(*rows: dict[int, RunOutcome]) -> int:
+    return max(max(*run.labels, *run.predictions) for row in rows for run in row.values()) + 1
+
+
+def _mcnemar(one: RunOutcome, other: RunOutcome) -> float:
+    right, right_too = (np.equal(run.labels, run.predictions) for run in (one, other))
+    table = [
+        [int((right & right_too).sum()), int((right & ~right_too).sum())],
+        [int((~right & right_too).sum()), int((~right & ~right_too).sum())],
+    ]
+    return float(mcnemar(table, exact=True).pvalue)

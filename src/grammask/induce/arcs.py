@@ -24,12 +24,8 @@ class Parse:
     forms: tuple[str, ...] = ()
 
 
-def arc_cells(parses: Sequence[Parse], *, both_ways: bool = False) -> Cells:
-    """Count cells worth their arcs.
-
-    An arc is covered when one of its words reads the other. For every two tags, and for each order that they stand in,
-    the reader is the tag that is more often the dependent; `both_ways` counts each arc for both readers instead.
-    """
+def dependent_cells(parses: Sequence[Parse]) -> Cells:
+    """Count cells worth the arcs whose dependent reads its head."""
     pairs, far_pairs = count_pairs([parse.tag_ids for parse in parses])
     gain, far_gain = np.zeros((1, *pairs.shape)), np.zeros((1, *far_pairs.shape))
     for parse in parses:
@@ -38,10 +34,20 @@ def arc_cells(parses: Sequence[Parse], *, both_ways: bool = False) -> Cells:
         near = abs(offset) <= FARTHEST
         np.add.at(gain[0], (tags[0][near], tags[1][near], offset[near] + FARTHEST), 1)
         np.add.at(far_gain[0], (tags[0][~near], tags[1][~near]), 1)
-    gain_back, far_back = gain.swapaxes(1, 2)[..., ::-1], far_gain.swapaxes(1, 2)
-    if both_ways:
-        return Cells(pairs, far_pairs, gain + gain_back, far_gain + far_back)
-    return Cells(pairs, far_pairs, _of_readers(gain, gain_back), np.triu(far_gain) + np.triu(far_back, 1))
+    return Cells(pairs, far_pairs, gain, far_gain)
+
+
+def reader_cells(parses: Sequence[Parse]) -> Cells:
+    """Count cells worth all arcs, each for one reader.
+
+    An arc is covered when one of its words reads the other. For every two tags, and for each order that they stand in,
+    the reader is the tag that is more often the dependent.
+    """
+    cells = dependent_cells(parses)
+    back, far_back = cells.gain.swapaxes(1, 2)[..., ::-1], cells.far_gain.swapaxes(1, 2)
+    return Cells(
+        cells.pairs, cells.far_pairs, _of_readers(cells.gain, back), np.triu(cells.far_gain) + np.triu(far_back, 1)
+    )
 
 
 def _of_readers(gain: Floats, back: Floats) -> Floats:

@@ -44,9 +44,9 @@ class Cells:
         """All word pairs of the text, a word with itself included."""
         return float(self.pairs.sum() + self.far_pairs.sum())
 
-    def group(self, number: int) -> "Cells":
-        """Return one group's cells."""
-        return Cells(self.pairs, self.far_pairs, self.gain[[number]], self.far_gain[[number]])
+    def select(self, groups: Sequence[int]) -> "Cells":
+        """Return the cells of some groups."""
+        return Cells(self.pairs, self.far_pairs, self.gain[list(groups)], self.far_gain[list(groups)])
 
     def pooled(self) -> "Cells":
         """Return the cells of all groups together, as one group."""
@@ -83,3 +83,25 @@ def count_pairs(texts: Sequence[NDArray[np.int32]]) -> tuple[Floats, Floats]:
     by_text = np.zeros((len(texts), _TAGS))
     np.add.at(by_text, (text_of, tags), 1)
     return pairs, by_text.T @ by_text - pairs.sum(-1)
+
+
+def mixed(one: Cells, other: Cells, share: float) -> Cells:
+    """Return the cells of one text with another gain mixed in, `share` of the whole; each is scaled to a whole of 1.
+
+    Gains are per pair: those of the other text are scaled to the pairs that this one has in the same cell.
+    """
+    groups = max(one.groups, other.groups)
+    first, second = (cells if cells.groups == groups else cells.select([0] * groups) for cells in (one, other))
+    near = second.gain * _ratio(one.pairs, second.pairs)
+    far = second.far_gain * _ratio(one.far_pairs, second.far_pairs)
+    return Cells(
+        one.pairs,
+        one.far_pairs,
+        (1 - share) * first.gain / first.all_gain + share * near / (near.sum() + far.sum()),
+        (1 - share) * first.far_gain / first.all_gain + share * far / (near.sum() + far.sum()),
+    )
+
+
+def _ratio(one: Floats, other: Floats) -> Floats:
+    ratio: Floats = np.divide(one, other, out=np.zeros_like(one), where=other > 0)
+    return ratio

@@ -12,10 +12,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .cells import FARTHEST, OFFSETS, Cells, Floats
 
 _PRIOR: Final[float] = 50.0  # pairs: below about so many, a cell is thought to be worth what its offset is
-_STEPS: Final[int] = 18
+_STEPS: Final[int] = 16
 
 Bools = NDArray[np.bool_]
 
@@ -48,22 +49,52 @@ def cells_of(rules: list[Interval], tags: int) -> Bools:
     return allowed
 
 
-def choose(cells: Cells, *, budget: float, most_rules: int) -> list[Interval]:
+def choose(
+    cells: Cells, *, budget: float, most_rules: int, near: Bools | None = None, far: Bools | None = None,
+    by_query: bool = False,
+) -> list[Interval]:  # fmt: skip
     """Return at most `most_rules` rules for one group of cells, with a word density of at most `budget`.
 
-    Of all prices that meet the budget, the lowest is found by bisection.
+    Of all prices that meet the budget, the lowest is found by bisection. With `by_query` each query tag has a price of
+    its own, at which it would by itself spend the budget: otherwise words that pay attention to many get hardly a key.
+    What is allowed anyway, `near` (tags, tags, offsets) and `far` (tags, tags), counts in the density and is worth
+    nothing more. Raises `InputError` for a budget that is spent before the first rule.
     """
     worth = _shrunken(cells)
-    low, high = 0.0, float((worth / np.maximum(cells.pairs, 1)).max())
+    given = cells_of([], len(worth)) if near is None else near
+    if (spent := cells.density(given, far)) > budget:
+        raise InputError(
+            f"a word density of {budget:.3f} is spent before the first rule: {spent:.3f} is allowed anyway"
+        )
+    prices = _prices(cells, worth, budget, by_query=by_query)[:, None, None]
+    low, high = 0.0, 4.0
     best: list[Interval] = []
     for _ in range(_STEPS):
         price = (low + high) / 2
-        rules = _merge(_intervals(worth - price * cells.pairs), worth - price * cells.pairs, most_rules)
-        if cells.density(cells_of(rules, len(worth))) <= budget:
+        value = np.where(given, 0.0, worth - price * prices * cells.pairs)
+        rules = _intervals(value)
+        # Merging only ever allows more.
+        if cells.density(cells_of(rules, len(worth)) | given, far) <= budget:
+            rules = _merge(rules, value, most_rules)
+        if cells.density(cells_of(rules, len(worth)) | given, far) <= budget:
             best, high = rules, price
         else:
             low = price
     return best
+
+
+def _prices(cells: Cells, worth: Floats, budget: float, *, by_query: bool) -> Floats:
+    """Return the price of a pair (tags,) at which single cells would spend the budget: each query tag's, or all's."""
+    rate = np.divide(worth, cells.pairs, out=np.zeros_like(worth), where=cells.pairs > 0)
+    groups = [np.array([query]) for query in range(len(worth))] if by_query else [np.arange(len(worth))]
+    prices = np.zeros(len(worth))
+    for group in groups:
+        order = np.argsort(-rate[group], axis=None)
+        spent = cells.pairs[group].ravel()[order].cumsum()
+        whole = cells.pairs[group].sum() + cells.far_pairs[group].sum()
+        last = min(int(np.searchsorted(spent, budget * whole)), len(order) - 1)
+        prices[group] = rate[group].ravel()[order][last]
+    return prices
 
 
 def _shrunken(cells: Cells) -> Floats:
@@ -113,35 +144,33 @@ def _mask(chosen: list[int] | tuple[int, ...], tags: int) -> Bools:
 def _merge(rules: list[Interval], value: Floats, most: int) -> list[Interval]:
     """Merge the two rules whose union is worth most, again and again, until `most` are left."""
     rules = list(rules)
-    losses: dict[tuple[int, int], float] = {}
-    alive = set(range(len(rules)))
+    alive = list(range(len(rules)))
+    changes = np.full((2 * len(rules), 2 * len(rules)), -np.inf)  # of merging two rules; it has room for merged ones
     uncovered = np.where(cells_of(rules, len(value)), 0.0, value)
-    fresh = list(alive)
+    fresh = alive
     while len(alive) > most:
         sums = np.concatenate([np.zeros((*value.shape[:2], 1)), uncovered.cumsum(-1)], -1)
         for new in fresh:
-            others = [other for other in alive if other != new]
-            for other, change in zip(others, _changes(rules[new], [rules[o] for o in others], sums), strict=True):
-                losses[min(new, other), max(new, other)] = change
-        one, two = max(losses, key=lambda pair: losses[pair])
-        alive -= {one, two}
-        losses = {pair: loss for pair, loss in losses.items() if not {one, two} & set(pair)}
-        rules.append(rules[one].merged(rules[two]))
-        alive.add(len(rules) - 1)
+            others = [other for other in alive if other < new]
+            changes[new, others] = _changes(rules[new], [rules[other] for other in others], sums)
+        one, two = np.unravel_index(int(changes.argmax()), changes.shape)
+        joined = rules[one].merged(rules[two])
+        rules.append(joined)
         fresh = [len(rules) - 1]
-        joined = rules[-1]
+        alive = [number for number in alive if number not in (one, two)] + fresh
+        changes[[one, two]] = changes[:, [one, two]] = -np.inf
         uncovered[..., joined.offsets][joined.query[:, None] & joined.key] = 0.0
-    return [rules[number] for number in sorted(alive)]
+    return [rules[number] for number in alive]
 
 
-def _changes(rule: Interval, others: list[Interval], sums: Floats) -> list[float]:
+def _changes(rule: Interval, others: list[Interval], sums: Floats) -> Floats:
     """Return what the value changes by when a rule is merged with each other one; `sums` run along the offsets."""
     if not others:
-        return []
+        return np.zeros(0)
     lo = np.array([min(rule.lo, other.lo) for other in others]) + FARTHEST
     hi = np.array([max(rule.hi, other.hi) for other in others]) + FARTHEST + 1
     query = np.array([rule.query | other.query for other in others], dtype=np.float64)
     key = np.array([rule.key | other.key for other in others], dtype=np.float64)
     inside = sums[:, :, hi] - sums[:, :, lo]  # (tags, tags, others)
-    found: list[float] = np.einsum("oq,qko,ok->o", query, inside, key).tolist()
+    found: Floats = np.einsum("oq,qko,ok->o", query, inside, key, optimize=True)
     return found

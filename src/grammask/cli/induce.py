@@ -1,0 +1,129 @@
+"""`grammask induce`: a grammar for a density budget, from parsed text or from a model's own attention."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import ExperimentError
+from ..grammar_file import load_grammar
+from .quiet import quieten
+
+
+def induce_command(
+    out: Annotated[Path, typer.Option(help="The grammar's file, NAME.toml; NAME.json and NAME.svg go beside it.")],
+    source: Annotated[str, typer.Option("--from", help="arcs, attention, or both.")] = "arcs",
+    text: Annotated[
+        Path | None, typer.Option(help="UTF-8 text, one text a line  [default: the built-in sentences]")
+    ] = None,
+    conllu: Annotated[Path | None, typer.Option(help="A parsed corpus (CoNLL-U, also .gz) in place of a text.")] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="CoNLL-U to measure on  [default: every tenth sentence]")
+    ] = None,
+    texts: Annotated[int | None, typer.Option(help="Texts at most  [default: all]", min=10)] = None,
+    model: Annotated[str, typer.Option(help="Whose attention: minilm, a local folder, or a Hub model.")] = "minilm",
+    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags and parses.")] = "en_core_web_sm",
+    budget: Annotated[float, typer.Option(help="Word density on the text, from 0 to 1.", min=0.0, max=1.0)] = 0.2,
+    scope: Annotated[str, typer.Option(help="One table for all heads, or one for each: all, layer, head.")] = "all",
+    most_rules: Annotated[int, typer.Option(help="Rules at most, of each table.", min=1)] = 100,
+    tags: Annotated[bool, typer.Option("--tags/--no-tags", help="Rules of tags and offsets, or offsets alone.")] = True,
+    by_query: Annotated[
+        bool, typer.Option("--by-query", help="Give every query tag its share of the density.")
+    ] = False,
+    attention_share: Annotated[float, typer.Option(help="Of --from both: attention's weight.", min=0, max=1)] = 0.5,
+    start: Annotated[
+        str | None, typer.Option(help="A grammar whose rules come first: a shipped name or a file.")
+    ] = None,
+    description: Annotated[str, typer.Option(help="What the grammar's file says of it.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Induce a grammar: the cells of tags and word offset that carry most arcs or attention for the pairs they cost."""
+    files = {kind: out.with_suffix(f".{kind}") for kind in ("toml", "json", "svg")}
+    _check(out, files, force=force, source=source, scope=scope, text=text, conllu=conllu, held_out=held_out)
+    quieten()
+    console = Console()
+    with console.status("loading libraries"):
+        from ..experiment import induction
+        from ..files import write_whole
+        from ..induce.build import Recipe, induce
+        from ..report.curve_plot import curve_plot
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    given = None if start is None else load_grammar(start)
+    if conllu is not None:
+        gathered = induction.from_conllu(conllu, held_out)
+    else:
+        read = induction.built_in_text(texts) if text is None else induction.own_text(text, texts)
+        gathered = induction.from_texts(
+            read, source, attention_share=attention_share, model=model, tagger=tagger, say=say,  # type: ignore[arg-type]
+        )  # fmt: skip
+    recipe = Recipe(
+        budget, most_rules, scope, tags, by_query, gathered.layers, gathered.heads, given,  # type: ignore[arg-type]
+    )  # fmt: skip
+    settings = _settings(
+        source=source, budget=budget, scope=scope, most_rules=most_rules, tags=tags, by_query=by_query, start=start,
+        attention_share=attention_share,
+    )  # fmt: skip
+    grammar = induce(
+        gathered.cells, recipe, name=out.stem, description=description,
+        source=f"grammask induce {settings}, on {gathered.facts['texts']} texts of {gathered.facts['text']}",
+    )  # fmt: skip
+    measured = induction.measure(grammar, gathered)
+    rows = induction.curve(gathered, recipe, say)
+    record = {**gathered.facts, "settings": settings, "rules": len(grammar.rules), **measured, "curve": rows}
+    write_whole(files["json"], json.dumps(record, indent=2) + "\n")
+    write_whole(files["svg"], curve_plot(rows, measured, name=grammar.name))
+    write_whole(files["toml"], grammar.to_toml())
+    console.print(_table([*rows, {"budget": budget, "rules": len(grammar.rules), **measured}]))
+    for file in files.values():
+        say(str(file))
+
+
+def _check(out: Path, files: dict[str, Path], *, force: bool, source: str, scope: str, **given: Path | None) -> None:
+    from ..experiment.induction import Source
+    from ..induce.build import Scope
+
+    if out.suffix != ".toml":
+        raise ExperimentError(f"--out {out} must end in .toml; its name is the grammar's")
+    if there := [str(file) for file in files.values() if file.exists() and not force]:
+        raise ExperimentError(f"{', '.join(there)} exists; name another file with --out, or write over it with --force")
+    for name, value, known in (("--from", source, get_args(Source)), ("--scope", scope, get_args(Scope))):
+        if value not in known:
+            raise ExperimentError(f"{name} must be one of {', '.join(known)}, but is {value!r}")
+    if given["text"] and given["conllu"]:
+        raise ExperimentError("--text and --conllu exclude each other; leave one out")
+    if given["held_out"] and not given["conllu"]:
+        raise ExperimentError(
+            "--held-out is a CoNLL-U file to measure one of --conllu on; every tenth text is held out"
+        )
+    if given["conllu"] and source != "arcs":
+        raise ExperimentError(f"--conllu holds arcs, so --from {source} is not to be had from it; give a --text")
+    if source == "arcs" and scope != "all":
+        raise ExperimentError(
+            f"--scope {scope} is for a model's layers and heads, but arcs have none; use --from attention"
+        )
+
+
+def _settings(**values: Any) -> str:
+    """Return the settings as options of the command, for the grammar's file."""
+    spelled = {"from": values["source"], "budget": values["budget"], "scope": values["scope"]}
+    spelled |= {"attention-share": values["attention_share"]} if values["source"] == "both" else {}
+    spelled |= {"most-rules": values["most_rules"]} if values["tags"] else {}
+    spelled |= {"start": values["start"]} if values["start"] else {}
+    flags = (" --by-query" if values["by_query"] else "") + ("" if values["tags"] else " --no-tags")
+    return " ".join(f"--{name} {value}" for name, value in spelled.items()) + flags
+
+
+def _table(rows: list[dict[str, float]]) -> Table:
+    kinds = [key for key in rows[-1] if key.endswith("_covered")]
+    table = Table("budget %", "rules", "density %", *(f"{kind.removesuffix('_covered')} covered %" for kind in kinds))
+    for row in rows:
+        figures = (f"{100 * row[key]:.1f}" for key in ("density", *kinds))
+        table.add_row(f"{100 * row['budget']:.1f}", str(row["rules"]), *figures)
+    table.caption = "Measured on held-out text; the last row is the grammar itself."
+    return table

@@ -1,0 +1,99 @@
+"""From cells to a grammar: one table for all heads, one for each layer, or one for each head."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..grammar import Grammar
+from ..rules import Reach, Rule
+from ..tags import UPOS
+from .allowed import Allowed, allowed_cells
+from .cells import Cells
+from .choose import Interval, choose
+from .offsets import best_offsets, offset_rules
+from .roles import role_of, to_rule
+
+Scope = Literal["all", "layer", "head"]
+# [CLS] is what a classifier reads; it always reads everything, in one row of all.
+CLS_READS_ALL: Final = Rule(query=("[CLS]",), key=UPOS, reach=Reach("document"))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to induce: the scope of a table, its word density, its number of rules, and whether tags matter.
+
+    `by_query` gives every query tag its share of the density; see `choose`.
+
+    `layers` and `heads` are the model's, for scopes that need them. `start` is a grammar to add to.
+    """
+
+    budget: float
+    most_rules: int
+    scope: Scope = "all"
+    tags: bool = True
+    by_query: bool = False
+    layers: int = 1
+    heads: int = 1
+    start: Grammar | None = None
+
+    def at(self, budget: float) -> "Recipe":
+        """Return the same recipe for another word density."""
+        return replace(self, budget=budget)
+
+
+def induce(cells: Cells, recipe: Recipe, *, name: str, description: str = "", source: str = "") -> Grammar:
+    """Return a grammar of the recipe's word density on the text that the cells are from.
+
+    `cells` have one group, or one for every layer and head of the model. Word rules come after those of the starting
+    grammar; without one, [CLS] and [SEP] are sinks and [CLS] reads everything.
+    """
+    start = recipe.start or Grammar(name, (CLS_READS_ALL,), sinks=("[CLS]", "[SEP]"))
+    given = allowed_cells(start, layers=recipe.layers, heads=recipe.heads)
+    if recipe.tags:
+        rules = _by_tags(cells, recipe, given)
+    else:
+        rules = offset_rules(
+            best_offsets(_expanded(cells, recipe), budget=recipe.budget), layers=recipe.layers, heads=recipe.heads
+        )
+    return replace(start, name=name, description=description, source=source, rules=(*start.rules, *rules))
+
+
+def _by_tags(cells: Cells, recipe: Recipe, given: Allowed) -> list[Rule]:
+    if recipe.scope == "all":
+        near, far = np.logical_and.reduce(given.near), np.logical_and.reduce(given.far)
+        return [to_rule(rule) for rule in _choose(cells.pooled(), recipe, near, far)]
+    expanded = _expanded(cells, recipe)
+    rules: list[Rule] = []
+    for layer in range(recipe.layers):
+        groups = range(layer * recipe.heads, (layer + 1) * recipe.heads)
+        if recipe.scope == "layer":
+            of_layer = expanded.select(groups).pooled()
+            rules += _group(of_layer, recipe, given.near[groups[0]], given.far[groups[0]], layer, None)
+            continue
+        for head, number in enumerate(groups):
+            rules += _group(expanded.select([number]), recipe, given.near[number], given.far[number], layer, head)
+    return rules
+
+
+def _group(
+    cells: Cells, recipe: Recipe, near: NDArray[np.bool_], far: NDArray[np.bool_], layer: int, head: int | None
+) -> list[Rule]:
+    chosen = _choose(cells, recipe, near, far)
+    where = f"layer {layer}" if head is None else f"layer {layer}, head {head}"
+    role = f"{where}: {role_of(chosen, cells)}"
+    return [to_rule(rule, layer=layer, head=head, name=role) for rule in chosen]
+
+
+def _choose(cells: Cells, recipe: Recipe, near: NDArray[np.bool_], far: NDArray[np.bool_]) -> list[Interval]:
+    return choose(
+        cells, budget=recipe.budget, most_rules=recipe.most_rules, near=near, far=far, by_query=recipe.by_query
+    )
+
+
+def _expanded(cells: Cells, recipe: Recipe) -> Cells:
+    """Return cells with a group for every layer and head, where they have one for all."""
+    groups: Sequence[int] = range(recipe.layers * recipe.heads)
+    return cells if cells.groups == len(groups) else cells.select([0] * len(groups))
