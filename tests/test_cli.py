@@ -1,5 +1,6 @@
 """The command line: what it prints, and one line with exit code 2 for what is wrong."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +109,36 @@ def test_the_papers_door_says_what_it_cannot_reach(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert "no task 'none.tsv'" in done.stderr
+
+
+def test_induce_writes_a_grammar_its_record_and_its_curve(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("The old dog sleeps near a small red door.\nShe never saw the film again.\n" * 15, encoding="utf-8")
+    out = tmp_path / "mine.toml"
+    done = grammask("induce", "--text", text, "--budget", "0.3", "--most-rules", "9", "--out", out)
+    assert "arcs covered %" in done.stdout, done
+    assert "nothing wrong" in grammask("grammar", "check", out).stdout
+    record = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
+    assert record["rules"] <= 10
+    assert 0.2 < record["density"] <= 0.31
+    assert record["arcs_covered"] > 0.5
+    assert (tmp_path / "mine.svg").read_text(encoding="utf-8").startswith("<svg")
+    before = out.read_bytes()
+    assert "exists" in wrong("induce", "--text", text, "--out", out)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--out", "mine.txt"), "must end in .toml"),
+        (("--out", "x.toml", "--from", "arc"), "--from must be one of arcs, attention, both, but is 'arc'"),
+        (("--out", "x.toml", "--scope", "head"), "arcs have none"),
+        (("--out", "x.toml", "--held-out", "y"), "--held-out"),
+        (("--out", "x.toml", "--conllu", "none.conllu"), "none.conllu: cannot be read"),
+        (("--out", "x.toml", "--text", "none.txt"), "none.txt cannot be read"),
+    ],
+)
+def test_induce_refuses_what_it_cannot_do(arguments, message, tmp_path):
+    assert message in wrong("induce", *arguments, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())

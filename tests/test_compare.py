@@ -203,3 +203,34 @@ def test_a_model_that_cannot_be_guided_is_refused_before_any_run(settings, tmp_p
     with pytest.raises(ModelError, match="mpnet .*cannot be guided"):
         run({**settings, "model": str(tmp_path / "model")}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_controls_are_runs_of_their_own_and_grammars_may_join_later(settings, tmp_path):
+    out = tmp_path / "out"
+    grammar = tmp_path / "near.toml"
+    grammar.write_text(
+        'name = "near"\nsinks = ["[CLS]", "[SEP]"]\n'
+        '[[rule]]\nquery = ["NOUN", "DET", "[CLS]"]\nkey = ["NOUN", "VERB", "ADJ"]\nreach = [-2, 2]\n',
+        encoding="utf-8",
+    )
+    changes = {"strategies": ("hard",), "controls": ("random", "shuffled", "window-sinks", "self-sinks")}
+    results, _ = run(settings, out, grammars=("paper:hard", f"{grammar}:controls"), **changes)
+    assert [record["id"] for record in results["runs"]] == [
+        "paper-hard-seed0", "near-hard-seed0",
+        *(f"near-hard-{name}-seed0" for name in ("random", "shuffled", "window-sinks", "self-sinks")),
+    ]  # fmt: skip
+    density = {record["control"]: record["word_density"] for record in results["runs"][1:]}
+    assert density["random"] == density[None]
+    assert density["self-sinks"] < density[None]
+    assert "random of near" in (out / "report.html").read_text(encoding="utf-8")
+    # Another grammar and seed join; what is finished is not run again.
+    more, said = run(
+        settings, out, resume=True, grammars=("paper:hard", "neighbours:hard"), seeds=(0, 1), strategies=("hard",)
+    )
+    assert [record["id"] for record in more["runs"]][:2] == ["paper-hard-seed0", "neighbours-hard-seed0"]
+    assert sum("finished before" in line for line in said) == 1
+    grammar.write_text(grammar.read_text(encoding="utf-8").replace('"ADJ"', '"ADV"'), encoding="utf-8")
+    with pytest.raises(ExperimentError, match="another grammar of that name"):
+        run(settings, out, resume=True, grammars=(f"{grammar}:hard",), strategies=("hard",))
+    with pytest.raises(ExperimentError, match="unknown control 'randm'; did you mean 'random'"):
+        make_config(controls=("randm",))

@@ -1,8 +1,11 @@
 """Metrics and intervals against figures worked out by hand."""
 
+import numpy as np
 import pytest
+from sklearn.metrics import matthews_corrcoef
 
 from grammask.errors import ExperimentError
+from grammask.experiment.resampling import Scores, bootstrap_mean, interval
 from grammask.experiment.statistics import RunOutcome, classification_metrics, summarise
 
 LABELS = (0, 0, 0, 0, 1, 1, 1, 1, 1, 1)
@@ -51,3 +54,42 @@ def test_what_cannot_be_compared_is_refused():
         summarise([outcome("full", GOOD), outcome("hard", GOOD, labels=LABELS[::-1])])
     with pytest.raises(ExperimentError, match="cannot be compared"):
         classification_metrics((0, 1), (0,))
+
+
+def test_matthews_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels, runs = rng.integers(0, 4, 300), rng.integers(0, 4, (2, 300))
+    scores = Scores(labels, runs, "matthews", classes=4)
+    assert scores.by_run == pytest.approx([matthews_corrcoef(labels, run) for run in runs])
+    times = rng.multinomial(300, np.full(300, 1 / 300), size=5)
+    wanted = [np.mean([matthews_corrcoef(labels.repeat(row), run.repeat(row)) for run in runs]) for row in times]
+    assert scores.mean(times.astype(float)) == pytest.approx(wanted)
+    assert Scores([0, 1], [[1, 1]], "matthews", classes=2).by_run == [0.0]
+
+
+def test_the_interval_is_that_of_theory():
+    rng = np.random.default_rng(0)
+    labels = np.zeros(800, dtype=int)
+    run = (rng.random(800) < 0.3).astype(int)
+    low, high = interval(bootstrap_mean(Scores(labels, [run], "accuracy", classes=2)))
+    error = 1.96 * np.sqrt(0.7 * 0.3 / 800)
+    assert (low, high) == pytest.approx((1 - run.mean() - error, 1 - run.mean() + error), abs=0.005)
+
+
+def test_one_seed_is_tested_exactly_and_several_by_exchange():
+    full, hard = summarise([outcome("full", GOOD), outcome("hard", WORSE)])
+    assert hard.p_value == pytest.approx(0.5)  # two items of two changed, one way: 2 / 2^2
+    assert full.p_value is None
+    labels = tuple([0, 1] * 200)
+    better = labels[:360] + tuple(1 - label for label in labels[360:])
+    worse = labels[:320] + tuple(1 - label for label in labels[320:])
+    several = [outcome(name, said, seed=seed, labels=labels)
+               for name, said in (("full", better), ("hard", worse), ("soft", better)) for seed in (0, 1)]  # fmt: skip
+    for metric in ("accuracy", "matthews"):
+        _, hard, soft = summarise(several, metric=metric, margin=0.05)
+        assert hard.p_value < 0.01 < 0.5 < soft.p_value
+        assert hard.p_holm == pytest.approx(2 * hard.p_value)  # the smaller of two
+        assert hard.p_inferior > 0.9
+        assert soft.p_inferior < 0.01
+    assert hard.difference == pytest.approx(matthews_corrcoef(labels, worse) - matthews_corrcoef(labels, better))
+    assert hard.difference_interval[1] < 0
