@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from ..errors import GrammaskError
-from . import bench, compare, grammar, induce, tag
+from . import bench, compare, grammar, induce, results, tag
 
 app = typer.Typer(
     name="grammask",
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("compare")(compare.compare_command)
 app.command("bench")(bench.bench_command)
 app.command("induce")(induce.induce_command)
+app.command("results")(results.results_command)
 app.command("tag")(tag.tag_command)
 app.add_typer(grammar.app, name="grammar")
 

@@ -58,9 +58,17 @@ def compare_command(
     max_length: Annotated[int, typer.Option(help="Tokens after which a text is cut.")] = 128,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder for the results  [default: runs/<time>]")] = None,
+    metric: Annotated[str, typer.Option(help="What differences are about: accuracy or matthews.")] = "accuracy",
+    margin: Annotated[float, typer.Option(help="How much of it may be lost before a row is inferior.")] = 0.01,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Run nothing: rebuild results and report of --out from finished runs.")
+    ] = False,
 ) -> None:
     """Fine-tune and evaluate one model per strategy, and compare accuracy and cost."""
+    if report_only:
+        report_comparison(out)
+        return
     if everything and (train_size is not None or eval_size is not None):
         raise ExperimentError("--all and a size exclude each other; leave one out")
     if train_size is None and task == _BUILT_IN and not everything:
@@ -73,7 +81,8 @@ def compare_command(
             "strategies": split(strategies), "controls": split(controls),
             "seeds": whole_numbers(seeds, option="--seeds", example="0,1,2"),
             "train_size": train_size, "eval_size": eval_size, "epochs": epochs, "batch_size": batch_size,
-            "learning_rate": learning_rate, "max_length": max_length, "precision": precision,
+            "learning_rate": learning_rate, "max_length": max_length, "precision": precision, "metric": metric,
+            "margin": margin,
         },
         out,
         resume=resume,
@@ -106,6 +115,19 @@ def run_comparison(settings: dict[str, Any], out: Path | None, *, resume: bool) 
     console.print(_table(results))
     for file in ("report.html", "results.json", "predictions"):
         say(str(folder / file))
+
+
+def report_comparison(out: Path | None) -> None:
+    """Rebuild the results and the report of a folder from its finished runs."""
+    if out is None:
+        raise ExperimentError("--report-only needs the folder of a comparison: --out FOLDER")
+    quieten()
+    from ..experiment.finished import rebuild
+
+    console = Console()
+    console.print(_table(rebuild(out)))
+    for file in ("report.html", "results.json"):
+        console.print(str(out / file), markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(results: dict[str, Any]) -> Table:

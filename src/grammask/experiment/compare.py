@@ -4,23 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from transformers import set_seed
 
 from ..annotate import Annotator
-from ..files import write_whole
 from ..model.attach import attached
-from ..report.render import write_report
 from ..tagging.spacy_tagger import SpacyTagger
 from .config import Config, RunSpec, plan_runs
 from .cost import measure_shape
 from .environment import choose_precision, environment
-from .folder import REPORT, RESULTS, Folder, dump
+from .finished import write_results
+from .folder import Folder
 from .models import find_model, load_classifier, load_tokenizer
 from .prepare import Progress, prepare, tagger_counts
 from .run import Bench, run
 from .splits import Task
-from .statistics import RunOutcome, summarise
 from .tasks import load_task
 
 
@@ -101,7 +98,7 @@ def compare(
         else:
             say(f"run {number} of {len(specs)}: {_title(spec)}: finished before")
         records.append(record)
-        _write(folder, results, config, task, records)
+        write_results(folder.path, results, task.dev.labels, records)
     return results
 
 
@@ -120,40 +117,3 @@ def _identity(config: Config, task: Task, model_sha256: str, tagger: str) -> dic
         "model_sha256": model_sha256,
         "tagger_version": tagger,
     }
-
-
-def _write(folder: Folder, results: dict[str, Any], config: Config, task: Task, records: list[dict[str, Any]]) -> None:
-    left_out = {"predictions", "grammar_contents"}
-    results["runs"] = [{key: value for key, value in record.items() if key not in left_out} for record in records]
-    results["summary"] = _summary(config, task.dev.labels, records)
-    results["complete"] = len(records) == results["planned_runs"]
-    write_whole(folder.path / RESULTS, dump(results))
-    write_report(results, folder.path / REPORT)
-
-
-def _summary(config: Config, labels: tuple[int, ...], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    outcomes = [
-        RunOutcome(
-            record["grammar"], record["strategy"], record["seed"], labels, tuple(record["predictions"]),
-            record["control"],
-        )
-        for record in records
-    ]  # fmt: skip
-    rows = []
-    for row in summarise(outcomes, metric=config.metric, margin=config.margin):
-        members = [
-            record
-            for record in records
-            if (record["grammar"], record["strategy"], record["control"]) == (row.grammar, row.strategy, row.control)
-        ]
-        rows.append({
-            **vars(row),
-            **{
-                key: members[0][key]
-                for key in ("density", "word_density", "attention_flops_relative", "model_flops_relative")
-            },
-            "training_seconds": float(np.median([record["seconds"]["training"] for record in members])),
-            "evaluation_seconds": float(np.median([record["seconds"]["evaluation"] for record in members])),
-            "peak_memory_bytes": max(record["peak_memory_bytes"] for record in members),
-        })  # fmt: skip
-    return rows

@@ -40,6 +40,15 @@ def render_page(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
+def render_text(template: str, **values: Any) -> str:
+    """Fill a template of plain text, where nothing is escaped; a missing value is an error."""
+    environment = Environment(
+        loader=PackageLoader("grammask", "report"), autoescape=False, undefined=StrictUndefined, trim_blocks=True,  # noqa: S701
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    return environment.get_template(template).render(**values)
+
+
 def finding(row: Mapping[str, Any]) -> str:
     """Say in a sentence how a row compares with full attention, and no more than its interval allows."""
     low, high = row["difference_interval"]

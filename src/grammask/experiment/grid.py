@@ -1,0 +1,100 @@
+"""Comparisons of several tasks side by side: each row's difference to full on every task, and on the mean of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ..errors import ExperimentError
+from .finished import Finished, read_finished, summary_of
+from .resampling import RESAMPLES, Floats, interval
+from .statistics import RunOutcome, difference, group, paired
+
+Row = tuple[str | None, str, str | None]
+_FULL: Final[Row] = (None, "full", None)
+_KEPT: Final[tuple[str, ...]] = (
+    "grammar", "strategy", "control", "seeds", "accuracy", "accuracy_interval", "matthews", "difference",
+    "difference_interval", "p_value", "p_holm", "p_inferior", "density", "word_density",
+)  # fmt: skip
+_SETTINGS: Final[tuple[str, ...]] = (
+    "train_size", "epochs", "batch_size", "learning_rate", "max_length", "metric", "margin", "model", "tagger",
+)  # fmt: skip
+
+
+def summarise_grid(folders: Sequence[Path]) -> dict[str, Any]:
+    """Return what is to be reported of finished comparisons, one for each task; small enough to be kept.
+
+    Raises `ExperimentError` for a folder without finished runs, or two of one task.
+    """
+    finished = {folder.name: read_finished(folder) for folder in folders}
+    if len(finished) < len(folders):
+        raise ExperimentError(
+            f"two folders share a name: {', '.join(map(str, folders))}; a folder is called as its task"
+        )
+    rows = {name: group(found.outcomes) for name, found in finished.items()}
+    metrics = {name: found.facts["config"]["metric"] for name, found in finished.items()}
+    known = list(dict.fromkeys(row for of_task in rows.values() for row in of_task))
+    hard = [row for row in known if row[1] == "hard" and row[2] is None]
+    means = [_mean(rows, metrics, row, _FULL) for row in known if row != _FULL]
+    controls = [
+        _mean(rows, metrics, row, other)
+        for row in hard
+        for other in known
+        if other[2] is not None and other[0] == row[0]
+    ]
+    return {
+        "format": 1,
+        "tasks": [_task(name, found) for name, found in finished.items()],
+        "means": [mean for mean in means if mean is not None],
+        "against_controls": [mean for mean in controls if mean is not None],
+    }
+
+
+def _task(name: str, finished: Finished) -> dict[str, Any]:
+    facts = finished.facts
+    rows = summary_of(facts["config"], finished.labels, finished.records)
+    return {
+        "name": name,
+        **{key: facts["task"][key] for key in ("labels", "train_rows", "dev_rows", "sha256")},
+        **{key: facts["config"][key] for key in _SETTINGS},
+        "model_sha256": facts["model"]["sha256"],
+        "environments": _distinct([record["environment"] for record in finished.records]),
+        "rows": [{key: row[key] for key in _KEPT} for row in rows],
+    }
+
+
+def _distinct(environments: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [environment for number, environment in enumerate(environments) if environment not in environments[:number]]
+
+
+def _mean(
+    rows: Mapping[str, Mapping[Row, dict[int, RunOutcome]]], metrics: Mapping[str, Any], one: Row, other: Row
+) -> dict[str, Any] | None:
+    """Return the mean over tasks of the difference of two rows, paired by seed, with its bootstrap interval.
+
+    Only tasks that have both rows count; their names are told. None when there are none.
+    """
+    values: list[float] = []
+    draws: Floats = np.zeros(RESAMPLES)
+    tasks, seeds = [], []
+    for number, (name, of_task) in enumerate(rows.items()):
+        scores = paired(of_task.get(one, {}), of_task.get(other, {}), metrics[name])
+        if scores is None:
+            continue
+        value, distribution = difference(*scores, seed=number)  # texts of different tasks are drawn independently
+        values.append(value)
+        draws = draws + distribution
+        tasks.append(name)
+        seeds.append(len(scores[0].by_run))
+    if not values:
+        return None
+    names = ("grammar", "strategy", "control")
+    return {
+        **dict(zip(names, one, strict=True)),
+        "against": dict(zip(names, other, strict=True)),
+        "tasks": tasks,
+        "seeds": min(seeds),
+        "difference": float(np.mean(values)),
+        "interval": list(interval(draws / len(values))),
+    }
