@@ -31,7 +31,7 @@ def test_grammar_commands(tmp_path):
     assert all(name in listed for name in ("neighbours", "paper", "paper-sinks"))
     shown = grammask("grammar", "show", "paper").stdout
     assert "│NOUN │D │D │· │· │· │D │· │D │" in shown
-    assert "ADJ DET -> NOUN PROPN" in shown
+    assert "ADJ DET read NOUN PROPN anywhere" in shown
     assert "nothing wrong" in grammask("grammar", "check", "neighbours").stdout
     text = tmp_path / "text.txt"
     text.write_text("Dogs bark.\n", encoding="utf-8")

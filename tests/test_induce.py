@@ -18,7 +18,7 @@ from grammask.induce.choose import cells_of, choose
 from grammask.induce.mass import attention_cells
 from grammask.induce.offsets import best_offsets
 from grammask.induce.parsing import parse_texts, retag
-from grammask.induce.roles import spell_rule
+from grammask.roles import spell_rule
 from grammask.rules import Reach, Rule
 from grammask.tags import CLS, PAD, SEP, TAG_IDS, UPOS
 
@@ -254,7 +254,7 @@ def test_spacy_arcs_are_drawn_as_universal_dependencies():
     ("rule", "words"),
     [
         (Rule(("ADJ", "DET"), ("NOUN",), Reach("words", 1, 3)), "ADJ DET read NOUN up to 3 after"),
-        (Rule(UPOS, UPOS, Reach("words", -1, -1)), "all read all 1 before"),
+        (Rule(UPOS, UPOS, Reach("words", -1, -1)), "all words read all words 1 before"),
         (Rule(("VERB",), UPOS[:-1], Reach("words", -4, -2)), "VERB read all but X 2 to 4 before"),
         (Rule(("VERB",), ("NOUN",), Reach("words", -2, 5)), "VERB read NOUN from 2 before to 5 after"),
         (Rule(("PROPN",), ("PROPN",)), "PROPN read PROPN anywhere"),

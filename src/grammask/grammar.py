@@ -3,15 +3,19 @@
 The meaning of every field is in docs/grammar.md; `masks.py` is its executable definition.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from textwrap import fill
+from typing import Any, Final
 
 import tomli_w
 
 from .errors import GrammarError
 from .rules import Rule
 from .tags import STRUCTURAL, check_tags
+
+_LINE: Final[int] = 116
 
 
 @dataclass(frozen=True)
@@ -89,4 +93,16 @@ class Grammar:
 
     def to_toml(self) -> str:
         """Return the grammar as the text of a grammar file, which reads back as an equal grammar."""
-        return tomli_w.dumps(self.to_dict())
+        return _ARRAY.sub(_in_few_lines, tomli_w.dumps(self.to_dict()))
+
+
+# An array as tomli_w writes it, an item a line: strings without brackets or escapes, and numbers.
+_ARRAY: Final = re.compile(r"\[\n((?:    [^\n\\]+,\n)+)\]")
+
+
+def _in_few_lines(array: re.Match[str]) -> str:
+    items = " ".join(line.strip() for line in array[1].splitlines()).removesuffix(",")
+    if len(items) <= _LINE - len("query = []"):
+        return f"[{items}]"
+    filled = fill(items, _LINE, initial_indent="  ", subsequent_indent="  ", break_long_words=False)
+    return f"[\n{filled},\n]"

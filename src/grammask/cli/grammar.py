@@ -10,6 +10,7 @@ from rich.table import Table
 from ..errors import InputError
 from ..grammar import Grammar
 from ..grammar_file import load_grammar, shipped_grammars
+from ..roles import spell_rule
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 from ..tags import TAGS
 
@@ -44,16 +45,20 @@ def show_command(name: _Name) -> None:
     console.print(f"sinks: {' '.join(grammar.sinks) or 'none'}; same tag: {grammar.same_tag}", markup=False)
     console.print(_tag_table(grammar), soft_wrap=False)
     console.print(_LEGEND, markup=False)
+    heading = ""
     for number, rule in enumerate(grammar.rules, start=1):
+        if rule.name != heading:
+            heading = rule.name
+            console.print(heading, markup=False)
         limits = "".join(
             f", {kind} {' '.join(map(str, indices))}"
             for kind, indices in (("layers", rule.layers), ("heads", rule.heads))
-            if indices is not None
+            if indices is not None and not rule.name
         )
         soft = f", strength {rule.strength:+g}" if rule.strength else ""
         only = "" if rule.allow else ", soft only"
         console.print(
-            f"{number:3}  {' '.join(rule.query)} -> {' '.join(rule.key)}  {rule.reach.spell()}{soft}{only}{limits}",
+            f"{number:3}  {spell_rule(rule)}{soft}{only}{limits}",
             markup=False,
         )
 

@@ -1,0 +1,33 @@
+"""Rules in words: who reads whom, and how far."""
+
+from typing import Final
+
+from .rules import Reach, Rule
+from .tags import UPOS
+
+_MANY: Final[int] = 9  # of 17 tags: from here on the tags that are left out say more
+
+
+def spell_rule(rule: Rule) -> str:
+    """Say a rule in words: ADJ DET read NOUN PROPN 1 to 3 words after."""
+    return f"{_tags(rule.query)} read {_tags(rule.key)} {_reach(rule.reach)}"
+
+
+def _tags(tags: tuple[str, ...]) -> str:
+    missing = [tag for tag in UPOS if tag not in tags]
+    others = [tag for tag in tags if tag not in UPOS]
+    if len(tags) - len(others) < _MANY:
+        return " ".join(tags)
+    words = "all words" if not missing else f"all but {' '.join(missing)}"
+    return " ".join([words, *(f"and {tag}" for tag in others)])
+
+
+def _reach(reach: Reach) -> str:
+    if reach.kind != "words":
+        return "anywhere" if reach.kind == "document" else "within the sentence"
+    if reach.lo < 0 < reach.hi:
+        return f"from {-reach.lo} before to {reach.hi} after"
+    near, far, side = (-reach.hi, -reach.lo, "before") if reach.hi <= 0 else (reach.lo, reach.hi, "after")
+    if near == far:
+        return f"{far} {side}"
+    return f"up to {far} {side}" if near <= 1 else f"{near} to {far} {side}"
