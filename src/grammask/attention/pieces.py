@@ -10,7 +10,7 @@ from torch import Tensor
 from ..blocks.block import Block, Columns, Part, as_bias
 from ..tags import TAGS
 from .scratch import scratch
-from .views import insert, select
+from .views import insert, reorder, select
 
 _COPY: Final[int] = 1 << 22  # bytes of one reordered copy
 
@@ -39,7 +39,7 @@ class Piece:
         text = batch[self.part.text]
         inside = text[self.heads]
         if columns.inverse is not None and columns.span is not None:
-            insert(inside, columns.span, select(found, columns.inverse, "inverse"), adding=adding)
+            reorder(inside, columns.span, found, columns.inverse, adding=adding)
         else:
             insert(inside, columns.positions, found, adding=adding)
         if isinstance(self.heads, Tensor):

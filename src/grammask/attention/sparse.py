@@ -11,7 +11,7 @@ from ..blocks.block import Part
 from . import kernels
 from .kernels import Dropout
 from .pieces import covers_all, pieces, results_like, scratch_like
-from .views import insert, stack_keys, stack_rows, unstack
+from .views import insert, put_rows, stack_keys, stack_rows, unstack
 
 
 def sparse_attention(
@@ -33,8 +33,15 @@ def sparse_attention(
     seed = int(torch.randint(1 << 48, ()).item()) if dropout else 0
     # The fused kernel reads head_dim without a stride.
     query, key, value = (tensor if tensor.stride(-1) == 1 else tensor.contiguous() for tensor in (query, key, value))
+    # Only merging and the backward pass need the log-sum-exps.
+    needs_lse = any(part.merges for part in parts) or (
+        torch.is_grad_enabled()
+        and any(tensor is not None and tensor.requires_grad for tensor in (query, key, value, strengths))
+    )
     with torch.autocast("cpu", enabled=False):  # sums are kept in float32
-        output: Tensor = _SparseAttention.apply(query, key, value, strengths, parts, scale, Dropout(dropout, seed))
+        output: Tensor = _SparseAttention.apply(
+            query, key, value, strengths, parts, scale, Dropout(dropout, seed), needs_lse
+        )
     return output
 
 
@@ -42,21 +49,21 @@ class _SparseAttention(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, strengths: Tensor | None, parts: Sequence[Part],
-        scale: float, dropout: Dropout,
+        scale: float, dropout: Dropout, needs_lse: bool,
     ) -> Tensor:  # fmt: skip
         output = results_like(query)
         if not covers_all(parts, query):  # padding belongs to no part
             output.zero_()
-        lse = query.new_full(query.shape[:-1], -torch.inf, dtype=kernels.wide(query.dtype))
+        lse = query.new_full(query.shape[:-1] if needs_lse else (), -torch.inf, dtype=kernels.wide(query.dtype))
         drawn = dropout
         for piece in pieces(parts, query):
             rows, columns = piece.part.rows, piece.part.keys
             queries = piece.take("query", query, rows)
             keys, values = piece.take("key", key, columns), piece.take("value", value, columns)
-            if piece.in_place:
-                found, found_lse = piece.take("", output, rows), piece.take("", lse, rows)
-            else:
-                found, found_lse = scratch_like("output", queries, output.dtype), lse.new_empty(queries.shape[:-1])
+            found = piece.take("", output, rows) if piece.in_place else scratch_like("output", queries, output.dtype)
+            found_lse = lse
+            if needs_lse:
+                found_lse = piece.take("", lse, rows) if piece.in_place else lse.new_empty(queries.shape[:-1])
             for block in piece.part.blocks:
                 inputs = (
                     stack_rows(queries, block), stack_keys("block key", keys, block),
@@ -64,14 +71,16 @@ class _SparseAttention(torch.autograd.Function):
                 )  # fmt: skip
                 new, new_lse = kernels.spelled(*inputs, drawn) if dropout.share else kernels.flash(*inputs)
                 drawn = drawn.next()
-                if block.empty is not None:
-                    new_lse = new_lse.masked_fill(piece.of_heads(block.empty, axis=1), -torch.inf)
-                count = found[:, block.rows].shape[1]
-                found[:, block.rows], found_lse[:, block.rows] = unstack(new)[:, :count], unstack(new_lse)[:, :count]
+                put_rows(found, block, new)
+                if needs_lse:
+                    if block.empty is not None:
+                        new_lse = new_lse.masked_fill(piece.of_heads(block.empty, axis=1), -torch.inf)
+                    put_rows(found_lse, block, new_lse)
             if piece.part.merges:
                 _merge(found, found_lse, piece.take("before", output, rows), piece.take("lse", lse, rows))
             if not piece.in_place:
                 piece.put(output, rows, found, adding=False)
+            if needs_lse and not piece.in_place:
                 piece.put(lse, rows, found_lse, adding=False)
         ctx.save_for_backward(query, key, value, strengths, output, lse)
         ctx.parts, ctx.scale, ctx.dropout = parts, scale, dropout
@@ -111,15 +120,14 @@ class _SparseAttention(torch.autograd.Function):
                 else:
                     found = list(kernels.flash_gradients(*inputs))
                 drawn = drawn.next()
-                count = to_query[:, block.rows].shape[1]
-                to_query[:, block.rows] = unstack(found[0])[:, :count]
+                put_rows(to_query, block, found[0])
                 insert(to_key, block.keys, unstack(found[1]), adding=True)
                 insert(to_value, block.keys, unstack(found[2]), adding=True)
             piece.put(totals[0], rows, to_query, adding=True)
             piece.put(totals[1], columns, to_key, adding=True)
             piece.put(totals[2], columns, to_value, adding=True)
         to_strengths = None if strengths is None or to_table is None else to_table.to(strengths.dtype)
-        return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None
+        return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None, None
 
 
 def _merge(found: Tensor, lse: Tensor, before: Tensor, lse_before: Tensor) -> None:

@@ -24,6 +24,15 @@ def select(tensor: Tensor, positions: slice | Tensor, name: str) -> Tensor:
     return found.transpose(0, 1) if axis == 0 else found
 
 
+def reorder(target: Tensor, span: slice, found: Tensor, inverse: Tensor, *, adding: bool) -> None:
+    """Write (heads, positions, ...), reordered, into a span of (heads, tokens, ...), or add it."""
+    inside = target[:, span].transpose(0, 1)
+    if not adding and inside.is_contiguous() and found.dtype == target.dtype and found.stride(0) < found.stride(1):
+        torch.index_select(found.transpose(0, 1), 0, inverse, out=inside)
+    else:
+        insert(target, span, select(found, inverse, "inverse"), adding=adding)
+
+
 def insert(target: Tensor, positions: slice | Tensor, found: Tensor, *, adding: bool) -> None:
     """Write (heads, positions, ...) into the tokens of (heads, tokens, ...), or add it to them."""
     if isinstance(positions, slice):
@@ -49,6 +58,14 @@ def stack_rows(tensor: Tensor, block: Block) -> Tensor:
     if missing := block.stack * block.chunk - found.shape[1]:
         found = F.pad(found, (*(0, 0) * (found.dim() - 2), 0, missing))
     return _split(found, block.stack)
+
+
+def put_rows(target: Tensor, block: Block, found: Tensor) -> None:
+    """Write a block's (stack, heads, queries, ...) into its rows of (heads, tokens, ...)."""
+    if block.stack == 1:
+        target[:, block.rows] = found[0]
+    else:
+        target[:, block.rows] = unstack(found)[:, : block.rows.stop - block.rows.start]
 
 
 def stack_keys(name: str, tensor: Tensor, block: Block) -> Tensor:
