@@ -97,7 +97,9 @@ def test_the_best_cells_are_chosen():
 def test_a_spent_budget_is_refused():
     cells = reader_cells(parses(20))
     with pytest.raises(InputError, match=r"0\.001 is spent before the first rule"):
-        choose(cells, budget=0.001, most_rules=3)
+        induce(cells, Recipe(budget=0.001, most_rules=3), name="none")
+    everything = np.ones_like(cells.pairs, dtype=bool)
+    assert choose(cells, budget=0.5, most_rules=3, near=everything) == []
 
 
 def test_rules_read_back_as_their_cells():
@@ -149,8 +151,22 @@ def test_offsets_meet_the_budget_on_the_mean():
     chosen = best_offsets(cells, budget=0.2)
     densities = [cells.density(np.broadcast_to(mask, cells.pairs.shape)) for mask in chosen]
     assert np.mean(densities) == pytest.approx(0.2, abs=0.01)
-    grammar = induce(cells, Recipe(0.2, 1, "head", tags=False, layers=2, heads=4), name="offsets")
+    grammar = induce(cells, Recipe(0.2, 1, "head", offsets_share=1.0, layers=2, heads=4), name="offsets")
     assert allowed_cells(grammar, layers=2, heads=4).densities(cells).mean() == pytest.approx(np.mean(densities))
+
+
+def test_offsets_come_before_tags():
+    base = reader_cells(parses(300))
+    gain = np.concatenate([base.gain, base.gain[..., ::-1]])
+    cells = Cells(base.pairs, base.far_pairs, gain, np.repeat(base.far_gain, 2, 0))
+    for scope in ("all", "layer", "head"):
+        recipe = Recipe(0.25, 5, scope, offsets_share=0.6, layers=1, heads=2)
+        grammar = induce(cells, recipe, name="both")
+        of_all = [rule for rule in grammar.rules[1:] if rule.query == rule.key == UPOS]
+        assert of_all
+        assert len(of_all) < len(grammar.rules) - 1
+        assert 0.2 < allowed_cells(grammar, layers=1, heads=2).densities(cells).mean() <= 0.25
+        assert (scope == "head") == grammar.varies_by_head
 
 
 def test_cells_of_a_grammar_agree_with_the_oracle():

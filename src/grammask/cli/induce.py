@@ -29,7 +29,9 @@ def induce_command(
     budget: Annotated[float, typer.Option(help="Word density on the text, from 0 to 1.", min=0.0, max=1.0)] = 0.2,
     scope: Annotated[str, typer.Option(help="One table for all heads, or one for each: all, layer, head.")] = "all",
     most_rules: Annotated[int, typer.Option(help="Rules at most, of each table.", min=1)] = 100,
-    tags: Annotated[bool, typer.Option("--tags/--no-tags", help="Rules of tags and offsets, or offsets alone.")] = True,
+    offsets_share: Annotated[
+        float, typer.Option(help="Budget for offsets of all tags alike, before tags are asked: 0 to 1.", min=0, max=1)
+    ] = 0.0,
     by_query: Annotated[
         bool, typer.Option("--by-query", help="Give every query tag its share of the density.")
     ] = False,
@@ -62,11 +64,10 @@ def induce_command(
         gathered = induction.from_texts(
             read, source, attention_share=attention_share, model=model, tagger=tagger, say=say,  # type: ignore[arg-type]
         )  # fmt: skip
-    recipe = Recipe(
-        budget, most_rules, scope, tags, by_query, gathered.layers, gathered.heads, given,  # type: ignore[arg-type]
-    )  # fmt: skip
+    sizes = gathered.layers, gathered.heads
+    recipe = Recipe(budget, most_rules, scope, by_query, offsets_share, *sizes, given)  # type: ignore[arg-type]
     settings = _settings(
-        source=source, budget=budget, scope=scope, most_rules=most_rules, tags=tags, by_query=by_query, start=start,
+        source=source, budget=budget, scope=scope, most_rules=most_rules, offsets_share=offsets_share, by_query=by_query, start=start,
         attention_share=attention_share,
     )  # fmt: skip
     grammar = induce(
@@ -113,10 +114,11 @@ def _settings(**values: Any) -> str:
     """Return the settings as options of the command, for the grammar's file."""
     spelled = {"from": values["source"], "budget": values["budget"], "scope": values["scope"]}
     spelled |= {"attention-share": values["attention_share"]} if values["source"] == "both" else {}
-    spelled |= {"most-rules": values["most_rules"]} if values["tags"] else {}
+    spelled |= {"offsets-share": values["offsets_share"]} if values["offsets_share"] else {}
+    spelled |= {"most-rules": values["most_rules"]} if values["offsets_share"] < 1 else {}
     spelled |= {"start": values["start"]} if values["start"] else {}
-    flags = (" --by-query" if values["by_query"] else "") + ("" if values["tags"] else " --no-tags")
-    return " ".join(f"--{name} {value}" for name, value in spelled.items()) + flags
+    options = " ".join(f"--{name} {value}" for name, value in spelled.items())
+    return f"{options} --by-query" if values["by_query"] else options
 
 
 def _table(rows: list[dict[str, float]]) -> Table:

@@ -7,7 +7,9 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..grammar import Grammar
+from ..roles import spell_rule
 from ..rules import Reach, Rule
 from ..tags import UPOS
 from .allowed import Allowed, allowed_cells
@@ -23,18 +25,18 @@ CLS_READS_ALL: Final = Rule(query=("[CLS]",), key=UPOS, reach=Reach("document"))
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to induce: the scope of a table, its word density, its number of rules, and whether tags matter.
+    """What to induce: the scope of a table, its word density, and how many rules of tags it may have.
 
-    `by_query` gives every query tag its share of the density; see `choose`.
-
-    `layers` and `heads` are the model's, for scopes that need them. `start` is a grammar to add to.
+    `by_query` gives every query tag its share of the density; see `choose`. `offsets_share` of the density goes to
+    offsets for all tags alike, before tags are asked; with 1 they never are. `layers` and `heads` are the model's, for
+    scopes that need them. `start` is a grammar to add to.
     """
 
     budget: float
     most_rules: int
     scope: Scope = "all"
-    tags: bool = True
     by_query: bool = False
+    offsets_share: float = 0.0
     layers: int = 1
     heads: int = 1
     start: Grammar | None = None
@@ -48,17 +50,41 @@ def induce(cells: Cells, recipe: Recipe, *, name: str, description: str = "", so
     """Return a grammar of the recipe's word density on the text that the cells are from.
 
     `cells` have one group, or one for every layer and head of the model. Word rules come after those of the starting
-    grammar; without one, [CLS] and [SEP] are sinks and [CLS] reads everything.
+    grammar; without one, [CLS] and [SEP] are sinks and [CLS] reads everything. Raises `InputError` for a budget that
+    the starting grammar spends, or words reading themselves.
     """
     start = recipe.start or Grammar(name, (CLS_READS_ALL,), sinks=("[CLS]", "[SEP]"))
     given = allowed_cells(start, layers=recipe.layers, heads=recipe.heads)
-    if recipe.tags:
-        rules = _by_tags(cells, recipe, given)
-    else:
-        rules = offset_rules(
-            best_offsets(_expanded(cells, recipe), budget=recipe.budget), layers=recipe.layers, heads=recipe.heads
+    if (spent := float(given.densities(cells).mean())) > recipe.budget:
+        raise InputError(
+            f"a word density of {recipe.budget:.3f} is spent before the first rule: {spent:.3f} is allowed anyway"
         )
+    rules: list[Rule] = []
+    if recipe.offsets_share:
+        rules = _by_offsets(cells, recipe)
+        given = allowed_cells(replace(start, rules=(*start.rules, *rules)), layers=recipe.layers, heads=recipe.heads)
+    if recipe.offsets_share < 1:
+        rules += _by_tags(cells, recipe, given)
     return replace(start, name=name, description=description, source=source, rules=(*start.rules, *rules))
+
+
+def _by_offsets(cells: Cells, recipe: Recipe) -> list[Rule]:
+    budget = recipe.budget * recipe.offsets_share
+    if recipe.scope == "all":
+        return offset_rules(best_offsets(cells.pooled(), budget=budget), layers=1, heads=1)
+    expanded = _expanded(cells, recipe)
+    if recipe.scope == "layer":
+        expanded = expanded.summed(recipe.heads)
+    rules = offset_rules(best_offsets(expanded, budget=budget), layers=recipe.layers, heads=recipe.heads)
+    return [replace(rule, name=_where(rule)) for rule in rules]
+
+
+def _where(rule: Rule) -> str:
+    """Name the heads of a rule of offsets."""
+    if rule.layers is None or rule.heads is None:
+        return ""
+    heads = " ".join(map(str, rule.heads))
+    return f"layer {rule.layers[0]}, {'heads' if len(rule.heads) > 1 else 'head'} {heads}: {spell_rule(rule)}"
 
 
 def _by_tags(cells: Cells, recipe: Recipe, given: Allowed) -> list[Rule]:

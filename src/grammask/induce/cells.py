@@ -48,6 +48,13 @@ class Cells:
         """Return the cells of some groups."""
         return Cells(self.pairs, self.far_pairs, self.gain[list(groups)], self.far_gain[list(groups)])
 
+    def summed(self, size: int) -> "Cells":
+        """Return the cells with every `size` groups, such as a layer's heads, worth what they are together."""
+        near, far = (
+            gain.reshape(-1, size, *gain.shape[1:]).sum(1).repeat(size, 0) for gain in (self.gain, self.far_gain)
+        )
+        return Cells(self.pairs, self.far_pairs, near, far)
+
     def pooled(self) -> "Cells":
         """Return the cells of all groups together, as one group."""
         return Cells(self.pairs, self.far_pairs, self.gain.sum(0, keepdims=True), self.far_gain.sum(0, keepdims=True))

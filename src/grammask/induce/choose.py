@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
 from .cells import FARTHEST, OFFSETS, Cells, Floats
 
 _PRIOR: Final[float] = 50.0  # pairs: below about so many, a cell is thought to be worth what its offset is
@@ -58,14 +57,10 @@ def choose(
     Of all prices that meet the budget, the lowest is found by bisection. With `by_query` each query tag has a price of
     its own, at which it would by itself spend the budget: otherwise words that pay attention to many get hardly a key.
     What is allowed anyway, `near` (tags, tags, offsets) and `far` (tags, tags), counts in the density and is worth
-    nothing more. Raises `InputError` for a budget that is spent before the first rule.
+    nothing more; there are no rules where it spends the budget.
     """
     worth = _shrunken(cells)
     given = cells_of([], len(worth)) if near is None else near
-    if (spent := cells.density(given, far)) > budget:
-        raise InputError(
-            f"a word density of {budget:.3f} is spent before the first rule: {spent:.3f} is allowed anyway"
-        )
     prices = _prices(cells, worth, budget, by_query=by_query)[:, None, None]
     low, high = 0.0, 4.0
     best: list[Interval] = []
