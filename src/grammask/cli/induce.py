@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from rich.console import Console
@@ -50,7 +50,7 @@ def induce_command(
     with console.status("loading libraries"):
         from ..experiment import induction
         from ..files import write_whole
-        from ..induce.build import Recipe, induce
+        from ..induce.build import Recipe, Scope, induce
         from ..report.curve_plot import curve_plot
 
     def say(line: str) -> None:
@@ -61,14 +61,15 @@ def induce_command(
         gathered = induction.from_conllu(conllu, held_out)
     else:
         read = induction.built_in_text(texts) if text is None else induction.own_text(text, texts)
+        kind = cast("induction.Source", source)
         gathered = induction.from_texts(
-            read, source, attention_share=attention_share, model=model, tagger=tagger, say=say,  # type: ignore[arg-type]
-        )  # fmt: skip
+            read, kind, attention_share=attention_share, model=model, tagger=tagger, say=say
+        )
     sizes = gathered.layers, gathered.heads
-    recipe = Recipe(budget, most_rules, scope, by_query, offsets_share, *sizes, given)  # type: ignore[arg-type]
+    recipe = Recipe(budget, most_rules, cast("Scope", scope), by_query, offsets_share, *sizes, given)
     settings = _settings(
-        source=source, budget=budget, scope=scope, most_rules=most_rules, offsets_share=offsets_share, by_query=by_query, start=start,
-        attention_share=attention_share,
+        source=source, budget=budget, scope=scope, most_rules=most_rules, offsets_share=offsets_share,
+        by_query=by_query, start=start, attention_share=attention_share,
     )  # fmt: skip
     grammar = induce(
         gathered.cells, recipe, name=out.stem, description=description,
