@@ -4,17 +4,22 @@ import json
 
 import pandas as pd
 import pytest
+import torch
 import transformers
 from conftest import tiny_model
 from tokenizers_for_tests import tokenizer
+from transformers import TrainerState
 
 from grammask.errors import ExperimentError, GrammaskError, ModelError
 from grammask.experiment import compare as module
+from grammask.experiment.adapting import Ramp
 from grammask.experiment.compare import compare
 from grammask.experiment.config import make_config, plan_runs
 from grammask.experiment.cost import measure_shape
 from grammask.experiment.folder import Folder
 from grammask.files import write_whole
+from grammask.model.attach import attach
+from grammask.tags import CLS, SEP
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +239,40 @@ def test_controls_are_runs_of_their_own_and_grammars_may_join_later(settings, tm
         run(settings, out, resume=True, grammars=(f"{grammar}:hard",), strategies=("hard",))
     with pytest.raises(ExperimentError, match="unknown control 'randm'; did you mean 'random'"):
         make_config(controls=("randm",))
+
+
+def test_ways_of_training_are_rows_of_their_own(settings, tmp_path):
+    ways = ("ramp", "learn-layer", "learn-head")
+    results, _ = run(settings, tmp_path / "out", grammars=("paper",), strategies=("hard", "soft"), adaptations=ways)
+    assert [record["id"] for record in results["runs"]] == [
+        "paper-hard-seed0", "paper-hard-ramp-seed0", "paper-soft-seed0", "paper-soft-learn-layer-seed0",
+        "paper-soft-learn-head-seed0",
+    ]  # fmt: skip
+    losses = [record["training_loss"] for record in results["runs"]]
+    assert len(set(losses)) == len(losses)
+    assert "hard paper, ramp" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_ramp_leads_from_full_to_hard():
+    model = tiny_model("bert")
+    batch = {
+        "input_ids": torch.arange(5, 15)[None], "tag_ids": torch.tensor([[CLS, *range(8), SEP]]),
+        "word_ids": torch.tensor([[-1, *range(8), -1]]), "sentence_ids": torch.zeros(1, 10, dtype=torch.long),
+    }  # fmt: skip
+    full = model(input_ids=batch["input_ids"]).logits
+    attach(model, "paper")
+    hard = model(**batch).logits
+    ramp, state = Ramp(model), TrainerState(max_steps=20)
+
+    def at(step):
+        state.global_step = step
+        ramp.on_step_begin(None, state, None)
+        return model(**batch).logits
+
+    assert torch.allclose(at(0), full, atol=1e-5)
+    assert (at(9) - hard).abs().max() < (at(3) - hard).abs().max()
+    assert not torch.equal(at(9), hard)
+    assert torch.equal(at(10), hard)
+    at(5)
+    ramp.on_train_end(None, state, None)
+    assert torch.equal(model(**batch).logits, hard)

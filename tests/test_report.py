@@ -10,7 +10,8 @@ from grammask.report.render import finding, render_report, write_report
 
 def row(strategy, grammar, accuracy, difference, interval):
     return {
-        "grammar": grammar, "strategy": strategy, "control": None, "seeds": [0, 1], "accuracy": accuracy,
+        "grammar": grammar, "strategy": strategy, "control": None, "adaptation": None, "seeds": [0, 1],
+        "accuracy": accuracy,
         "accuracy_interval": [accuracy - 0.02, accuracy + 0.02], "accuracy_by_seed": [accuracy - 0.01, accuracy + 0.01],
         "f1": accuracy, "matthews": 0.5, "difference": difference, "difference_interval": interval,
         "density": 0.3, "word_density": 0.25, "attention_flops_relative": 0.3, "model_flops_relative": 0.99,

@@ -21,7 +21,8 @@ from .rules import Strategy
 from .tables import ReachTables
 from .tags import PAD
 
-# From a mask (batch, heads, length, length), the annotation, and how many masks the plan made before, to another mask.
+# From a mask (batch, heads, length, length), the annotation, and how many masks the plan made before, to another mask,
+# or to a bias of the scores.
 Redraw = Callable[[Tensor, Annotation, int], Tensor]
 
 
@@ -124,11 +125,13 @@ class Plan:
             self._grammar[key] = (tables, make(tables, dtype))
         return self._grammar[key][1]
 
-    def _allowed(self, tables: tuple[ReachTables, ...], _: torch.dtype) -> Tensor:
+    def _allowed(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
         at = self._checked
         allowed = dense_mask(tables, at)
         if self.redraw is not None:
             allowed = self.redraw(allowed, at, len(self._grammar))
+            if allowed.is_floating_point():
+                return self._without_padding(allowed).to(dtype)
         return allowed | (at.tag_ids == PAD)[:, None, :, None]
 
     def _bias(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:

@@ -46,6 +46,9 @@ def compare_command(
         str,
         typer.Option(help="Controls of hard grammars, with commas; see docs/compare.md. NAME:controls limits them."),
     ] = "",
+    adapt: Annotated[
+        str, typer.Option(help="Ways of training beside the plain one: any of ramp,learn-layer,learn-head.")
+    ] = "",
     seeds: Annotated[str, typer.Option(help="Seeds with commas.")] = "0",
     train_size: Annotated[
         int | None, typer.Option(help=f"Training texts  [default: {_BUILT_IN_TRAIN_SIZE} of film-reviews, else all]")
@@ -78,7 +81,7 @@ def compare_command(
             "task": task, "text_column": text_column, "pair_column": pair_column, "label_column": label_column,
             "header": header, "model": model, "tagger": tagger, "sentences": sentences,
             **({"grammars": tuple(grammar)} if grammar else {}),
-            "strategies": split(strategies), "controls": split(controls),
+            "strategies": split(strategies), "controls": split(controls), "adaptations": split(adapt),
             "seeds": whole_numbers(seeds, option="--seeds", example="0,1,2"),
             "train_size": train_size, "eval_size": eval_size, "epochs": epochs, "batch_size": batch_size,
             "learning_rate": learning_rate, "max_length": max_length, "precision": precision, "metric": metric,
@@ -148,7 +151,7 @@ def _table(results: dict[str, Any]) -> Table:
             least, most = row["difference_interval"]
             difference = f"{100 * row['difference']:+.1f}\n{100 * least:+.1f}..{100 * most:+.1f}"
         table.add_row(
-            f"{row['control'] or row['strategy']}\n{row['grammar'] or ''}",
+            f"{row['control'] or row['adaptation'] or row['strategy']}\n{row['grammar'] or ''}",
             f"{100 * row['accuracy']:.1f}\n{100 * low:.1f}..{100 * high:.1f}",
             difference,
             f"{row['matthews']:.3f}",

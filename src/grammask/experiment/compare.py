@@ -103,16 +103,17 @@ def compare(
 
 
 def _title(spec: RunSpec) -> str:
-    named = ", ".join(
-        f"{kind} {name}" for kind, name in (("grammar", spec.grammar), ("control", spec.control)) if name is not None
-    )
+    parts = (("grammar", spec.grammar), ("control", spec.control), ("adaptation", spec.adaptation))
+    named = ", ".join(f"{kind} {name}" for kind, name in parts if name is not None)
     return f"{spec.strategy} attention" + (f", {named}" if named else "") + f", seed {spec.seed}"
 
 
 def _identity(config: Config, task: Task, model_sha256: str, tagger: str) -> dict[str, Any]:
     """Return what all runs of a folder share: grammars, controls and seeds may be added to it later."""
     return {
-        **config.model_dump(mode="json", exclude={"grammars", "strategies", "controls", "seeds", "metric", "margin"}),
+        **config.model_dump(
+            mode="json", exclude={"grammars", "strategies", "controls", "adaptations", "seeds", "metric", "margin"}
+        ),
         "task_sha256": task.sha256,
         "model_sha256": model_sha256,
         "tagger_version": tagger,

@@ -4,6 +4,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ..adaptations import ADAPTATIONS, Adaptation
 from ..controls.names import find_control
 from ..errors import ExperimentError
 from ..grammar import Grammar
@@ -18,7 +19,8 @@ class Config(BaseModel):
     """The settings of one comparison. `make_config` builds one with errors in our own words.
 
     A grammar is a shipped name or a path; with `:hard` or `:soft` behind it, only that strategy of it is run, and
-    with `:controls` it is run hard, and so is every control of it. `metric` is what differences and tests are about;
+    with `:controls` it is run hard, and so is every control of it. `adaptations` are run beside the plain strategy that
+    each is for. `metric` is what differences and tests are about;
     `margin` is how much of it may be lost before a row counts as inferior to full.
     """
 
@@ -35,6 +37,7 @@ class Config(BaseModel):
     grammars: tuple[str, ...] = ("paper", "paper-sinks:hard")
     strategies: tuple[str, ...] = STRATEGIES
     controls: tuple[str, ...] = ()
+    adaptations: tuple[Adaptation, ...] = ()
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     train_size: int | None = Field(default=None, ge=2)
     eval_size: int | None = Field(default=None, ge=2)
@@ -81,19 +84,24 @@ def setting_error(error: ValidationError) -> ExperimentError:
 
 
 class RunSpec(BaseModel):
-    """One run: a strategy under a grammar (None for full), or a control of it (None for none), with a seed."""
+    """One run: a strategy under a grammar (None for full), with a seed.
+
+    `control` is what is broken on purpose, `adaptation` a way of training; None for neither.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     grammar: str | None
     strategy: Strategy
     control: str | None = None
+    adaptation: Adaptation | None = None
     seed: int
 
     @property
     def id(self) -> str:
         """A name for files: paper-hard-seed0, paper-hard-random-seed0."""
-        return "-".join(part for part in (self.grammar, self.strategy, self.control, f"seed{self.seed}") if part)
+        parts = (self.grammar, self.strategy, self.control, self.adaptation, f"seed{self.seed}")
+        return "-".join(part for part in parts if part)
 
 
 def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
@@ -102,9 +110,9 @@ def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
     Raises `GrammarError` for a grammar that cannot be read and `ExperimentError` for two that share a name.
     """
     grammars: dict[str, Grammar] = {}
-    wanted: dict[tuple[str | None, Strategy, str | None], None] = {}
+    wanted: dict[tuple[str | None, Strategy, str | None, Adaptation | None], None] = {}
     if "full" in config.strategies:
-        wanted[None, "full", None] = None
+        wanted[None, "full", None, None] = None
     for entry in config.grammars:
         path, limit = _split(entry)
         grammar = load_grammar(path)
@@ -116,13 +124,16 @@ def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
                 strategy,
                 *(["controls"] if strategy == "hard" else []),
             ):
-                wanted[grammar.name, strategy, None] = None
+                wanted[grammar.name, strategy, None, None] = None
+                for adaptation in config.adaptations:
+                    if ADAPTATIONS[adaptation].strategy == strategy:
+                        wanted[grammar.name, strategy, None, adaptation] = None
         if "hard" in config.strategies and (limit == "controls" or (limit is None and not _any_limited(config))):
-            wanted.update(dict.fromkeys((grammar.name, "hard", control) for control in config.controls))
+            wanted.update(dict.fromkeys((grammar.name, "hard", control, None) for control in config.controls))
     specs = tuple(
-        RunSpec(grammar=name, strategy=strategy, control=control, seed=seed)
+        RunSpec(grammar=name, strategy=strategy, control=control, adaptation=adaptation, seed=seed)
         for seed in config.seeds
-        for name, strategy, control in wanted
+        for name, strategy, control, adaptation in wanted
     )
     if not specs:
         raise ExperimentError(

@@ -12,7 +12,7 @@ from ..errors import ExperimentError
 from ..files import write_whole
 from ..report.render import write_report
 from .folder import REPORT, RESULTS, dump, read
-from .statistics import RunOutcome, summarise
+from .statistics import Row, RunOutcome, summarise
 
 _COSTS: Final[tuple[str, ...]] = ("density", "word_density", "attention_flops_relative", "model_flops_relative")
 # What a record holds for resuming and for statistics, and a reader of the results doesn't need.
@@ -69,7 +69,7 @@ def outcomes_of(labels: tuple[int, ...], records: Sequence[dict[str, Any]]) -> l
     return [
         RunOutcome(
             record["grammar"], record["strategy"], record["seed"], labels, tuple(record["predictions"]),
-            record["control"],
+            record["control"], record["adaptation"],
         )
         for record in records
     ]  # fmt: skip
@@ -81,11 +81,7 @@ def summary_of(
     """Return the rows of a comparison: statistics, densities and costs."""
     rows = []
     for row in summarise(outcomes_of(labels, records), metric=config["metric"], margin=config["margin"]):
-        members = [
-            record
-            for record in records
-            if (record["grammar"], record["strategy"], record["control"]) == (row.grammar, row.strategy, row.control)
-        ]
+        members = [record for record in records if all(record[key] == getattr(row, key) for key in Row._fields)]
         rows.append({
             **vars(row),
             **{key: members[0][key] for key in _COSTS},

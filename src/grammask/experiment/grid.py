@@ -9,12 +9,10 @@ import numpy as np
 from ..errors import ExperimentError
 from .finished import Finished, read_finished, summary_of
 from .resampling import RESAMPLES, Floats, interval
-from .statistics import RunOutcome, difference, group, paired
+from .statistics import FULL, Row, RunOutcome, difference, group, paired
 
-Row = tuple[str | None, str, str | None]
-_FULL: Final[Row] = (None, "full", None)
 _KEPT: Final[tuple[str, ...]] = (
-    "grammar", "strategy", "control", "seeds", "accuracy", "accuracy_interval", "matthews", "difference",
+    *Row._fields, "seeds", "accuracy", "accuracy_interval", "matthews", "difference",
     "difference_interval", "p_value", "p_holm", "p_inferior", "density", "word_density",
 )  # fmt: skip
 _SETTINGS: Final[tuple[str, ...]] = (
@@ -35,13 +33,13 @@ def summarise_grid(folders: Sequence[Path]) -> dict[str, Any]:
     rows = {name: group(found.outcomes) for name, found in finished.items()}
     metrics = {name: found.facts["config"]["metric"] for name, found in finished.items()}
     known = list(dict.fromkeys(row for of_task in rows.values() for row in of_task))
-    hard = [row for row in known if row[1] == "hard" and row[2] is None]
-    means = [_mean(rows, metrics, row, _FULL) for row in known if row != _FULL]
+    hard = [row for row in known if row.strategy == "hard" and row.control is None]
+    means = [_mean(rows, metrics, row, FULL) for row in known if row != FULL]
     controls = [
         _mean(rows, metrics, row, other)
         for row in hard
         for other in known
-        if other[2] is not None and other[0] == row[0]
+        if other.control is not None and other.grammar == row.grammar
     ]
     return {
         "format": 1,
@@ -89,10 +87,9 @@ def _mean(
         seeds.append(len(scores[0].by_run))
     if not values:
         return None
-    names = ("grammar", "strategy", "control")
     return {
-        **dict(zip(names, one, strict=True)),
-        "against": dict(zip(names, other, strict=True)),
+        **one._asdict(),
+        "against": other._asdict(),
         "tasks": tasks,
         "seeds": min(seeds),
         "difference": float(np.mean(values)),

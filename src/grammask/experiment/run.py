@@ -17,6 +17,7 @@ from transformers.trainer_callback import ProgressCallback
 from ..collate import Collator
 from ..grammar import Grammar
 from ..model.attach import attach, set_redraw
+from .adapting import Ramp, learned_strengths
 from .config import Config, RunSpec
 from .controlled import apply_control
 from .cost import ModelShape, measure_cost
@@ -55,7 +56,7 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str,
         set_seed(spec.seed)  # before the model: its head is random, and equal for all strategies of a seed
         model = load_classifier(bench.source, bench.tokenizer, bench.task.label_names)
         if controlled.grammar is not None:
-            attach(model, controlled.grammar, spec.strategy)
+            attach(model, controlled.grammar, spec.strategy, learn_strengths=learned_strengths(spec.adaptation))
         if controlled.redraw is not None:
             set_redraw(model, controlled.redraw)
         trainer = Trainer(
@@ -66,6 +67,8 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str,
         )
         trainer.remove_callback(ProgressCallback)
         trainer.add_callback(_Bars)
+        if spec.adaptation == "ramp":
+            trainer.add_callback(Ramp(model))
         start = time.perf_counter()
         training_loss = trainer.train().training_loss
         trained = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
@@ -33,6 +34,18 @@ class Metrics:
     matthews: float
 
 
+class Row(NamedTuple):
+    """What tells the rows of a comparison apart."""
+
+    grammar: str | None
+    strategy: str
+    control: str | None = None
+    adaptation: str | None = None
+
+
+FULL: Final = Row(None, "full")
+
+
 @dataclass(frozen=True)
 class RunOutcome:
     """What one run predicted; every run of a comparison has the same items in the same order."""
@@ -43,11 +56,12 @@ class RunOutcome:
     labels: tuple[int, ...]
     predictions: tuple[int, ...]
     control: str | None = None
+    adaptation: str | None = None
 
     @property
-    def row(self) -> tuple[str | None, str, str | None]:
+    def row(self) -> Row:
         """What the runs of a row share."""
-        return self.grammar, self.strategy, self.control
+        return Row(self.grammar, self.strategy, self.control, self.adaptation)
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,7 @@ class Summary:
     grammar: str | None
     strategy: str
     control: str | None
+    adaptation: str | None
     seeds: tuple[int, ...]
     accuracy: float
     accuracy_interval: Interval
@@ -92,9 +107,9 @@ def classification_metrics(labels: Sequence[int], predictions: Sequence[int]) ->
 
 
 def summarise(runs: Sequence[RunOutcome], *, metric: Metric = "accuracy", margin: float = 0.01) -> tuple[Summary, ...]:
-    """Return one row for each grammar, strategy and control, in order of first appearance."""
+    """Return one row for each grammar, strategy, control and adaptation, in order of first appearance."""
     rows = group(runs)
-    full = rows.get((None, "full", None), {})
+    full = rows.get(FULL, {})
     found = [_summary(members, full, metric, margin) for members in rows.values()]
     tested = [row.p_value for row in found if row.p_value is not None]
     if not tested:
@@ -103,11 +118,11 @@ def summarise(runs: Sequence[RunOutcome], *, metric: Metric = "accuracy", margin
     return tuple(row if row.p_value is None else replace(row, p_holm=next(corrected)) for row in found)
 
 
-def group(runs: Sequence[RunOutcome]) -> dict[tuple[str | None, str, str | None], dict[int, RunOutcome]]:
+def group(runs: Sequence[RunOutcome]) -> dict[Row, dict[int, RunOutcome]]:
     """Return the runs of each row by seed; raises `ExperimentError` unless all were evaluated on the same items."""
     if len({run.labels for run in runs}) > 1:
         raise ExperimentError("the runs were not evaluated on the same items, so they cannot be compared")
-    rows: dict[tuple[str | None, str, str | None], dict[int, RunOutcome]] = {}
+    rows: dict[Row, dict[int, RunOutcome]] = {}
     for run in runs:
         rows.setdefault(run.row, {})[run.seed] = run
     return rows
@@ -136,6 +151,7 @@ def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome], metric
         grammar=first.grammar,
         strategy=first.strategy,
         control=first.control,
+        adaptation=first.adaptation,
         seeds=tuple(members),
         accuracy=float(accuracy.by_run.mean()),
         accuracy_interval=figures[0].accuracy_interval if len(figures) == 1 else interval(bootstrap_mean(accuracy)),

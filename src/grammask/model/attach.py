@@ -122,8 +122,10 @@ def detach(model: Model) -> Model:
     return model
 
 
-def set_redraw(model: PreTrainedModel, redraw: Redraw) -> None:
-    """Let an attached model read what `redraw` makes of its hard grammar's masks; see `Plan`. For controls only.
+def set_redraw(model: PreTrainedModel, redraw: Redraw | None) -> None:
+    """Let an attached model read what `redraw` makes of its hard grammar's masks, None for the masks; see `Plan`.
+
+    For controls, and for ways of training.
 
     Raises `ModelError` when the model has no grammar.
     """

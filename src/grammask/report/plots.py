@@ -9,10 +9,11 @@ from .figures import COLOURS, style, svg
 
 
 def row_name(row: Mapping[str, Any]) -> str:
-    """Return what a row is called: full, the strategy and its grammar, or the control and its grammar."""
+    """Return what a row is called: full, strategy and grammar, control and grammar, and the way of training."""
     if row["control"] is not None:
         return f"{row['control']} of {row['grammar']}"
-    return str(row["strategy"]) if row["grammar"] is None else f"{row['strategy']} {row['grammar']}"
+    name = str(row["strategy"]) if row["grammar"] is None else f"{row['strategy']} {row['grammar']}"
+    return name if row["adaptation"] is None else f"{name}, {row['adaptation']}"
 
 
 def accuracy_plot(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -39,9 +39,10 @@ def _options(row: Mapping[str, Any]) -> str:
     seeds = f"--seeds {','.join(map(str, row['seeds']))}"
     if row["grammar"] is None:
         return f"--strategies full {seeds}"
-    control = "" if row["control"] is None else f" --controls {row['control']}"
+    extra = "" if row["control"] is None else f" --controls {row['control']}"
+    extra += "" if row["adaptation"] is None else f" --adapt {row['adaptation']}"
     limit = "controls" if row["control"] else row["strategy"]
-    return f"--strategies full,{row['strategy']} --grammar {row['grammar']}:{limit}{control} {seeds}"
+    return f"--strategies full,{row['strategy']} --grammar {row['grammar']}:{limit}{extra} {seeds}"
 
 
 def results_plot(grid: Mapping[str, Any]) -> str:
@@ -65,11 +66,8 @@ def results_plot(grid: Mapping[str, Any]) -> str:
 
 
 def _density(tasks: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> float:
-    key = (mean["grammar"], mean["strategy"], mean["control"])
+    parts = ("grammar", "strategy", "control", "adaptation")
     found = [
-        row["word_density"]
-        for task in tasks
-        for row in task["rows"]
-        if (row["grammar"], row["strategy"], row["control"]) == key
+        row["word_density"] for task in tasks for row in task["rows"] if all(row[part] == mean[part] for part in parts)
     ]
     return float(sum(found) / len(found))

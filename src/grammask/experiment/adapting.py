@@ -1,0 +1,42 @@
+"""Training under a grammar along a ramp, or with strengths that are learned."""
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..adaptations import Adaptation
+from ..inputs import Annotation
+from ..model.attach import LearnStrengths, set_redraw
+
+_HIGHEST: Final[float] = 8.0  # logits: exp(-8) leaves a blocked pair a three-thousandth of its weight
+_SHARE: Final[float] = 0.5  # of the training steps
+
+
+def learned_strengths(adaptation: Adaptation | None) -> LearnStrengths | None:
+    """Return what `attach` learns under an adaptation."""
+    return {"learn-layer": "layer", "learn-head": "head"}.get(adaptation or "")  # type: ignore[return-value]
+
+
+class Ramp(TrainerCallback):
+    """Raises the penalty of blocked pairs step by step, then blocks them; see `Plan` for what a redraw is."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+        self._penalty = 0.0
+        set_redraw(model, self._weaken)
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Set the penalty of the coming step."""
+        progress = state.global_step / (_SHARE * state.max_steps)
+        self._penalty = _HIGHEST * progress
+        if progress >= 1:
+            set_redraw(self._model, None)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Block what the grammar blocks, however short the training was."""
+        set_redraw(self._model, None)
+
+    def _weaken(self, allowed: Tensor, annotation: Annotation, number: int) -> Tensor:
+        return torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, -self._penalty)
