@@ -5,8 +5,10 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
+from .blocks.whole import dense_mask
 from .grammar import Grammar
-from .masks import PairCounts, allowed_pairs, count_pairs
+from .inputs import Annotation
+from .masks import PairCounts, count_pairs
 from .tables import compile_layers
 from .tagging.tagged import TaggedText
 from .tags import CLS, SEP
@@ -20,10 +22,10 @@ def measure_density(grammar: Grammar, texts: Iterable[TaggedText], *, layers: in
         tag_ids = torch.from_numpy(np.concatenate([[CLS], text.tag_ids, [SEP]]).astype(np.int64))[None]
         word_ids = torch.from_numpy(np.concatenate([[-1], np.arange(len(text)), [-1]]).astype(np.int64))[None]
         sentence_ids = torch.from_numpy(np.concatenate([[-1], text.sentence_ids, [-1]]).astype(np.int64))[None]
+        annotation = Annotation(tag_ids, word_ids, sentence_ids)
         counted: dict[int, PairCounts] = {}
         for tables in compiled:
             if id(tables) not in counted:
-                allowed = allowed_pairs(tables, tag_ids=tag_ids, word_ids=word_ids, sentence_ids=sentence_ids)
-                counted[id(tables)] = count_pairs(allowed, tag_ids=tag_ids, word_ids=word_ids)
+                counted[id(tables)] = count_pairs(dense_mask(tables, annotation), tag_ids=tag_ids, word_ids=word_ids)
             total += counted[id(tables)]
     return total
