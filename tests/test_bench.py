@@ -48,7 +48,12 @@ BY_HEAD = Grammar(
         Rule(("VERB",), ("NOUN",), Reach("words", -1, 3), -2.0, heads=(1,)),
     ),
 )
-GRAMMARS = [*map(load_grammar, shipped_grammars()), BY_SENTENCE, BY_HEAD]
+# Those that are made for the heads of one model don't fit the small shapes below; BY_HEAD stands for them.
+GRAMMARS = [
+    *(grammar for grammar in map(load_grammar, shipped_grammars()) if not grammar.varies_by_head),
+    BY_SENTENCE,
+    BY_HEAD,
+]
 by_name = pytest.mark.parametrize("grammar", GRAMMARS, ids=lambda grammar: grammar.name)
 
 
