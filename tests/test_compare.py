@@ -120,11 +120,11 @@ def test_predictions_without_a_record_are_no_finished_run(tmp_path):
     folder = Folder(tmp_path, resume=False)
     write_whole(tmp_path / "predictions" / "full-seed0.csv", "half")
     assert folder.finished("full-seed0", None) is None
-    record = {"accuracy": 1, "grammar_contents": None}
+    record = {"accuracy": 1, "grammar_sha256": None}
     folder.finish("full-seed0", record, "whole")
     assert folder.finished("full-seed0", None) == record
     with pytest.raises(ExperimentError, match="another grammar of that name"):
-        folder.finished("full-seed0", {"name": "full"})
+        folder.finished("full-seed0", "0")
     (tmp_path / "runs" / "full-seed0.json").write_text("{", encoding="utf-8")
     with pytest.raises(ExperimentError, match="damaged"):
         folder.finished("full-seed0", None)

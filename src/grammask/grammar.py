@@ -3,6 +3,7 @@
 The meaning of every field is in docs/grammar.md; `masks.py` is its executable definition.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -90,6 +91,11 @@ class Grammar:
         if self.rules:
             data["rule"] = [rule.to_dict() for rule in self.rules]
         return data
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the grammar's file as `to_toml` writes it."""
+        return hashlib.sha256(self.to_toml().encode()).hexdigest()
 
     def to_toml(self) -> str:
         """Return the grammar as the text of a grammar file, which reads back as an equal grammar."""

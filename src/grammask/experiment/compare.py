@@ -17,7 +17,7 @@ from .folder import Folder
 from .models import find_model, load_classifier, load_tokenizer
 from .prepare import Progress, prepare, tagger_counts
 from .run import Bench, run
-from .splits import Task
+from .splits import Task, spell_labels
 from .tasks import load_task
 
 
@@ -73,6 +73,7 @@ def compare(
             "train_rows": len(task.train), "train_available": len(whole.train),
             "dev_rows": len(task.dev), "dev_available": len(whole.dev), "sha256": task.sha256,
         },
+        "answers": spell_labels(task.dev.labels),
         "model": {
             "name": source.name, "model_type": model_type, "layers": shape.layers, "heads": shape.heads,
             "hidden_size": hidden_size, "parameters": parameters, "sha256": source.sha256,
@@ -82,23 +83,24 @@ def compare(
             "word_coverage": annotator.coverage.word_share, "subword_coverage": annotator.coverage.subword_share,
             "texts_tagged": tagged, "texts_from_cache": cached, "seconds": data.tagging_seconds,
         },
+        "grammars": {name: grammar.to_dict() for name, grammar in grammars.items()},
         "environment": environment(precision),
         "planned_runs": len(specs),
     }  # fmt: skip
     records: list[dict[str, Any]] = []
     for number, spec in enumerate(specs, start=1):
         guiding = None if spec.grammar is None else grammars[spec.grammar]
-        contents = None if guiding is None else guiding.to_dict()
-        record = folder.finished(spec.id, contents)
+        sha256 = None if guiding is None else guiding.sha256
+        record = folder.finished(spec.id, sha256)
         if record is None:
             say(f"run {number} of {len(specs)}: {_title(spec)}")
             record, predictions = run(bench, spec, guiding)
-            record |= {"grammar_contents": contents, "environment": results["environment"]}
+            record |= {"grammar_sha256": sha256, "environment": results["environment"]}
             folder.finish(spec.id, record, predictions)
         else:
             say(f"run {number} of {len(specs)}: {_title(spec)}: finished before")
         records.append(record)
-        write_results(folder.path, results, task.dev.labels, records)
+        write_results(folder.path, results, records)
     return results
 
 

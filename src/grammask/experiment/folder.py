@@ -42,7 +42,7 @@ class Folder:
                 f"{self.path} holds another experiment ({'; '.join(changed)}); name another folder with --out"
             )
 
-    def finished(self, run_id: str, grammar: dict[str, Any] | None) -> dict[str, Any] | None:
+    def finished(self, run_id: str, grammar_sha256: str | None) -> dict[str, Any] | None:
         """Return the record of a finished run, or None. A run is finished when its record is there: it comes last.
 
         Raises `ExperimentError` for one that was made with another grammar of the same name.
@@ -51,7 +51,7 @@ class Folder:
         if not path.is_file():
             return None
         record = read(path)
-        if record["grammar_contents"] != json.loads(dump(grammar)):
+        if record["grammar_sha256"] != grammar_sha256:
             raise ExperimentError(
                 f"{path} was made with another grammar of that name; rename the new one, or take another folder (--out)"
             )

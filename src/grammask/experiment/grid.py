@@ -51,7 +51,7 @@ def summarise_grid(folders: Sequence[Path]) -> dict[str, Any]:
 
 def _task(name: str, finished: Finished) -> dict[str, Any]:
     facts = finished.facts
-    rows = summary_of(facts["config"], finished.labels, finished.records)
+    rows = summary_of(facts, finished.records)
     return {
         "name": name,
         **{key: facts["task"][key] for key in ("labels", "train_rows", "dev_rows", "sha256")},

@@ -24,7 +24,7 @@ from .cost import ModelShape, measure_cost
 from .memory import PeakMemory
 from .models import ModelSource, load_classifier
 from .prepare import Prepared
-from .splits import Task
+from .splits import Task, spell_labels
 from .statistics import classification_metrics
 
 
@@ -102,7 +102,7 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str,
         "peak_memory_bytes": memory.bytes,
         "training_loss": training_loss,
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "predictions": predictions,
+        "predictions": spell_labels(predictions),
     }
     return record, _predictions_csv(bench.task, predictions, probabilities)
 

@@ -70,6 +70,16 @@ class Task:
         return digest.hexdigest()
 
 
+def spell_labels(labels: Sequence[int]) -> str:
+    """Return labels as one line of numbers, for a record."""
+    return " ".join(map(str, labels))
+
+
+def read_labels_line(line: str) -> tuple[int, ...]:
+    """Read what `spell_labels` wrote."""
+    return tuple(map(int, line.split()))
+
+
 def by_hash(texts: Sequence[str], *, share: float) -> list[bool]:
     """Tell for each text whether it goes into dev: by the text's hash, so that order doesn't matter."""
     limit = int(share * 2**32)
