@@ -14,6 +14,7 @@ def row(strategy, grammar, accuracy, difference, interval):
         "accuracy": accuracy,
         "accuracy_interval": [accuracy - 0.02, accuracy + 0.02], "accuracy_by_seed": [accuracy - 0.01, accuracy + 0.01],
         "f1": accuracy, "matthews": 0.5, "difference": difference, "difference_interval": interval,
+        "p_holm": None if difference is None else 0.0123, "p_inferior": None if difference is None else 0.9,
         "density": 0.3, "word_density": 0.25, "attention_flops_relative": 0.3, "model_flops_relative": 0.99,
         "training_seconds": 10.0, "evaluation_seconds": 1.0, "peak_memory_bytes": 2**30,
     }  # fmt: skip
@@ -29,7 +30,7 @@ def results(**changes):
         "train_available": 9536, "dev_rows": 10, "dev_available": 1030, "sha256": "0",
     }  # fmt: skip
     return {
-        "format": 1, "config": {"epochs": 1.0, "seeds": [0, 1]}, "task": task,
+        "format": 1, "config": {"epochs": 1.0, "seeds": [0, 1], "metric": "accuracy", "margin": 0.01}, "task": task,
         "model": {"name": "minilm", "model_type": "bert", "layers": 6}, "tagger": {"name": "t"},
         "environment": {"commit": None}, "planned_runs": 1, "runs": [run], "complete": True,
         "summary": [row("full", None, 0.85, None, None), row("hard", "paper", 0.8, -0.05, [-0.08, -0.02])],
@@ -61,6 +62,8 @@ def test_the_page_fetches_nothing_and_is_the_same_each_time():
     assert not re.search(r'(src|href)="(?!#)', page)
     assert "6,000 of\n9,536" in page
     assert "85.0<small>83.0 to 87.0</small>" in page
+    assert "<td>0.012</td>\n<td>not shown</td>" in page
+    assert "a loss of +1.0 points" in page
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     for reference in re.findall(r'(?:href="#|url\(#)([^")]+)', page):
