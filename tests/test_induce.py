@@ -261,6 +261,9 @@ def test_spacy_arcs_are_drawn_as_universal_dependencies():
     (parse,) = parse_texts(["She looks at the sea, and the sea is calm."], "en_core_web_sm")
     arcs = {(parse.forms[word], parse.forms[head]) for word, head in parse.arcs}
     assert {("She", "looks"), ("sea", "looks"), ("at", "sea"), ("sea", "calm"), ("is", "calm")} <= arcs
+    (parse,) = parse_texts(["She bought apples, pears and plums."], "en_core_web_sm")
+    arcs = {(parse.forms[word], parse.forms[head]) for word, head in parse.arcs}
+    assert {("apples", "bought"), ("pears", "apples"), ("plums", "apples"), ("and", "plums")} <= arcs
     (again,) = retag([Parse(np.zeros(3, dtype=np.int32), DOGS.arcs, DOGS.forms)], "en_core_web_sm")
     assert [UPOS[tag] for tag in again.tag_ids] == ["DET", "NOUN", "VERB"]
     assert again.arcs is DOGS.arcs

@@ -93,3 +93,18 @@ def test_one_seed_is_tested_exactly_and_several_by_exchange():
         assert soft.p_inferior < 0.01
     assert hard.difference == pytest.approx(matthews_corrcoef(labels, worse) - matthews_corrcoef(labels, better))
     assert hard.difference_interval[1] < 0
+
+
+def test_exchanging_answers_gives_the_exact_share():
+    # Two items differ, one way, in both seeds: half of all exchanges leave as large a difference.
+    runs = [outcome(name, said, seed=seed) for name, said in (("full", GOOD), ("hard", WORSE)) for seed in (0, 1)]
+    assert summarise(runs)[1].p_value == pytest.approx(0.5, abs=0.04)
+
+
+def test_all_rows_share_the_correction():
+    labels = tuple([0, 1] * 200)
+    worse = labels[:380] + tuple(1 - label for label in labels[380:])
+    full = outcome("full", labels, labels=labels)
+    same = [RunOutcome("paper", "hard", 0, labels, worse, control) for control in (None, "random", "window")]
+    rows = summarise([full, *same])[1:]
+    assert [row.p_holm for row in rows] == pytest.approx([min(1.0, 3 * row.p_value) for row in rows])
