@@ -32,6 +32,12 @@ def test_grammar_commands(tmp_path):
     shown = grammask("grammar", "show", "paper").stdout
     assert "│NOUN │D │D │· │· │· │D │· │D │" in shown
     assert "ADJ DET read NOUN PROPN anywhere" in shown
+    of_heads = grammask("grammar", "show", "minilm-heads").stdout
+    assert (
+        of_heads.index("layer 0, head 11\n")
+        < of_heads.index("layer 1, head 0\n")
+        < of_heads.index("layer 5, head 11\n")
+    )
     assert "nothing wrong" in grammask("grammar", "check", "neighbours").stdout
     text = tmp_path / "text.txt"
     text.write_text("Dogs bark.\n", encoding="utf-8")

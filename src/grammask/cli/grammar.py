@@ -1,5 +1,6 @@
 """`grammask grammar`: list, show, check and measure grammars."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from ..errors import InputError
 from ..grammar import Grammar
 from ..grammar_file import load_grammar, shipped_grammars
 from ..roles import spell_rule
+from ..rules import Rule
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 from ..tags import TAGS
 
@@ -45,22 +47,44 @@ def show_command(name: _Name) -> None:
     console.print(f"sinks: {' '.join(grammar.sinks) or 'none'}; same tag: {grammar.same_tag}", markup=False)
     console.print(_tag_table(grammar), soft_wrap=False)
     console.print(_LEGEND, markup=False)
-    heading = ""
-    for number, rule in enumerate(grammar.rules, start=1):
-        if rule.name != heading:
-            heading = rule.name
+    for heading, rules in _parts(grammar):
+        if heading:
             console.print(heading, markup=False)
-        limits = "".join(
-            f", {kind} {' '.join(map(str, indices))}"
-            for kind, indices in (("layers", rule.layers), ("heads", rule.heads))
-            if indices is not None and not rule.name
-        )
-        soft = f", strength {rule.strength:+g}" if rule.strength else ""
-        only = "" if rule.allow else ", soft only"
-        console.print(
-            f"{number:3}  {spell_rule(rule)}{soft}{only}{limits}",
-            markup=False,
-        )
+        for number, rule in rules:
+            console.print(f"{number:3}  {_line(rule, limits=not heading)}", markup=False)
+
+
+def _parts(grammar: Grammar) -> Iterator[tuple[str, list[tuple[int, Rule]]]]:
+    """Yield rules with their numbers: those of all heads, and where rules name heads, those of each head."""
+    numbered = list(enumerate(grammar.rules, start=1))
+    if not grammar.varies_by_head:
+        yield "", numbered
+        return
+    yield "", [(number, rule) for number, rule in numbered if rule.heads is None]
+    of_heads = [(number, rule) for number, rule in numbered if rule.heads is not None]
+    layers: list[int | None] = [*sorted({layer for _, rule in of_heads for layer in rule.layers or ()})] or [None]
+    heads = sorted({head for _, rule in of_heads for head in rule.heads or ()})
+    for layer in layers:
+        for head in heads:
+            found = [
+                (number, rule)
+                for number, rule in of_heads
+                if head in (rule.heads or ()) and (layer is None or rule.applies_in_layer(layer))
+            ]
+            if found:
+                where = f"head {head}" if layer is None else f"layer {layer}, head {head}"
+                yield where, found
+
+
+def _line(rule: Rule, *, limits: bool) -> str:
+    limited = "".join(
+        f", {kind} {' '.join(map(str, indices))}"
+        for kind, indices in (("layers", rule.layers), ("heads", rule.heads))
+        if limits and indices is not None
+    )
+    soft = f", strength {rule.strength:+g}" if rule.strength else ""
+    name = f"{rule.name}: " if rule.name and limits else ""
+    return f"{name}{spell_rule(rule)}{soft}{'' if rule.allow else ', soft only'}{limited}"
 
 
 @app.command("check")
