@@ -1,6 +1,5 @@
 """`grammask results`: one page of several finished comparisons."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +28,7 @@ def results_command(
 
     record = docs / _GRID
     if folders:
-        write_whole(record, dump(json.loads(json.dumps(summarise_grid(folders)))))
+        write_whole(record, dump(summarise_grid(folders)))
     elif not record.is_file():
         raise ExperimentError(f"{record} isn't there; name the folders of finished comparisons")
     grid = read(record)

@@ -31,27 +31,29 @@ def _words(text: Mapping[str, Sequence[int]]) -> dict[int, list[int]]:
     return words
 
 
-def _shuffled(text: Mapping[str, Sequence[int]], rng: np.random.Generator) -> list[int]:
+def _with_tags(text: Mapping[str, Sequence[int]], tagged: Iterable[tuple[Sequence[int], int]]) -> list[int]:
+    """Return a text's tag ids with new ones for some words, each told by the places of its subwords."""
     tags = list(text["tag_ids"])
+    for places, tag in tagged:
+        for place in places:
+            tags[place] = tag
+    return tags
+
+
+def _shuffled(text: Mapping[str, Sequence[int]], rng: np.random.Generator) -> list[int]:
     sentences: dict[int, list[list[int]]] = {}
     for places in _words(text).values():
         sentences.setdefault(text["sentence_ids"][places[0]], []).append(places)
+    tagged: list[tuple[list[int], int]] = []
     for words in sentences.values():
         drawn = rng.permutation([text["tag_ids"][places[0]] for places in words]).tolist()
-        for places, tag in zip(words, drawn, strict=True):
-            for place in places:
-                tags[place] = tag
-    return tags
+        tagged += zip(words, drawn, strict=True)
+    return _with_tags(text, tagged)
 
 
 def _corrupted(text: Mapping[str, Sequence[int]], share: float, rng: np.random.Generator) -> list[int]:
-    tags = list(text["tag_ids"])
-    for places in _words(text).values():
-        if rng.random() < share:
-            tag = int(rng.integers(len(UPOS)))
-            for place in places:
-                tags[place] = tag
-    return tags
+    changed = (places for places in _words(text).values() if rng.random() < share)
+    return _with_tags(text, ((places, int(rng.integers(len(UPOS)))) for places in changed))
 
 
 class _Lookup:
@@ -65,12 +67,10 @@ class _Lookup:
         self._tags = {word: count.most_common(1)[0][0] for word, count in counts.items()}
 
     def __call__(self, text: Mapping[str, Sequence[int]], number: int) -> list[int]:
-        tags = list(text["tag_ids"])
-        for places in _words(text).values():
-            tag = self._tags.get(_spelling(text, places), TAG_IDS["NOUN"])
-            for place in places:
-                tags[place] = tag
-        return tags
+        words = _words(text).values()
+        return _with_tags(
+            text, ((places, self._tags.get(_spelling(text, places), TAG_IDS["NOUN"])) for places in words)
+        )
 
 
 def _spelling(text: Mapping[str, Sequence[int]], places: Sequence[int]) -> tuple[int, ...]:

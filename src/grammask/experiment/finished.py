@@ -15,8 +15,6 @@ from .splits import read_labels_line
 from .statistics import Row, RunOutcome, summarise
 
 _COSTS: Final[tuple[str, ...]] = ("density", "word_density", "attention_flops_relative", "model_flops_relative")
-# What a record holds for resuming and for statistics, and a reader of the results doesn't need.
-_INNER: Final[frozenset[str]] = frozenset({"predictions"})
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ def rebuild(path: Path) -> dict[str, Any]:
 
 def write_results(path: Path, results: dict[str, Any], records: Sequence[dict[str, Any]]) -> None:
     """Put runs and summary into `results`, and write results and report."""
-    results["runs"] = [{key: value for key, value in record.items() if key not in _INNER} for record in records]
+    # Predictions are for resuming and for statistics; a reader of the results doesn't need them.
+    results["runs"] = [{key: value for key, value in record.items() if key != "predictions"} for record in records]
     results["summary"] = summary_of(results, records)
     results["complete"] = len(records) >= results["planned_runs"]
     write_whole(path / RESULTS, dump(results))
