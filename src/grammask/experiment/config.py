@@ -20,8 +20,8 @@ class Config(BaseModel):
 
     A grammar is a shipped name or a path; with `:hard` or `:soft` behind it, only that strategy of it is run, and
     with `:controls` it is run hard, and so is every control of it. `adaptations` are run beside the plain strategy that
-    each is for. `metric` is what differences and tests are about;
-    `margin` is how much of it may be lost before a row counts as inferior to full.
+    each is for. `metric` is what differences and tests are about; `margin` is how much of it may be lost before a row
+    counts as inferior to full.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -119,11 +119,8 @@ def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
         if grammars.setdefault(grammar.name, grammar) != grammar:
             raise ExperimentError(f"two different grammars are called {grammar.name!r}; rename one of them in its file")
         for strategy in GUIDED:
-            if strategy in config.strategies and limit in (
-                None,
-                strategy,
-                *(["controls"] if strategy == "hard" else []),
-            ):
+            meant = limit in (None, strategy) or (limit == "controls" and strategy == "hard")
+            if meant and strategy in config.strategies:
                 wanted[grammar.name, strategy, None, None] = None
                 for adaptation in config.adaptations:
                     if ADAPTATIONS[adaptation].strategy == strategy:
