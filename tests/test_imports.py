@@ -14,7 +14,7 @@ ROOT = Path(grammask.__file__).parent
 ORDER = (
     "errors", "files", "tags", "rules", "roles", "adaptations", "grammar", "grammar_file", "tables", "tagging", "align",
     "annotate", "inputs", "masks", "blocks", "density", "plan", "planner", "attention", "model", "collate", "induce",
-    "controls", "report", "experiment", "bench", "cli",
+    "controls", "report", "explaining", "experiment", "bench", "cli",
 )  # fmt: skip
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem != "__init__")
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from grammask.errors import ExperimentError
-from grammask.report.render import finding, render_report, write_report
+from grammask.report.compare_page import finding, render_report, write_report
 
 
 def row(strategy, grammar, accuracy, difference, interval):

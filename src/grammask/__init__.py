@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .attention.operator import grammar_attention
     from .collate import Collator
     from .errors import GrammaskError
+    from .explaining.explain import explain
     from .grammar import Grammar
     from .grammar_file import load_grammar
     from .model.attach import attach, attached, detach
@@ -33,6 +34,7 @@ __all__ = [
     "attach",
     "attached",
     "detach",
+    "explain",
     "explain_dispatch",
     "from_pretrained",
     "grammar_attention",
@@ -51,6 +53,7 @@ _HOMES = {
     "attach": ".model.attach",
     "attached": ".model.attach",
     "detach": ".model.attach",
+    "explain": ".explaining.explain",
     "explain_dispatch": ".attention.dispatch",
     "from_pretrained": ".model.saved",
     "grammar_attention": ".attention.operator",

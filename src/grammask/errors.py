@@ -34,3 +34,7 @@ class TaskError(GrammaskError, ValueError):
 
 class ExperimentError(GrammaskError, RuntimeError):
     """An experiment that cannot start, resume or be written."""
+
+
+class ExplainError(GrammaskError, ValueError):
+    """A question about a model that has no answer: an unknown rule or layer, or a text that cannot be explained."""

@@ -1,10 +1,10 @@
-"""Writing files that are there as a whole or not at all."""
+"""Files of texts, and writing files that are there as a whole or not at all."""
 
 import os
 import tempfile
 from pathlib import Path
 
-from .errors import ExperimentError
+from .errors import ExperimentError, InputError
 
 
 def write_whole(path: Path, text: str, *, advice: str = "what was finished is kept, go on with --resume") -> None:
@@ -24,3 +24,16 @@ def write_whole(path: Path, text: str, *, advice: str = "what was finished is ke
             raise
     except OSError as error:
         raise ExperimentError(f"{path} cannot be written: {error.strerror}; {advice}") from error
+
+
+def read_texts(path: Path) -> list[str]:
+    """Read a UTF-8 file, a text a line, without empty lines; raises `InputError`."""
+    try:
+        texts = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; convert the file") from error
+    if not texts:
+        raise InputError(f"{path}: the file holds no text")
+    return texts

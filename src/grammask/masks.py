@@ -28,7 +28,7 @@ def allowed_pairs(
     allowed = allowed[:, None]
     for table in tables:
         found = _look_up(table.allowed, tag_ids)
-        within = _within(table.reach, word_ids, sentence_ids)
+        within = within_reach(table.reach, word_ids, sentence_ids)
         allowed = allowed | (found if within is None else found & within[:, None])
     return allowed & (tag_ids != PAD)[:, None, None, :]
 
@@ -43,7 +43,7 @@ def pair_strengths(
     best: Tensor | None = None
     for table in tables:
         found = _look_up(table.strength, tag_ids)
-        within = _within(table.reach, word_ids, sentence_ids)
+        within = within_reach(table.reach, word_ids, sentence_ids)
         if within is not None:
             found = found.masked_fill(~within[:, None], -torch.inf)
         best = found if best is None else torch.maximum(best, found)
@@ -114,8 +114,8 @@ def _look_up(table: Tensor, tag_ids: Tensor) -> Tensor:
     return table[:, tag_ids[:, :, None], tag_ids[:, None, :]].transpose(0, 1)
 
 
-def _within(reach: Reach, word_ids: Tensor, sentence_ids: Tensor | None) -> Tensor | None:
-    """Return the pairs within reach (batch, length, length), or None for the document reach: all of them."""
+def within_reach(reach: Reach, word_ids: Tensor, sentence_ids: Tensor | None) -> Tensor | None:
+    """Return the pairs within reach: bool (batch, length, length), or None for the document reach, all of them."""
     if reach.kind == "document":
         return None
     if reach.kind == "sentence":

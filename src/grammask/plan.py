@@ -21,8 +21,8 @@ from .rules import Strategy
 from .tables import ReachTables
 from .tags import PAD
 
-# From a mask (batch, heads, length, length), the annotation, and how many masks the plan made before, to another mask,
-# or to a bias of the scores.
+# From a mask (hard) or bias (soft) (batch, heads, length, length), the annotation, and how many of them the plan made
+# before, to another mask, or to a bias of the scores.
 Redraw = Callable[[Tensor, Annotation, int], Tensor]
 
 
@@ -32,7 +32,7 @@ class Plan:
     `layer_tables` holds the compiled tables of each layer; layers with equal tables hold the same object. `learned`
     is a learnable strength table (layers, heads or 1, tags, tags) that takes the place of the fixed strengths.
     `need_weights` asks for the attention weights themselves. `grammar` is what the tables were compiled from, `shape`
-    is the batch's (batch, length). `redraw` makes another mask of what a hard grammar allows, as the random control
+    is the batch's (batch, length). `redraw` makes another mask or bias of the grammar's, as the random control
     does; such a plan has no parts.
     """
 
@@ -135,7 +135,10 @@ class Plan:
         return allowed | (at.tag_ids == PAD)[:, None, :, None]
 
     def _bias(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
-        return self._without_padding(dense_bias(tables, self._checked)).to(dtype)
+        bias = dense_bias(tables, self._checked)
+        if self.redraw is not None:
+            bias = self.redraw(bias, self._checked, len(self._grammar))
+        return self._without_padding(bias).to(dtype)
 
     def _learned_bias(self, layer: int) -> Tensor:
         assert self.learned is not None  # noqa: S101

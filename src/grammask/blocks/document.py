@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .block import Block, Columns, Part
 from .cells import Cells
+from .tag_sets import occurring
 
 # What starting a block costs, in pairs that could be computed meanwhile: small groups share a masked block.
 _START: Final[int] = 600
@@ -57,11 +58,6 @@ def document_parts(
                     )
                 )
     return parts
-
-
-def occurring(tags: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the distinct tags, ascending."""
-    return np.flatnonzero(np.bincount(tags))
 
 
 def _by_table(cells: Cells) -> list[tuple[NDArray[np.bool_], torch.Tensor | None]]:

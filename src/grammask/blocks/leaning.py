@@ -17,10 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..tags import TAGS
 from .block import ALL, Block, Columns, Part
 from .cells import Cells, Tokens, look_up
-from .document import occurring
+from .tag_sets import occurring, table_of
 
 TILE: Final[int] = 128  # queries whose bias over all keys is spelled out at a time
 
@@ -40,7 +39,7 @@ def leaning_part(
     order = []
     done = 0
     for of_tags in groups.values():
-        rows = np.flatnonzero(np.isin(np.arange(len(TAGS)), of_tags)[tags])
+        rows = np.flatnonzero(table_of(of_tags)[tags])
         order.append(rows)
         bias = torch.from_numpy(base[:, of_tags[0]][:, tags])[None, :, None]
         blocks.append(

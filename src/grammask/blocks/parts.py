@@ -13,12 +13,13 @@ from ..errors import GrammarError, InputError
 from ..inputs import Annotation
 from ..rules import Strategy
 from ..tables import ReachTables
-from ..tags import CLS, PAD, SEP, TAGS, UNK
+from ..tags import CLS, PAD, SEP, UNK
 from .block import Part, as_slice
 from .bounded import bounded_part, in_reading_order
 from .cells import Cells, Tokens, compile_cells
-from .document import document_parts, key_order, occurring
+from .document import document_parts, key_order
 from .leaning import leaning_part, spelled_part
+from .tag_sets import occurring, table_of
 
 SparseBackend = Literal["sorted", "banded", "mixed", "biased"]
 SPARSE: Final[tuple[SparseBackend, ...]] = ("sorted", "banded", "mixed", "biased")
@@ -102,8 +103,7 @@ def _hard(cells: Cells, text: _Text) -> list[Part]:
     _check_order(cells, text)
     # The band takes the structural keys along: a few columns are too little for blocks of their own.
     tags = [tag for tag in _STRUCTURAL if bool(cells.document[:, :, tag].any())]
-    is_beside = np.isin(np.arange(len(TAGS)), tags)
-    beside = torch.from_numpy(np.flatnonzero(is_beside[text.tags]))
+    beside = torch.from_numpy(np.flatnonzero(table_of(tags)[text.tags]))
     band = bounded_part(
         cells, text.annotated, text=text.number, columns=text.columns, beside=beside, hard=True, merges=False
     )

@@ -64,6 +64,9 @@ def compare_command(
     metric: Annotated[str, typer.Option(help="What differences are about: accuracy or matthews.")] = "accuracy",
     margin: Annotated[float, typer.Option(help="How much of it may be lost before a row is inferior.")] = 0.01,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Save the trained models in --out, for grammask explain.")
+    ] = False,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Run nothing: rebuild results and report of --out from finished runs.")
     ] = False,
@@ -89,10 +92,11 @@ def compare_command(
         },
         out,
         resume=resume,
+        keep_models=keep_models,
     )  # fmt: skip
 
 
-def run_comparison(settings: dict[str, Any], out: Path | None, *, resume: bool) -> None:
+def run_comparison(settings: dict[str, Any], out: Path | None, *, resume: bool, keep_models: bool = False) -> None:
     """Run a comparison with progress on the terminal, print its table and say where everything is."""
     if resume and out is None:
         raise ExperimentError("--resume needs the folder to go on with: --out FOLDER")
@@ -112,12 +116,13 @@ def run_comparison(settings: dict[str, Any], out: Path | None, *, resume: bool) 
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     try:
-        results = compare(config, folder, resume=resume, progress=progress, say=say)
+        results = compare(config, folder, resume=resume, progress=progress, say=say, keep_models=keep_models)
     except KeyboardInterrupt:
         raise ExperimentError(f"interrupted; go on with the same command and --resume --out {folder}") from None
     console.print(_table(results))
     for file in ("report.html", "results.json", "predictions"):
-        say(str(folder / file))
+        if (folder / file).exists():  # records may come without the predictions of earlier runs
+            say(str(folder / file))
 
 
 def report_comparison(out: Path | None) -> None:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import InputError
+from ..files import read_texts
 from ..grammar import Grammar
 from ..grammar_file import load_grammar, shipped_grammars
 from ..roles import spell_rule
@@ -129,13 +129,7 @@ def _read_texts(path: Path | None) -> list[str]:
         from ..experiment.films import film_review_texts
 
         return list(film_review_texts())
-    try:
-        texts = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8; convert the file") from error
-    if not texts:
-        raise InputError(f"{path}: the file holds no text")
-    return texts
+    return read_texts(path)
 
 
 def _plain(tags: tuple[str, ...]) -> str:

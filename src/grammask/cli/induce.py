@@ -1,6 +1,5 @@
 """`grammask induce`: a grammar for a density budget, from parsed text or from a model's own attention."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
@@ -49,6 +48,7 @@ def induce_command(
     console = Console()
     with console.status("loading libraries"):
         from ..experiment import induction
+        from ..experiment.folder import dump
         from ..files import write_whole
         from ..induce.build import Recipe, Scope, induce
         from ..report.curve_plot import curve_plot
@@ -78,7 +78,7 @@ def induce_command(
     measured = induction.measure(grammar, gathered)
     rows = induction.curve(gathered, recipe, say)
     record = {**gathered.facts, "settings": settings, "rules": len(grammar.rules), **measured, "curve": rows}
-    write_whole(files["json"], json.dumps(record, indent=2) + "\n")
+    write_whole(files["json"], dump(record))
     write_whole(files["svg"], curve_plot(rows, measured, name=grammar.name))
     write_whole(files["toml"], grammar.to_toml())
     console.print(_table([*rows, {"budget": budget, "rules": len(grammar.rules), **measured}]))

@@ -8,7 +8,8 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 
 from ..adaptations import Adaptation
 from ..inputs import Annotation
-from ..model.attach import LearnStrengths, set_redraw
+from ..model.attach import set_redraw
+from ..model.strengths import LearnStrengths
 
 _HIGHEST: Final[float] = 8.0  # logits: exp(-8) leaves a blocked pair a three-thousandth of its weight
 _SHARE: Final[float] = 0.5  # of the training steps

@@ -22,9 +22,17 @@ from .tasks import load_task
 
 
 def compare(
-    config: Config, out: Path, *, resume: bool, progress: Progress, say: Callable[[str], None]
+    config: Config,
+    out: Path,
+    *,
+    resume: bool,
+    progress: Progress,
+    say: Callable[[str], None],
+    keep_models: bool = False,
 ) -> dict[str, Any]:
     """Run what is missing of a comparison into the folder `out`, and return its results.
+
+    With `keep_models` the trained models are saved too, in `models/<run>`.
 
     Nothing is written before task, model, tagger and grammars are there. `say` is told what is going on.
     Raises the errors of what it uses, and `ExperimentError` for a folder that holds something else.
@@ -92,15 +100,18 @@ def compare(
         guiding = None if spec.grammar is None else grammars[spec.grammar]
         sha256 = None if guiding is None else guiding.sha256
         record = folder.finished(spec.id, sha256)
+        ran = record is None
         if record is None:
             say(f"run {number} of {len(specs)}: {_title(spec)}")
-            record, predictions = run(bench, spec, guiding)
+            record, predictions = run(bench, spec, guiding, keep=out / "models" / spec.id if keep_models else None)
             record |= {"grammar_sha256": sha256, "environment": results["environment"]}
             folder.finish(spec.id, record, predictions)
         else:
             say(f"run {number} of {len(specs)}: {_title(spec)}: finished before")
         records.append(record)
-        write_results(folder.path, results, records)
+        # Intervals take seconds: runs that were finished before are summed up with the next new one.
+        if number == len(specs) or ran:
+            write_results(folder.path, results, records)
     return results
 
 

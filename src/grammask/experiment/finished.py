@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ExperimentError
 from ..files import write_whole
-from ..report.render import write_report
+from ..report.compare_page import write_report
 from .folder import REPORT, RESULTS, dump, read
 from .splits import read_labels_line
 from .statistics import Row, RunOutcome, summarise

@@ -12,6 +12,7 @@ from transformers import AutoModel
 from ..annotate import Annotator
 from ..collate import Collator
 from ..errors import InputError
+from ..files import read_texts
 from ..grammar import Grammar
 from ..induce.allowed import Allowed, allowed_cells
 from ..induce.arcs import Parse, dependent_cells, read_conllu, reader_cells
@@ -57,12 +58,7 @@ def built_in_text(most: int | None) -> Text:
 
 def own_text(path: Path, most: int | None) -> Text:
     """Return a text file, a text a line, of which every tenth is held out; raises `InputError`."""
-    try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()][:most]
-    except OSError as error:
-        raise InputError(f"--text {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"--text {path}: byte {error.start} is not UTF-8; convert the file") from error
+    lines = read_texts(path)[:most]
     if len(lines) < _HELD_OUT:
         raise InputError(f"--text {path} holds {len(lines)} texts, but every tenth is held out; give at least 10 lines")
     train = tuple(line for number, line in enumerate(lines) if number % _HELD_OUT)

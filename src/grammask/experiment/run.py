@@ -4,6 +4,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,11 @@ class Bench:
     precision: str
 
 
-def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str, Any], str]:
-    """Train and evaluate; return the record of the run and its predictions as CSV."""
+def run(bench: Bench, spec: RunSpec, grammar: Grammar | None, *, keep: Path | None) -> tuple[dict[str, Any], str]:
+    """Train and evaluate; return the record of the run and its predictions as CSV.
+
+    With `keep` the trained model is saved there, with its grammar and tokenizer.
+    """
     collator = Collator(bench.tokenizer)
     controlled = apply_control(spec, grammar, bench.data, bench.shape)
     costs = [
@@ -74,6 +78,9 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None) -> tuple[dict[str,
         trained = time.perf_counter()
         logits = trainer.predict(controlled.dev).predictions
         evaluated = time.perf_counter()
+        if keep is not None:
+            model.save_pretrained(keep)
+            bench.tokenizer.save_pretrained(keep)
     probabilities = softmax(np.asarray(logits, dtype=np.float64), axis=1)
     predictions = [int(label) for label in probabilities.argmax(1)]
     metrics = classification_metrics(bench.task.dev.labels, predictions)

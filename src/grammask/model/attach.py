@@ -4,26 +4,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
-import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from ..attention.dispatch import check_name
-from ..errors import GrammarError, ModelError
+from ..errors import ModelError
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
 from ..plan import Redraw
-from ..rules import check_strategy
-from ..tables import ReachTables
-from ..tags import TAGS
+from ..rules import Strategy, check_strategy
 from . import interface, support
 from .guide import STRENGTHS, Guide
 from .sorting import TokenSorter
+from .strengths import LearnStrengths, check_learnable, initial_strengths
 
 Model = TypeVar("Model", bound=PreTrainedModel)
-LearnStrengths = Literal["layer", "head"]
 
 CONFIG_KEY: Final[str] = "grammask"
 _STATE: Final[str] = "_grammask_state"
@@ -71,7 +68,7 @@ def attach(
     sorter = TokenSorter(base) if sort_tokens else None
     guide = Guide(load_grammar(grammar), check_strategy(strategy), check_name(backend), sorter)
     if learn_strengths is not None:
-        _check_learnable(guide, learn_strengths)
+        check_learnable(guide, learn_strengths)
     interface.register()
     state = _State(
         guide,
@@ -88,7 +85,7 @@ def attach(
         guide.settle(found)
         if learn_strengths is not None:
             heads = found.heads if learn_strengths == "head" else 1
-            base.register_parameter(STRENGTHS, _initial_strengths(guide.layer_tables, heads, model.device))
+            base.register_parameter(STRENGTHS, initial_strengths(guide.layer_tables, heads, model.device))
     except BaseException:
         detach(model)
         raise
@@ -123,16 +120,26 @@ def detach(model: Model) -> Model:
 
 
 def set_redraw(model: PreTrainedModel, redraw: Redraw | None) -> None:
-    """Let an attached model read what `redraw` makes of its hard grammar's masks, None for the masks; see `Plan`.
+    """Let an attached model read what `redraw` makes of its grammar's masks, None for the masks; see `Plan`.
 
-    For controls, and for ways of training.
+    For controls, for ways of training, and for switching off a rule.
 
     Raises `ModelError` when the model has no grammar.
     """
+    _guide_of(model).redraw = redraw
+
+
+def grammar_of(model: PreTrainedModel) -> tuple[Grammar, Strategy]:
+    """Return the grammar and the strategy of an attached model; raises `ModelError` when it has none."""
+    guide = _guide_of(model)
+    return guide.grammar, guide.strategy
+
+
+def _guide_of(model: PreTrainedModel) -> Guide:
     state: _State | None = getattr(model.base_model, _STATE, None)
     if state is None:
-        raise ModelError(f"this {type(model).__name__} has no grammar whose masks could be redrawn")
-    state.guide.redraw = redraw
+        raise ModelError(f"this {type(model).__name__} has no grammar; call grammask.attach(model, grammar) first")
+    return state.guide
 
 
 @contextmanager
@@ -168,26 +175,3 @@ def _switch_configs(model: PreTrainedModel, implementation: str) -> list[tuple[n
 def _set_config(module: nn.Module, config: PretrainedConfig) -> None:
     """Set a plain attribute; `nn.Module`'s own stubs take every attribute for a tensor or a module."""
     object.__setattr__(module, "config", config)
-
-
-def _check_learnable(guide: Guide, learn_strengths: str) -> None:
-    if learn_strengths not in ("layer", "head"):
-        raise GrammarError(f'learn_strengths must be "layer", "head" or None, but is {learn_strengths!r}')
-    if guide.strategy != "soft":
-        raise GrammarError(f"only the soft strategy has strengths to learn, but the strategy is {guide.strategy!r}")
-    if any(rule.reach.kind != "document" for rule in guide.grammar.rules):
-        raise GrammarError(
-            f"grammar {guide.grammar.name!r} has rules of bounded reach; learned strengths are tag x tag tables and "
-            "stand for document reach only"
-        )
-
-
-def _initial_strengths(
-    layer_tables: tuple[tuple[ReachTables, ...], ...], heads: int, device: torch.device
-) -> nn.Parameter:
-    """Return the grammar's own strengths as a parameter (layers, heads or 1, tags, tags)."""
-    tables = [document.strength for document, *_ in layer_tables]
-    if heads == 1 and any(table.shape[0] > 1 for table in tables):
-        raise GrammarError('rules name heads: learn one table per head with learn_strengths="head"')
-    stacked = torch.stack([table.expand(heads, len(TAGS), len(TAGS)) for table in tables])
-    return nn.Parameter(stacked.masked_fill(stacked.isneginf(), 0.0).to(device))

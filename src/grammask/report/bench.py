@@ -20,7 +20,7 @@ from .bench_rows import (
     times,
     warnings,
 )  # fmt: skip
-from .render import render_page
+from .page import render_page
 
 
 def write_bench_report(results: Mapping[str, Any], path: Path) -> None:

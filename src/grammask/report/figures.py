@@ -2,13 +2,15 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
+from pathlib import Path
 from typing import Any, Final
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 # Stands for the page's text colour, which an SVG inside HTML can name and matplotlib cannot.
 INK: Final[str] = "#123456"
@@ -40,3 +42,33 @@ def svg(figure: Figure, name: str, title: str) -> str:
     svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     head_end = svg.index(">") + 1
     return f'{svg[: head_end - 1]} role="img"><title>{escape(title)}</title>{svg[head_end:]}'
+
+
+def heat_map(
+    values: Sequence[Sequence[float]], *, rows: Sequence[str], columns: Sequence[str], label: str,
+    most: float | None = None,
+) -> Figure:  # fmt: skip
+    """Return shares (rows, columns) as a heat map with their percentages; call it within `style`."""
+    figure = Figure(
+        figsize=(0.5 + 0.075 * max(map(len, rows)) + 0.5 * len(columns), 1 + 0.3 * len(rows)), layout="constrained"
+    )
+    axes = figure.subplots()
+    largest = most or max((value for row in values for value in row), default=1.0) or 1.0
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=1.6 * largest, aspect="auto")
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xlabel(label)
+    for place, row in enumerate(values):
+        for number, value in enumerate(row):
+            axes.annotate(f"{100 * value:.0f}", (number, place), ha="center", va="center", color="#1c2024", fontsize=8)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PATH.svg and PATH.png, on white and with black ink."""
+    for text in figure.findobj(Text):
+        if text.get_color() == INK:
+            text.set_color("#1c2024")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for kind in ("svg", "png"):
+        figure.savefig(path.with_suffix(f".{kind}"), dpi=150, facecolor="white")

@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from .density_plot import Mark, density_plot
 from .figures import COLOURS, style, svg
 
 
@@ -32,6 +33,23 @@ def accuracy_plot(rows: Sequence[Mapping[str, Any]]) -> str:
         axes.set_xlabel("accuracy in %: mean (diamond), seeds (dots), 95 % interval (bar)")
         axes.grid(axis="x", alpha=0.2)
         return svg(figure, "accuracy", "Accuracy of each strategy with its 95 % interval")
+
+
+def kept_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Accuracy of each hard row against its word density, controls as bands; full is a line."""
+    marks = [
+        Mark(
+            row_name(row), 100 * row["word_density"], 100 * row["accuracy"],
+            [100 * bound for bound in row["accuracy_interval"]], row["control"] is not None,
+        )
+        for row in rows
+        if row["strategy"] == "hard"
+    ]  # fmt: skip
+    full = [100 * row["accuracy"] for row in rows if row["strategy"] == "full"]
+    return density_plot(
+        marks, "kept", label="accuracy in %, with its 95 % interval", lines={"full": full[0]} if full else {},
+        title="Accuracy of hard grammars against word density; controls are bands",
+    )  # fmt: skip
 
 
 def cost_plot(rows: Sequence[Mapping[str, Any]]) -> str:

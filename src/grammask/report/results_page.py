@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from .figures import COLOURS, INK, style, svg
+from .density_plot import Mark, density_plot
+from .page import percent, points, render_text
 from .plots import row_name
-from .render import render_text
 
 
 def results_page(grid: Mapping[str, Any]) -> str:
@@ -16,8 +14,8 @@ def results_page(grid: Mapping[str, Any]) -> str:
         "results.md.j2",
         **grid,
         name=row_name,
-        percent=lambda value: f"{100 * value:.1f}",
-        points=lambda value: f"{100 * value:+.1f}",
+        percent=percent,
+        points=points,
         span=lambda bounds: f"[{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]",
         p=lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}",
         command=_command,
@@ -46,23 +44,19 @@ def _options(row: Mapping[str, Any]) -> str:
 
 
 def results_plot(grid: Mapping[str, Any]) -> str:
-    """Return the mean difference to full of every row against its mean word density, with intervals, as SVG."""
-    with style("grid"):
-        figure = Figure(figsize=(8, 5), layout="constrained")
-        axes = figure.subplots()
-        for number, mean in enumerate(row for row in grid["means"] if row["strategy"] == "hard"):
-            density = 100 * _density(grid["tasks"], mean)
-            low, high = (100 * bound for bound in mean["interval"])
-            colour = "#8a8f98" if mean["control"] else COLOURS[number % len(COLOURS)]
-            axes.plot([density, density], [low, high], color=colour, linewidth=3, alpha=0.4)
-            axes.plot([density], [100 * mean["difference"]], "o", color=colour)
-            axes.annotate(row_name(mean), (density, 100 * mean["difference"]), (5, 4), textcoords="offset points",
-                          color=INK, fontsize=8)  # fmt: skip
-        axes.axhline(0.0, color=INK, linewidth=0.8)
-        axes.set_xlabel("mean word density of the tasks in %")
-        axes.set_ylabel("mean difference to full attention, points")
-        axes.grid(alpha=0.2)
-        return svg(figure, "grid", "Mean difference to full attention against word density; controls are grey")
+    """Return the mean difference to full of every hard row against its mean word density, controls as bands, as SVG."""
+    marks = [
+        Mark(
+            row_name(mean), 100 * _density(grid["tasks"], mean), 100 * mean["difference"],
+            [100 * bound for bound in mean["interval"]], mean["control"] is not None,
+        )
+        for mean in grid["means"]
+        if mean["strategy"] == "hard"
+    ]  # fmt: skip
+    return density_plot(
+        marks, "grid", label="mean difference to full attention, points", lines={"full": 0.0},
+        title="Mean difference to full attention against word density; controls are bands",
+    )  # fmt: skip
 
 
 def _density(tasks: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> float:

@@ -1,0 +1,90 @@
+"""`grammask explain`: what a saved model answers, what it reads, and by which rules."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import shorten
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from ..errors import ExperimentError
+from ..files import read_texts
+from .quiet import quieten
+
+_STRONGEST: Final[int] = 3
+
+
+def explain_command(
+    model: Annotated[str, typer.Option(help="A folder that a model was saved to with its grammar.")],
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts to explain.")] = None,
+    text: Annotated[Path | None, typer.Option(help="UTF-8 text, one text a line, in place of arguments.")] = None,
+    rule: Annotated[
+        list[str] | None, typer.Option(help="A rule to switch off, by number or name. Repeatable.  [default: each]")
+    ] = None,
+    layer: Annotated[
+        list[int] | None, typer.Option(help="A layer to show, from 0. Repeatable.  [default: all]")
+    ] = None,
+    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = "en_core_web_sm",
+    sentences: Annotated[str, typer.Option(help="Where sentences come from: sentencizer or parser.")] = "sentencizer",
+    out: Annotated[Path, typer.Option(help="The page; with --data, its JSON beside it.")] = Path("explain.html"),
+    data: Annotated[bool, typer.Option("--data", help="Write what the page shows as JSON, too.")] = False,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for every figure as SVG and PNG, and its numbers as CSV.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Explain a model's answers: words, tags, arcs, attention by rule, and each rule switched off in turn."""
+    if bool(texts) == (text is not None):
+        raise ExperimentError("name texts to explain, or a file of them with --text; one of the two")
+    written = [out, *([out.with_suffix(".json")] if data else []), *([figures] if figures else [])]
+    if there := [str(path) for path in written if path.exists() and not force]:
+        raise ExperimentError(f"{', '.join(there)} exists; name another with --out, or write over it with --force")
+    given = texts or read_texts(text or Path())
+    quieten()
+    console = Console()
+    with console.status("loading libraries"):
+        from ..annotate import Annotator
+        from ..experiment.folder import dump
+        from ..experiment.models import find_model, load_tokenizer
+        from ..explaining.explain import explain
+        from ..files import write_whole
+        from ..model.saved import from_pretrained
+        from ..report.explain_files import write_figures
+        from ..report.explain_page import explain_page
+        from ..tagging.spacy_tagger import SpacyTagger, check_source
+
+    source = find_model(model)
+    guided = from_pretrained(source.location)
+    annotate = Annotator(load_tokenizer(source), SpacyTagger(tagger, sentences=check_source(sentences)))
+
+    def progress(waiting: Sequence[str]) -> Sequence[str]:
+        return list(waiting) if len(waiting) < 2 else track(waiting, "explaining", console=console)  # type: ignore[return-value]
+
+    explained = explain(guided, annotate, given, rules=rule or (), layers=layer or (), progress=progress).to_dict()
+    write_whole(out, explain_page(explained))
+    if data:
+        write_whole(out.with_suffix(".json"), dump(explained))
+    if figures is not None:
+        write_figures(explained, figures)
+    console.print(_table(explained))
+    for path in written:
+        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(explained: dict[str, Any]) -> Table:
+    table = Table("text", "answer", "rules that change it most, points", box=None, padding=(0, 2, 0, 0))
+    for text in explained["texts"]:
+        of_words = (row for row in text["ablations"] if row["share"])
+        strongest = sorted(of_words, key=lambda row: -row["share"])[:_STRONGEST]
+        table.add_row(
+            escape(shorten(text["text"], 40, placeholder="…")),
+            f"{escape(text['label'])} {100 * text['probabilities'][text['label']]:.0f} %",
+            "\n".join(
+                escape(f"{100 * row['change']:+.1f} {text['sources'][row['source']]['name']}") for row in strongest
+            ),
+        )
+    return table

@@ -1,0 +1,1 @@
+"""What a guided model reads, by which rule, and what happens without it."""

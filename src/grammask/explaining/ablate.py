@@ -1,0 +1,77 @@
+"""Switching rules off, one at a time, and asking the model again."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..blocks.whole import dense_bias, dense_mask
+from ..grammar import Grammar
+from ..inputs import Annotation
+from ..model.attach import set_redraw
+from ..rules import Strategy
+from ..tables import ReachTables, compile_tables
+from .sources import Source, without
+
+_TOKENS: Final[int] = 4096  # in one batch
+_ROWS: Final[int] = 32
+
+
+class Ablations:
+    """A model's answers to a text under its grammar with one rule less, for every rule.
+
+    The masks are the dense ones of the smaller grammar.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, grammar: Grammar, strategy: Strategy, *, layers: int, heads: int
+    ) -> None:
+        self._model = model
+        self._grammar = grammar
+        self._is_hard = strategy == "hard"
+        self._heads = heads
+        active: dict[tuple[bool, ...], int] = {}
+        for layer in range(layers):
+            active.setdefault(tuple(rule.applies_in_layer(layer) for rule in grammar.rules), layer)
+        # A plan makes one mask for layers with equal rules, in the order of the layers.
+        self._layers = tuple(active.values())
+        self._tables: dict[tuple[str, int], tuple[ReachTables, ...]] = {}
+
+    def masks(self, source: Source | None, annotation: Annotation) -> list[Tensor]:
+        """Return the masks or biases (1, heads, length, length) without a rule, one for each kind of layer."""
+        make = dense_mask if self._is_hard else dense_bias
+        return [
+            make(self._compiled(source, layer), annotation).expand(-1, self._heads, -1, -1) for layer in self._layers
+        ]
+
+    def answers(self, inputs: dict[str, Tensor], masks: Sequence[Sequence[Tensor]]) -> Tensor:
+        """Return the logits (ablations, labels) of one text under given masks; `inputs` are (1, length)."""
+        rows = max(1, min(_ROWS, _TOKENS // inputs["input_ids"].shape[1]))
+        found = []
+        for start in range(0, len(masks), rows):
+            part = masks[start : start + rows]
+            layers = [torch.cat(kind) for kind in zip(*part, strict=True)]
+
+            def redraw(_: Tensor, __: Annotation, number: int, layers: list[Tensor] = layers) -> Tensor:
+                return layers[number]
+
+            set_redraw(self._model, redraw)
+            try:
+                with torch.no_grad():
+                    batch = {name: values.expand(len(part), -1) for name, values in inputs.items()}
+                    found.append(self._model(**batch).logits)
+            finally:
+                set_redraw(self._model, None)
+        return torch.cat(found)
+
+    def _compiled(self, source: Source | None, layer: int) -> tuple[ReachTables, ...]:
+        rule = None if source is None or source.rule is None else self._grammar.rules[source.rule]
+        if source is not None and rule is not None and not rule.applies_in_layer(layer):
+            source = None
+        key = ("" if source is None else source.key, layer)
+        if key not in self._tables:
+            grammar = self._grammar if source is None else without(self._grammar, source)
+            self._tables[key] = compile_tables(grammar, layer=layer, heads=self._heads)
+        return self._tables[key]

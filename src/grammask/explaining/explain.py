@@ -1,0 +1,155 @@
+"""grammask.explain: what a guided classifier answers, what it reads, and by which rules."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..annotate import Annotator, check_texts
+from ..errors import ExplainError, ModelError
+from ..inputs import Annotation
+from ..model.attach import grammar_of
+from ..tags import CLS, UPOS
+from .ablate import Ablations
+from .arcs import mass_by_source, strongest_arcs
+from .explanation import Ablation, Explanation, Explanations, Word
+from .hops import hops_to
+from .importance import integrated_gradients
+from .owners import NOBODY, Owners
+from .positions import Positions, find_positions
+from .sources import Source, find_sources
+
+
+def explain(
+    model: PreTrainedModel,
+    annotate: Annotator,
+    texts: str | Sequence[str],
+    *,
+    rules: Sequence[str] = (),
+    layers: Sequence[int] = (),
+    progress: Callable[[Sequence[str]], Sequence[str]] = lambda texts: texts,
+) -> Explanations:
+    """Explain a guided classifier's answers to `texts`.
+
+    For each text: the label with its probabilities, the words with tags, importance and hops to [CLS], the arcs that
+    carry most attention, the share of attention by source and layer, and what changes when a rule is switched off.
+    `rules` limits the rules that are switched off (by number, "rule 3" or name), `layers` the layers (from 0) whose
+    attention is shown. The model is left as it was, in evaluation mode while it is asked.
+
+    Raises `ModelError` for a model without a grammar or without labels, and `ExplainError` for an empty text, an
+    unknown rule or layer.
+    """
+    grammar, strategy = grammar_of(model)
+    if strategy == "full":
+        raise ModelError(f"the model reads everything (strategy 'full'), so grammar {grammar.name!r} explains nothing")
+    if getattr(model.config, "grammask", {}).get("learn_strengths"):
+        raise ExplainError("the model learned strengths of its own for all tags; there is no rule to switch off")
+    wanted = check_texts(texts)
+    for number, text in enumerate(wanted, start=1):
+        if not text.strip():
+            raise ExplainError(f"text {number} is empty; give one with words")
+    training = model.training
+    model.train(False)
+    try:
+        one = _Explainer(model, annotate, tuple(rules), tuple(layers))
+        found = tuple(one.explain(text) for text in progress(wanted))
+    finally:
+        model.train(training)
+    return Explanations(
+        grammar.name, strategy, Path(model.config.name_or_path or "").name or type(model).__name__, found
+    )
+
+
+class _Explainer:
+    """Explains one text after the other; rules are compiled once."""
+
+    def __init__(
+        self, model: PreTrainedModel, annotate: Annotator, rules: tuple[str, ...], layers: tuple[int, ...]
+    ) -> None:
+        self._model = model
+        self._annotate = annotate
+        self._grammar, self._strategy = grammar_of(model)
+        size, self._heads = model.config.num_hidden_layers, model.config.num_attention_heads
+        for layer in layers:
+            if not 0 <= layer < size:
+                raise ExplainError(f"unknown layer {layer}; the model has layers 0 to {size - 1}")
+        self._layers = layers or tuple(range(size))
+        self._ablations = Ablations(model, self._grammar, self._strategy, layers=size, heads=self._heads)
+        self._rules = rules
+
+    def explain(self, text: str) -> Explanation:
+        inputs = dict(self._annotate([text], return_tensors="pt"))
+        annotation = Annotation(inputs["tag_ids"], inputs["word_ids"], inputs["sentence_ids"])
+        owners = Owners(self._grammar, self._strategy, annotation, heads=self._heads)
+        off = find_sources(owners.sources, self._rules) or tuple(source for source in owners.sources if source.is_rule)
+        with torch.no_grad():
+            output = self._model(**inputs, output_attentions=True)
+        if getattr(output, "logits", None) is None or output.logits.dim() != 2:
+            raise ModelError(f"{type(self._model).__name__} gives no label for a text; load a sequence classifier")
+        probabilities = output.logits[0].softmax(-1)
+        label = int(probabilities.argmax())
+        (tagged,) = self._annotate.tagger.tag([text])
+        positions = find_positions(text, tagged, annotation, inputs["input_ids"], self._annotate.tokenizer)
+        by_layer = [owners.of_layer(layer) for layer in range(len(output.attentions))]
+        weights = [weights[0].float() for weights in output.attentions]
+        firsts = positions.firsts
+        shown = [by_layer[layer][:, firsts[:, None], firsts] for layer in self._layers]
+        arcs = strongest_arcs(
+            torch.stack([positions.attention(weights[layer]) for layer in self._layers]), torch.stack(shown),
+            layers=self._layers,
+        )  # fmt: skip
+        names = [str(name) for name in (self._model.config.id2label or {}).values()]
+        return Explanation(
+            text=text,
+            label=names[label],
+            probabilities={names[number]: float(value) for number, value in enumerate(probabilities)},
+            words=self._words(inputs, positions, by_layer, label),
+            words_cut=positions.cut,
+            sources=owners.sources,
+            layers=self._layers,
+            mass=tuple(mass_by_source(weights[layer], by_layer[layer], len(owners.sources)) for layer in self._layers),
+            arcs=tuple(arcs),
+            ablations=self._switched_off(inputs, annotation, owners, off, label),
+        )
+
+    def _words(
+        self, inputs: dict[str, Tensor], positions: Positions, by_layer: list[Tensor], label: int
+    ) -> tuple[Word, ...]:
+        pad = self._annotate.tokenizer.pad_token_id
+        importance = positions.summed(integrated_gradients(self._model, inputs, label, pad)).tolist()
+        classifier = int((inputs["tag_ids"][0] == CLS).nonzero()[0]) if bool((inputs["tag_ids"] == CLS).any()) else 0
+        by_token = hops_to(classifier, [(owners != NOBODY).any(0) for owners in by_layer])
+        hops: list[list[int]] = [[] for _ in positions.labels]
+        for place, number in zip(positions.of_token.tolist(), by_token, strict=True):
+            hops[place] += [] if number is None else [number]
+        return tuple(
+            Word(*word, importance[number], min(hops[number], default=None))
+            for number, word in enumerate(zip(positions.labels, positions.tags, positions.is_word, strict=True))
+        )
+
+    def _switched_off(
+        self, inputs: dict[str, Tensor], annotation: Annotation, owners: Owners, off: tuple[Source, ...], label: int
+    ) -> tuple[Ablation, ...]:
+        whole = self._ablations.masks(None, annotation)
+        asked, masks = [], [whole]
+        for source in off:
+            if owners.has_pairs(source):
+                smaller = self._ablations.masks(source, annotation)
+                if any(not torch.equal(one, other) for one, other in zip(smaller, whole, strict=True)):
+                    asked.append(source)
+                    masks.append(smaller)
+        before, *after = self._ablations.answers(inputs, masks).double().softmax(-1)[:, label].tolist()
+        changes = {source.key: value - before for source, value in zip(asked, after, strict=True)}
+        of_words = {source.key for source in off if self._is_of_words(source)}
+        total = sum(abs(change) for key, change in changes.items() if key in of_words) or 1.0
+        found = []
+        for number, source in enumerate(owners.sources):
+            if source in off:
+                change = changes.get(source.key, 0.0)
+                found.append(Ablation(number, change, abs(change) / total if source.key in of_words else None))
+        return tuple(found)
+
+    def _is_of_words(self, source: Source) -> bool:
+        return source.rule is None or any(tag in UPOS for tag in self._grammar.rules[source.rule].query)

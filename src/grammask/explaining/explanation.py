@@ -1,0 +1,93 @@
+"""What is found out about one text: plain data, for pages, files and notebooks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any
+
+from ..report.explain_page import explain_page
+from .arcs import Arc
+from .sources import Source
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, or a token that belongs to none (`is_word` False), with its tag.
+
+    `importance` is what it adds to the probability of the predicted label (integrated gradients), `hops` the fewest
+    reads by which it gets to [CLS], None where it cannot.
+    """
+
+    text: str
+    tag: str
+    is_word: bool
+    importance: float
+    hops: int | None
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A rule switched off: the change of the predicted label's probability (without it less with it).
+
+    `share` is its causal share: the size of its change among those of all rules of words that were switched off, 0
+    where none changes anything. It is None for a rule by which only structural tokens read, as [CLS] reads all words:
+    without that the classifier sees nothing, whatever the words do.
+    """
+
+    source: int
+    change: float
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One text. Numbers of sources are places in `sources`; `mass` is (layers, sources), each layer sums to 1.
+
+    `words_cut` counts the words at the end that the model doesn't read.
+    """
+
+    text: str
+    label: str
+    probabilities: dict[str, float]
+    words: tuple[Word, ...]
+    words_cut: int
+    sources: tuple[Source, ...]
+    layers: tuple[int, ...]
+    mass: tuple[tuple[float, ...], ...]
+    arcs: tuple[Arc, ...]
+    ablations: tuple[Ablation, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation as plain data for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Explanations(Sequence[Explanation]):
+    """The explanations of several texts by one model; in a notebook they show as their page."""
+
+    grammar: str
+    strategy: str
+    model: str
+    texts: tuple[Explanation, ...]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.texts[index]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.texts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain data for JSON."""
+        return {"grammar": self.grammar, "strategy": self.strategy, "model": self.model,
+                "texts": [text.to_dict() for text in self.texts]}  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame of its own, for notebooks: its styles and its script stay inside."""
+        page = escape(explain_page(self.to_dict()))
+        return (
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="width: 100%; height: 40rem; border: 0"></iframe>'
+        )

@@ -1,0 +1,268 @@
+"""Explanations add up, agree with the oracle, and find the rule that decides."""
+
+import copy
+import itertools
+import json
+
+import pytest
+import torch
+from conftest import random_batch, tiny_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lexicon import DECIDED, DECIDING, LexiconTagger, annotator, sentences, trained
+from strategies import grammars
+from tokenizers_for_tests import tokenizer
+
+import grammask
+from grammask.controls.grammars import control_grammar
+from grammask.controls.names import find_control
+from grammask.errors import ExplainError, ModelError
+from grammask.explaining.arcs import mass_by_source, strongest_arcs
+from grammask.explaining.hops import hops_to
+from grammask.explaining.importance import integrated_gradients
+from grammask.explaining.owners import NOBODY, Owners
+from grammask.explaining.sources import sources_of, without
+from grammask.grammar import Grammar
+from grammask.grammar_file import load_grammar
+from grammask.inputs import Annotation
+from grammask.masks import allowed_pairs, pair_strengths
+from grammask.rules import Rule
+from grammask.tables import compile_tables
+from grammask.tags import UPOS
+
+
+@pytest.fixture(scope="module")
+def annotate():
+    return annotator()
+
+
+@pytest.fixture(scope="module")
+def model(annotate):
+    return trained(annotate)
+
+
+@pytest.fixture(scope="module")
+def explained(model, annotate):
+    return grammask.explain(model, annotate, sentences(60, seed=2)[0])
+
+
+def one_text(seed):
+    batch = random_batch((11,), seed=seed)
+    return Annotation(**batch.annotation)
+
+
+@given(grammar=grammars, seed=st.integers(0, 20), layer=st.integers(0, 2))
+@settings(max_examples=60, deadline=None)
+def test_owned_pairs_are_the_oracles(grammar, seed, layer):
+    annotation = one_text(seed)
+    tables = compile_tables(grammar, layer=layer, heads=3)
+    ids = vars(annotation)
+    allowed = allowed_pairs(tables, **ids)[0].expand(3, -1, -1)
+    owners = Owners(grammar, "hard", annotation, heads=3)
+    found = owners.of_layer(layer)
+    assert torch.equal(found != NOBODY, allowed)
+    weights = torch.rand(3, *allowed.shape[1:]).masked_fill(~allowed, -torch.inf).softmax(-1)
+    assert sum(mass_by_source(weights, found, len(owners.sources))) == pytest.approx(1.0, abs=1e-5)
+    # Under soft a pair gets the strength of the rule that owns it, and nothing is without an owner.
+    leaning = Owners(grammar, "soft", annotation, heads=3)
+    strengths = torch.tensor([
+        grammar.rules[source.rule].strength if source.rule is not None else 0.0 for source in leaning.sources
+    ])  # fmt: skip
+    places = leaning.of_layer(layer).long()
+    assert places.min() >= 0
+    assert torch.equal(strengths[places], pair_strengths(tables, **ids)[0].expand(3, -1, -1))
+
+
+def test_shares_of_attention_add_up(explained):
+    for text in explained:
+        for layer in text.mass:
+            assert sum(layer) == pytest.approx(1.0, abs=1e-5)
+        heads = {}
+        for arc in text.arcs:
+            assert arc.query != arc.key
+            for layer, head, share in arc.heads:
+                heads[layer, head, arc.query] = heads.get((layer, head, arc.query), 0.0) + share
+        assert max(heads.values()) <= 1 + 1e-5
+
+
+def test_a_change_is_that_of_the_smaller_grammar(model, annotate, explained):
+    for text in explained[:3]:
+        inputs = annotate([text.text], return_tensors="pt")
+        label = list(text.probabilities).index(text.label)
+        for row in text.ablations:
+            smaller = without(DECIDED, text.sources[row.source])
+            grammask.detach(model)
+            with torch.no_grad(), grammask.attached(model, smaller):
+                probability = model(**inputs).logits.softmax(-1)[0, label].item()
+            grammask.attach(model, DECIDED)
+            assert probability - text.probabilities[text.label] == pytest.approx(row.change, abs=1e-6)
+
+
+def test_a_rule_without_pairs_changes_nothing_to_the_bit(model, annotate):
+    (text,) = grammask.explain(model, annotate, ["the kind cat sees a film ."])
+    inputs = annotate([text.text], return_tensors="pt")
+    idle = {text.sources[row.source].key: row.change for row in text.ablations}
+    assert idle["rule 4"] == idle["rule 5"] == 0  # the object has no adjective, and there is no adverb
+    assert idle["rule 3"] != 0
+    with torch.no_grad():
+        before = model(**inputs).logits
+    grammask.detach(model)
+    for source in text.sources:
+        if source.key in ("rule 4", "rule 5"):
+            with torch.no_grad(), grammask.attached(model, without(DECIDED, source)):
+                assert torch.equal(model(**inputs).logits, before)
+    grammask.attach(model, DECIDED)
+
+
+def test_without_all_rules_of_words_self_and_sinks_are_left(model, annotate):
+    grammar = DECIDED
+    for source in reversed(sources_of(DECIDED, "hard")):
+        if source.is_rule and source.rule != 0:
+            grammar = without(grammar, source)
+    left = control_grammar(find_control("self-sinks"), DECIDED, [], layers=2, heads=2, seed=0)
+    inputs = annotate(sentences(8, seed=3)[0], return_tensors="pt")
+    answers = []
+    grammask.detach(model)
+    for one in (grammar, left):
+        with torch.no_grad(), grammask.attached(model, one):
+            answers.append(model(**inputs).logits)
+    grammask.attach(model, DECIDED)
+    assert torch.equal(*answers)
+
+
+def test_the_rule_that_decides_is_found(explained):
+    texts, labels = sentences(60, seed=2)
+    right = [text.label == ("bad", "good")[label] for text, label in zip(explained, labels, strict=True)]
+    assert sum(right) >= 57, "the model must have learned the task"
+    tops = [max(text.ablations, key=lambda row: row.share or 0.0) for text in explained]
+    found = [text.sources[row.source].name == DECIDING for text, row in zip(explained, tops, strict=True)]
+    assert sum(found) >= 0.9 * len(texts)
+    # [CLS] reading the verb is no rule of words: it has a change, but no share.
+    assert all(text.ablations[0].share is None for text in explained)
+
+
+def test_importance_is_that_of_the_deciding_word_and_adds_up(model, annotate, explained):
+    hits = 0
+    for text in explained:
+        important = max(range(len(text.words)), key=lambda number: abs(text.words[number].importance))
+        hits += text.words[important].text == text.text.split()[1]
+    assert hits >= 0.9 * len(explained)
+    inputs = dict(annotate([explained[0].text], return_tensors="pt"))
+    baseline = {**inputs, "input_ids": torch.where(inputs["tag_ids"] < len(UPOS), 0, inputs["input_ids"])}
+    with torch.no_grad():
+        one, other = (model(**given).logits.softmax(-1)[0, 1].item() for given in (inputs, baseline))
+    assert float(integrated_gradients(model, inputs, 1, 0).sum()) == pytest.approx(one - other, abs=0.02)
+
+
+def test_hops_are_the_shortest_ways(explained):
+    # [CLS] reads the verb in one hop, what the verb reads in two; nothing reads the determiner on its way there.
+    words = {word.text: word.hops for word in explained[0].words}
+    subject = explained[0].text.split()
+    assert words["[CLS]"] == 0
+    assert words[subject[3]] == 1
+    assert words[subject[1]] == 2
+    assert words["."] is None
+    generator = torch.Generator().manual_seed(0)
+    reads = [torch.rand(5, 5, generator=generator) < 0.3 for _ in range(3)]
+
+    def slowly(token):
+        best = None
+        for path in itertools.product(range(5), repeat=3):
+            steps, here = 0, token
+            for layer, there in zip(reads, path, strict=True):
+                if there != here:
+                    if not layer[there, here]:
+                        break
+                    steps, here = steps + 1, there
+            else:
+                if here == 0 and (best is None or steps < best):
+                    best = steps
+        return best
+
+    assert hops_to(0, reads) == [slowly(token) for token in range(5)]
+
+
+def test_arcs_keep_each_sources_strongest():
+    torch.manual_seed(0)
+    weights = torch.rand(2, 3, 40, 40).softmax(-1)
+    owners = torch.randint(0, 9, weights.shape, dtype=torch.int16)
+    weights[owners == 8] = 1e-6  # far too weak to be among the strongest of a head
+    arcs = strongest_arcs(weights, owners, layers=(4, 7))
+    assert {arc.source for arc in arcs} == set(range(9))
+    assert {layer for arc in arcs for layer, _, _ in arc.heads} <= {4, 7}
+    assert len(arcs) <= 80
+    assert arcs == sorted(arcs, key=lambda arc: -arc.weight)
+
+
+def test_soft_and_heads_are_explained(annotate):
+    texts = ["the kind cat sees a dull film ."]
+    for grammar, strategy in (("paper", "soft"), ("minilm-offsets", "hard")):
+        guided = tiny_model("bert", num_hidden_layers=6, num_attention_heads=12, hidden_size=48, pad_token_id=0)
+        grammask.attach(guided, grammar, strategy)
+        (text,) = grammask.explain(guided, annotate, texts)
+        assert all(sum(layer) == pytest.approx(1.0, abs=1e-5) for layer in text.mass)
+        inputs = annotate(texts, return_tensors="pt")
+        row = max(text.ablations, key=lambda row: abs(row.change))
+        grammask.detach(guided)
+        with (
+            torch.no_grad(),
+            grammask.attached(guided, without(load_grammar(grammar), text.sources[row.source]), strategy),
+        ):
+            logits = guided(**inputs).logits[0].softmax(-1)
+        label = list(text.probabilities).index(text.label)
+        assert row.change != 0
+        assert float(logits[label]) - text.probabilities[text.label] == pytest.approx(row.change, abs=1e-5)
+
+
+def test_subwords_are_merged_and_a_cut_is_told():
+    subwords = copy.deepcopy(tokenizer("wordpiece"))
+    annotate = grammask.Annotator(subwords, LexiconTagger(), cache=False)
+    guided = grammask.attach(tiny_model("bert", vocab_size=200, pad_token_id=0), "paper-sinks")
+    (text,) = grammask.explain(guided, annotate, ["unbelievably kind sailor sees internationalisation ."])
+    assert [word.text for word in text.words[1:-1]] == text.text.split()
+    assert text.words_cut == 0
+    subwords.model_max_length = 20
+    (text,) = grammask.explain(guided, annotate, ["kind cat sees the dull film . " * 9])
+    assert text.words_cut + sum(word.is_word for word in text.words) == 63
+    assert text.words_cut > 0
+
+
+def test_what_has_no_answer_is_refused(model, annotate):
+    with pytest.raises(ModelError, match="has no grammar"):
+        grammask.explain(tiny_model("bert"), annotate, ["the cat"])
+    with pytest.raises(ModelError, match="reads everything"):
+        grammask.explain(grammask.attach(tiny_model("bert"), "paper", "full"), annotate, ["the cat"])
+    with pytest.raises(ExplainError, match="text 2 is empty"):
+        grammask.explain(model, annotate, ["the cat", "  "])
+    with pytest.raises(ExplainError, match="unknown rule '7'; the grammar has rule 1 to rule 6"):
+        grammask.explain(model, annotate, ["the cat"], rules=["7"])
+    with pytest.raises(ExplainError, match="unknown layer 2; the model has layers 0 to 1"):
+        grammask.explain(model, annotate, ["the cat"], layers=[2])
+    learned = grammask.attach(tiny_model("bert"), "paper", "soft", learn_strengths="layer")
+    with pytest.raises(ExplainError, match="learned strengths"):
+        grammask.explain(learned, annotate, ["the cat"])
+
+
+def test_rules_and_layers_can_be_chosen(model, annotate):
+    model.train()
+    (text,) = grammask.explain(model, annotate, ["the kind cat sees a film ."], rules=["3", DECIDING], layers=[1])
+    assert model.training
+    model.eval()
+    assert [text.sources[row.source].key for row in text.ablations] == ["rule 3"]
+    assert text.layers == (1,)
+    assert len(text.mass) == 1
+
+
+def test_pages_escape_and_notebooks_show_them(model, annotate):
+    shown = grammask.explain(model, annotate, ["<script>alert(1)</script> sees & the kind 'cat' .", "the kind cat"])
+    html = shown._repr_html_()
+    assert html.startswith("<iframe srcdoc=")
+    assert "<script>" not in html
+    assert "&amp;lt;script&amp;gt;" in html
+    assert json.loads(json.dumps(shown.to_dict()))["texts"][0]["text"].startswith("<script>")
+    everywhere = Grammar("all", (Rule(UPOS, UPOS, name="<b>twice</b>"),))
+    grammask.detach(model)
+    with grammask.attached(model, everywhere):
+        html = grammask.explain(model, annotate, ["the cat"])._repr_html_()
+    grammask.attach(model, DECIDED)
+    assert "&amp;lt;b&amp;gt;twice" in html
