@@ -68,8 +68,8 @@ def test_neighbours_has_no_tag_rules():
 
 def test_every_shipped_grammar_names_its_source_and_round_trips():
     assert shipped_grammars() == (
-        "banded", "english", "english-lean", "english-long", "minilm-heads", "minilm-offsets", "mixed", "names",
-        "neighbours", "paper", "paper-sinks",
+        "banded", "english", "english-lean", "english-long", "english-near", "minilm-heads", "minilm-offsets", "mixed",
+        "names", "neighbours", "paper", "paper-sinks",
     )  # fmt: skip
     for name in shipped_grammars():
         grammar = load_grammar(name)

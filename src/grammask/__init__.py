@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .attention.operator import grammar_attention
     from .collate import Collator
     from .errors import GrammaskError
+    from .explaining.bertviz import to_bertviz
     from .explaining.explain import explain
     from .grammar import Grammar
     from .grammar_file import load_grammar
@@ -40,6 +41,7 @@ __all__ = [
     "grammar_attention",
     "load_grammar",
     "make_plan",
+    "to_bertviz",
 ]
 
 _HOMES = {
@@ -59,6 +61,7 @@ _HOMES = {
     "grammar_attention": ".attention.operator",
     "load_grammar": ".grammar_file",
     "make_plan": ".planner",
+    "to_bertviz": ".explaining.bertviz",
 }
 
 

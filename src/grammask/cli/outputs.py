@@ -1,0 +1,38 @@
+"""What a command writes: a page, its numbers, its figures; nothing is written over without being told to."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ..errors import ExperimentError
+
+
+class Outputs:
+    """The page at `page`, with `data` its JSON beside it, and a folder of `figures`.
+
+    Raises `ExperimentError` where one of them is there already, but for `force`, and for a page that isn't .html.
+    """
+
+    def __init__(self, page: Path, *, data: bool, figures: Path | None, force: bool) -> None:
+        if page.suffix != ".html":
+            raise ExperimentError(f"--out {page} must end in .html")
+        self._page = page
+        self._data = page.with_suffix(".json") if data else None
+        self._all = [path for path in (page, self._data, figures) if path is not None]
+        if there := [str(path) for path in self._all if path.exists() and not force]:
+            raise ExperimentError(f"{', '.join(there)} exists; name another, or write over it with --force")
+
+    def write(self, page: str, data: dict[str, Any]) -> None:
+        """Write page and numbers."""
+        from ..experiment.folder import dump
+        from ..files import write_whole
+
+        write_whole(self._page, page, advice="nothing was written over")
+        if self._data is not None:
+            write_whole(self._data, dump(data), advice="the page is written")
+
+    def say(self, console: Console) -> None:
+        """Print where everything is."""
+        for path in self._all:
+            console.print(str(path), markup=False, highlight=False, soft_wrap=True)
