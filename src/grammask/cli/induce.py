@@ -42,9 +42,9 @@ def induce_command(
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
 ) -> None:
     """Induce a grammar: the cells of tags and word offset that carry most arcs or attention for the pairs they cost."""
+    quieten()
     files = {kind: out.with_suffix(f".{kind}") for kind in ("toml", "json", "svg")}
     _check(out, files, force=force, source=source, scope=scope, text=text, conllu=conllu, held_out=held_out)
-    quieten()
     console = Console()
     with console.status("loading libraries"):
         from ..experiment import induction
