@@ -8,6 +8,7 @@ from test_compare import own_cache, run, settings  # noqa: F401 - fixtures
 from grammask.errors import ExperimentError
 from grammask.experiment.finished import read_finished, rebuild
 from grammask.experiment.grid import summarise_grid
+from grammask.grammar_file import load_grammar
 from grammask.report.results_page import results_page, results_plot
 
 
@@ -47,10 +48,12 @@ def test_finished_runs_are_enough_for_results_and_page(folders, tmp_path, capsys
     assert hard["difference"] == pytest.approx(sum(single) / 2)
     assert hard["interval"][0] <= hard["difference"] <= hard["interval"][1]
     assert {mean["against"]["control"] for mean in grid["against_controls"]} == {"shuffled", "self-sinks"}
+    assert grid["against_others"] == []  # there is one grammar
     page = results_page(grid)
+    assert "not shown to differ" in page
     assert "--grammar paper:controls --controls shuffled --seeds 0" in page
     assert "--metric matthews --out runs/two" in page
-    assert results_plot(grid).startswith("<svg")
+    assert results_plot(grid).svg().startswith("<svg")
 
 
 def test_what_isnt_finished_is_refused(folders, tmp_path):
@@ -63,3 +66,15 @@ def test_what_isnt_finished_is_refused(folders, tmp_path):
     (tmp_path / "other" / "two").symlink_to(folders[1])
     with pytest.raises(ExperimentError, match="share a name"):
         summarise_grid([folders[1], tmp_path / "other" / "two"])
+
+
+def test_grammars_of_equal_density_are_held_against_each_other(settings, tmp_path):  # noqa: F811
+    same = tmp_path / "same.toml"
+    same.write_text(load_grammar("paper").to_toml().replace('name = "paper"', 'name = "same"'), encoding="utf-8")
+    run(
+        settings, tmp_path / "one", grammars=("paper:hard", f"{same}:hard", "neighbours:hard"),
+        strategies=("full", "hard"), seeds=(0,),
+    )  # fmt: skip
+    (mean,) = summarise_grid([tmp_path / "one"])["against_others"]
+    assert (mean["grammar"], mean["against"]["grammar"]) == ("paper", "same")
+    assert mean["difference"] == 0.0

@@ -2,7 +2,9 @@
 
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from .errors import ExperimentError, InputError
 
@@ -24,6 +26,13 @@ def write_whole(path: Path, text: str, *, advice: str = "what was finished is ke
             raise
     except OSError as error:
         raise ExperimentError(f"{path} cannot be written: {error.strerror}; {advice}") from error
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write rows as CSV, their keys as its header."""
+    import pandas as pd  # only where tables are written
+
+    write_whole(path, str(pd.DataFrame(list(rows)).to_csv(index=False, lineterminator="\n")))
 
 
 def read_texts(path: Path) -> list[str]:

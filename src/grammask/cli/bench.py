@@ -45,6 +45,9 @@ def bench_command(
     seed: Annotated[int, typer.Option(help="Of tensors, texts and lengths.")] = 0,
     memory: Annotated[bool, typer.Option(help="Measure peak memory too, at the largest length.")] = True,
     out: Annotated[Path | None, typer.Option(help="Folder for the results  [default: runs/bench-<time>]")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for every figure as SVG and PNG, and its numbers as CSV.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a benchmark in --out.")] = False,
 ) -> None:
     """Measure time and memory of attention under a grammar, against full attention and other ways."""
@@ -62,6 +65,7 @@ def bench_command(
     with console.status("loading libraries"):
         from ..bench.config import make_bench_config
         from ..bench.run import REPORT, RESULTS, run_bench
+        from ..report.bench import write_bench_figures
         from .bench_tables import bench_tables
 
     config = make_bench_config(**settings)
@@ -74,6 +78,8 @@ def bench_command(
         results = run_bench(config, folder, force=force, say=say)
     except KeyboardInterrupt:
         raise ExperimentError(f"interrupted; what was measured until then is in {folder}") from None
+    if figures is not None:
+        write_bench_figures(results, figures)
     for table in bench_tables(results):
         console.print(table)
     for file in (REPORT, RESULTS):

@@ -67,13 +67,16 @@ def compare_command(
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Save the trained models in --out, for grammask explain.")
     ] = False,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for every figure as SVG and PNG, and its numbers as CSV.")
+    ] = None,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Run nothing: rebuild results and report of --out from finished runs.")
     ] = False,
 ) -> None:
     """Fine-tune and evaluate one model per strategy, and compare accuracy and cost."""
     if report_only:
-        report_comparison(out)
+        report_comparison(out, figures)
         return
     if everything and (train_size is not None or eval_size is not None):
         raise ExperimentError("--all and a size exclude each other; leave one out")
@@ -93,10 +96,18 @@ def compare_command(
         out,
         resume=resume,
         keep_models=keep_models,
+        figures=figures,
     )  # fmt: skip
 
 
-def run_comparison(settings: dict[str, Any], out: Path | None, *, resume: bool, keep_models: bool = False) -> None:
+def run_comparison(
+    settings: dict[str, Any],
+    out: Path | None,
+    *,
+    resume: bool,
+    keep_models: bool = False,
+    figures: Path | None = None,
+) -> None:
     """Run a comparison with progress on the terminal, print its table and say where everything is."""
     if resume and out is None:
         raise ExperimentError("--resume needs the folder to go on with: --out FOLDER")
@@ -119,23 +130,30 @@ def run_comparison(settings: dict[str, Any], out: Path | None, *, resume: bool, 
         results = compare(config, folder, resume=resume, progress=progress, say=say, keep_models=keep_models)
     except KeyboardInterrupt:
         raise ExperimentError(f"interrupted; go on with the same command and --resume --out {folder}") from None
-    console.print(_table(results))
-    for file in ("report.html", "results.json", "predictions"):
-        if (folder / file).exists():  # records may come without the predictions of earlier runs
-            say(str(folder / file))
+    _conclude(console, results, folder, figures)
 
 
-def report_comparison(out: Path | None) -> None:
+def report_comparison(out: Path | None, figures: Path | None) -> None:
     """Rebuild the results and the report of a folder from its finished runs."""
     if out is None:
         raise ExperimentError("--report-only needs the folder of a comparison: --out FOLDER")
     quieten()
     from ..experiment.finished import rebuild
 
-    console = Console()
-    console.print(_table(rebuild(out)))
-    for file in ("report.html", "results.json"):
-        console.print(str(out / file), markup=False, highlight=False, soft_wrap=True)
+    _conclude(Console(), rebuild(out), out, figures)
+
+
+def _conclude(console: Console, results: dict[str, Any], folder: Path, figures: Path | None) -> None:
+    """Print the table and where everything is, and write the figures where they are asked for."""
+    from ..report.compare_page import write_compare_figures
+
+    if figures is not None:
+        write_compare_figures(results, figures)
+    console.print(_table(results))
+    written = [folder / name for name in ("report.html", "results.json", "predictions")]
+    for path in [*written, *([figures] if figures else [])]:
+        if path.exists():  # records may come without the predictions of earlier runs
+            console.print(str(path), markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(results: dict[str, Any]) -> Table:

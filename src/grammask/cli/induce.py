@@ -79,7 +79,7 @@ def induce_command(
     rows = induction.curve(gathered, recipe, say)
     record = {**gathered.facts, "settings": settings, "rules": len(grammar.rules), **measured, "curve": rows}
     write_whole(files["json"], dump(record))
-    write_whole(files["svg"], curve_plot(rows, measured, name=grammar.name))
+    write_whole(files["svg"], curve_plot(rows, measured, name=grammar.name).svg())
     write_whole(files["toml"], grammar.to_toml())
     console.print(_table([*rows, {"budget": budget, "rules": len(grammar.rules), **measured}]))
     for file in files.values():

@@ -32,7 +32,7 @@ def results_command(
     elif not record.is_file():
         raise ExperimentError(f"{record} isn't there; name the folders of finished comparisons")
     grid = read(record)
-    write_whole(docs / "results" / "grid.svg", results_plot(grid))
+    write_whole(docs / "results" / "grid.svg", results_plot(grid).svg())
     write_whole(docs / "results.md", results_page(grid))
     for file in (docs / "results.md", record):
         Console().print(str(file), markup=False, highlight=False, soft_wrap=True)

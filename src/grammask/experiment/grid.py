@@ -15,6 +15,7 @@ _KEPT: Final[tuple[str, ...]] = (
     *Row._fields, "seeds", "accuracy", "accuracy_interval", "matthews", "difference",
     "difference_interval", "p_value", "p_holm", "p_inferior", "density", "word_density",
 )  # fmt: skip
+_ALIKE: Final[float] = 0.1
 _SETTINGS: Final[tuple[str, ...]] = (
     "train_size", "epochs", "batch_size", "learning_rate", "max_length", "metric", "margin", "model", "tagger",
 )  # fmt: skip
@@ -39,14 +40,41 @@ def summarise_grid(folders: Sequence[Path]) -> dict[str, Any]:
         _mean(rows, metrics, row, other)
         for row in hard
         for other in known
-        if other.control is not None and other.grammar == row.grammar
+        if other.control is not None and other.grammar == row.grammar and row.adaptation is None
+    ]
+    others = [
+        _mean(rows, metrics, row, other)
+        for number, row in enumerate(hard)
+        for other in hard[number + 1 :]
+        if row.adaptation == other.adaptation and _are_equally_dense(finished, row, other)
     ]
     return {
         "format": 1,
         "tasks": [_task(name, found) for name, found in finished.items()],
         "means": [mean for mean in means if mean is not None],
         "against_controls": [mean for mean in controls if mean is not None],
+        "against_others": [mean for mean in others if mean is not None],
     }
+
+
+def _are_equally_dense(finished: Mapping[str, Finished], one: Row, other: Row) -> bool:
+    """Tell whether two rows' mean word densities, over tasks that have both, differ by less than a tenth."""
+    densities = [
+        [
+            next((record["word_density"] for record in found.records if _is_of(record, row)), None)
+            for row in (one, other)
+        ]
+        for found in finished.values()
+    ]
+    both = np.array([pair for pair in densities if None not in pair], dtype=np.float64)
+    if not len(both):
+        return False
+    first, second = both.mean(0)
+    return bool(abs(first - second) < _ALIKE * max(first, second))
+
+
+def _is_of(record: Mapping[str, Any], row: Row) -> bool:
+    return all(record[key] == getattr(row, key) for key in Row._fields)
 
 
 def _task(name: str, finished: Finished) -> dict[str, Any]:

@@ -4,21 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from markupsafe import Markup
-from matplotlib.figure import Figure
-
-from ..files import write_whole
-from .figures import heat_map, save_figure, style, svg
+from ..files import write_csv
+from .figures import Picture, heat_map, style
 from .page import percent, points, render_page
 
 
 def adherence_page(measured: Mapping[str, Any]) -> str:
     """Return the page of `Adherence.to_dict()` and what was measured on, as HTML."""
-    plots = {}
-    for name, (title, values) in _maps(measured).items():
-        with style(name):
-            plots[name] = {"title": title, "svg": Markup(svg(_drawn(values), name, title))}  # noqa: S704 - our own SVG
+    plots = [_drawn(values, name, title) for name, (title, values) in _maps(measured).items()]
     return render_page(
         "adherence.html.j2", **measured, findings=_findings(measured), plots=plots, percent=percent, points=points
     )
@@ -26,11 +19,10 @@ def adherence_page(measured: Mapping[str, Any]) -> str:
 
 def write_adherence_figures(measured: Mapping[str, Any], folder: Path) -> None:
     """Write each heat map as SVG, PNG and CSV, and the relations as CSV."""
-    for name, (_, values) in _maps(measured).items():
-        with style(name):
-            save_figure(_drawn(values), folder / name)
-        _write_csv(pd.DataFrame(values), folder / f"{name}.csv")
-    _write_csv(pd.DataFrame(measured["relations"]), folder / "relations.csv")
+    for name, (title, values) in _maps(measured).items():
+        _drawn(values, name, title).save(folder)
+        write_csv([{f"head {head}": value for head, value in enumerate(row)} for row in values], folder / f"{name}.csv")
+    write_csv(measured["relations"], folder / "relations.csv")
 
 
 def _maps(measured: Mapping[str, Any]) -> dict[str, tuple[str, list[list[float]]]]:
@@ -46,11 +38,13 @@ def _maps(measured: Mapping[str, Any]) -> dict[str, tuple[str, list[list[float]]
     }
 
 
-def _drawn(values: list[list[float]]) -> Figure:
-    return heat_map(
-        values, rows=[f"layer {layer}" for layer in range(len(values))],
-        columns=[str(head) for head in range(len(values[0]))], label="head",
-    )  # fmt: skip
+def _drawn(values: list[list[float]], name: str, title: str) -> Picture:
+    with style(name):
+        figure = heat_map(
+            values, rows=[f"layer {layer}" for layer in range(len(values))],
+            columns=[str(head) for head in range(len(values[0]))], label="head",
+        )  # fmt: skip
+        return Picture(figure, name, title)
 
 
 def _findings(measured: Mapping[str, Any]) -> list[str]:
@@ -62,7 +56,3 @@ def _findings(measured: Mapping[str, Any]) -> list[str]:
         verdict = "more" if low > 0 else "less" if high < 0 else "not shown to be more or less"
         found.append(f"Attention on what the grammar allows is {verdict} than on {what} of equal density ({extent}).")
     return found
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    write_whole(path, str(table.to_csv(index=False, lineterminator="\n")))

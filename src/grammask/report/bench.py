@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from ..files import write_whole
+from ..files import write_csv, write_whole
 from .bench_plots import memory_plot, series_plot
 from .bench_rows import (
     Row,
@@ -38,7 +36,7 @@ def render_bench_report(results: Mapping[str, Any]) -> str:
         not_run=not_run([*results["rows"], *results["memory"]]),
         series=[_drawn(name, rows, f"time{number}") for number, (name, rows) in _numbered(results["rows"])],
         memory_series=[
-            {"name": name, "rows": rows, "plot": Markup(memory_plot(rows, f"memory{number}"))}  # noqa: S704
+            {"name": name, "rows": rows, "plot": memory_plot(rows, f"memory{number}").svg()}
             for number, (name, rows) in _numbered(results["memory"])
         ],
         contender_name=contender_name,
@@ -55,5 +53,13 @@ def _numbered(rows: Sequence[Row]) -> list[tuple[int, tuple[str, list[Row]]]]:
 
 
 def _drawn(name: str, rows: Sequence[Row], figure: str) -> dict[str, Any]:
-    plot = Markup(series_plot(rows, figure))  # noqa: S704 - our own SVG, its texts escaped by matplotlib
+    plot = series_plot(rows, figure).svg()
     return {"name": name, "rows": [row for row in rows if has_run(row)], "plot": plot}
+
+
+def write_bench_figures(results: Mapping[str, Any], folder: Path) -> None:
+    """Write each figure as SVG and PNG, and the rows behind them as CSV."""
+    for rows, plot, name in ((results["rows"], series_plot, "time"), (results["memory"], memory_plot, "memory")):
+        for number, (_, members) in _numbered(rows):
+            plot(members, f"{name}{number}").save(folder)
+        write_csv(rows, folder / f"{name}.csv")

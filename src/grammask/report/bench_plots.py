@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from .bench_rows import Row, contender_name, has_run, lengths_of
-from .figures import COLOURS, INK, style, svg
+from .figures import COLOURS, INK, Picture, style
 
 # A contender looks the same in all figures.
 _CONTENDERS: Final[tuple[str, ...]] = (
@@ -17,7 +17,7 @@ _CONTENDERS: Final[tuple[str, ...]] = (
 _MARKERS: Final[str] = "sD^ovP*Xhp.x"
 
 
-def series_plot(rows: Sequence[Row], name: str) -> str:
+def series_plot(rows: Sequence[Row], name: str) -> Picture:
     """Draw one series: milliseconds and speed-up over length, both on logarithmic axes, with the ideal dashed."""
     series = str(rows[0]["series"])
     with style(name):
@@ -54,10 +54,10 @@ def series_plot(rows: Sequence[Row], name: str) -> str:
             axes.set_xlabel("tokens")
             axes.grid(alpha=0.2)
         figure.legend(loc="outside upper left", frameon=False, ncols=5)
-        return svg(figure, name, f"Time and speed-up: {series}")
+        return Picture(figure, name, f"Time and speed-up: {series}")
 
 
-def memory_plot(rows: Sequence[Row], name: str) -> str:
+def memory_plot(rows: Sequence[Row], name: str) -> Picture:
     """Draw what attention adds to resident memory at most, plan or mask included, for each contender of a series."""
     rows = [row for row in rows if has_run(row)]
     with style(name):
@@ -70,4 +70,4 @@ def memory_plot(rows: Sequence[Row], name: str) -> str:
         axes.invert_yaxis()
         axes.margins(x=0.15)
         axes.set_xlabel("MiB above the inputs, at most, during attention")
-        return svg(figure, name, f"Memory: {rows[0]['series']}" if rows else "Memory")
+        return Picture(figure, name, f"Memory: {rows[0]['series']}" if rows else "Memory")

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from ..adaptations import ADAPTATIONS
 from ..controls.names import describe
-from ..files import write_whole
+from ..files import write_csv, write_whole
+from .figures import Picture
 from .page import percent, points, render_page
 from .plots import accuracy_plot, cost_plot, kept_plot, row_name
 
@@ -25,18 +24,27 @@ def render_report(results: Mapping[str, Any]) -> str:
         "compare.html.j2",
         **results,
         findings=[finding(row) for row in rows if row["difference"] is not None],
-        accuracy_plot=Markup(accuracy_plot(rows)),  # noqa: S704 - our own SVG, its texts escaped by matplotlib
-        kept_plot=Markup(kept_plot(rows)),  # noqa: S704
+        plots={picture.name: picture.svg() for picture in _pictures(rows)},
         meanings={
             **{row["control"]: describe(row["control"]) for row in rows if row["control"]},
             **{row["adaptation"]: ADAPTATIONS[row["adaptation"]].description for row in rows if row["adaptation"]},
         },
-        cost_plot=Markup(cost_plot(rows)),  # noqa: S704
         row_name=row_name,
         percent=percent,
         interval=_interval,
         points=points,
     )
+
+
+def write_compare_figures(results: Mapping[str, Any], folder: Path) -> None:
+    """Write each figure as SVG and PNG, and the rows behind them as CSV."""
+    for picture in _pictures(results["summary"]):
+        picture.save(folder)
+    write_csv(results["summary"], folder / "summary.csv")
+
+
+def _pictures(rows: Sequence[Mapping[str, Any]]) -> tuple[Picture, ...]:
+    return accuracy_plot(rows), kept_plot(rows), cost_plot(rows)
 
 
 def finding(row: Mapping[str, Any]) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from .figures import COLOURS, style, svg
+from .figures import COLOURS, Picture, style
 
 
-def curve_plot(rows: Sequence[Mapping[str, float]], chosen: Mapping[str, float], *, name: str) -> str:
-    """Return coverage against word density as SVG: a line for each kind of gain, a diamond for the grammar itself."""
+def curve_plot(rows: Sequence[Mapping[str, float]], chosen: Mapping[str, float], *, name: str) -> Picture:
+    """Return coverage against word density: a line for each kind of gain, a diamond for the grammar itself."""
     kinds = [key for key in chosen if key.endswith("_covered")]
     with style("curve"):
         figure = Figure(figsize=(6, 3.8), layout="constrained")
@@ -22,4 +22,4 @@ def curve_plot(rows: Sequence[Mapping[str, float]], chosen: Mapping[str, float],
         axes.set_ylabel("covered in %")
         axes.grid(alpha=0.2)
         axes.legend(frameon=False, title=f"{name} (diamond) and other budgets")
-        return svg(figure, "curve", f"What grammars like {name} cover at each density")
+        return Picture(figure, "curve", f"What grammars like {name} cover at each density")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .figures import COLOURS, INK, style, svg
+from .figures import COLOURS, INK, Picture, style
 
 _LINES = ("-", "--", ":", "-.")
 
@@ -21,8 +21,8 @@ class Mark(NamedTuple):
     is_control: bool
 
 
-def density_plot(marks: Sequence[Mark], name: str, *, label: str, title: str, lines: Mapping[str, float]) -> str:
-    """Return the figure as SVG; `label` is that of the axis upwards, `lines` are heights to compare with."""
+def density_plot(marks: Sequence[Mark], name: str, *, label: str, title: str, lines: Mapping[str, float]) -> Picture:
+    """Return the figure; `label` is that of the axis upwards, `lines` are heights to compare with."""
     with style(name):
         figure = Figure(figsize=(8, 5), layout="constrained")
         axes = figure.subplots()
@@ -42,7 +42,7 @@ def density_plot(marks: Sequence[Mark], name: str, *, label: str, title: str, li
         axes.grid(alpha=0.2)
         if marks:
             figure.legend(loc="outside right upper", frameon=False, fontsize=8)
-        return svg(figure, name, title)
+        return Picture(figure, name, title)
 
 
 def _band(axes: Axes, mark: Mark, line: str, colour: str) -> None:

@@ -1,16 +1,13 @@
 """The figures of explained texts as files, and their numbers: nothing of it needs a browser."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from ..files import write_whole
+from ..files import write_csv, write_whole
 from .arcs_svg import arcs_svg
 from .explain_page import masses_of, spelled
 from .explain_plots import changes_plot, mass_plot, words_plot
-from .figures import save_figure
 
 
 def write_figures(explained: Mapping[str, Any], folder: Path) -> None:
@@ -31,16 +28,12 @@ def write_figures(explained: Mapping[str, Any], folder: Path) -> None:
             {"rule": spelled(text["sources"][row["source"]]), "change": row["change"], "causal_share": row["share"]}
             for row in text["ablations"]
         ]
-        _write_csv(arcs, here / "arcs.csv")
-        _write_csv(text["words"], here / "words.csv")
-        _write_csv(changes, here / "changes.csv")
+        write_csv(arcs, here / "arcs.csv")
+        write_csv(text["words"], here / "words.csv")
+        write_csv(changes, here / "changes.csv")
         by_layer = [
             {"source": row["name"], **dict(zip(map(str, text["layers"]), row["shares"], strict=True))} for row in masses
         ]
-        _write_csv(by_layer, here / "mass.csv")
-        for name, plot in (("words", words_plot), ("mass", mass_plot), ("changes", changes_plot)):
-            save_figure(plot(text), here / name)
-
-
-def _write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    write_whole(path, pd.DataFrame(list(rows)).to_csv(index=False, lineterminator="\n"))
+        write_csv(by_layer, here / "mass.csv")
+        for plot in (words_plot, mass_plot, changes_plot):
+            plot(text).save(here)

@@ -6,12 +6,12 @@ from typing import Any, Final
 from matplotlib.figure import Figure
 
 from .explain_page import masses_of, spelled
-from .figures import COLOURS, INK, heat_map, style
+from .figures import COLOURS, INK, Picture, heat_map, style
 
 _MOST: Final[int] = 12
 
 
-def words_plot(text: Mapping[str, Any]) -> Figure:
+def words_plot(text: Mapping[str, Any]) -> Picture:
     """Draw what each word adds to the probability of the answer."""
     words = [word for word in text["words"] if word["is_word"]]
     values = [100 * word["importance"] for word in words]
@@ -23,20 +23,21 @@ def words_plot(text: Mapping[str, Any]) -> Figure:
         axes.invert_yaxis()
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(f"importance for {text['label']}, points of probability")
-        return figure
+        return Picture(figure, "words", "What each word adds to the answer")
 
 
-def mass_plot(text: Mapping[str, Any]) -> Figure:
+def mass_plot(text: Mapping[str, Any]) -> Picture:
     """Draw the share of attention by source and layer."""
     rows = masses_of(text)
     with style("mass"):
-        return heat_map(
+        figure = heat_map(
             [row["shares"] for row in rows], rows=[row["name"] for row in rows],
             columns=[str(layer) for layer in text["layers"]], label="layer",
         )  # fmt: skip
+        return Picture(figure, "mass", "Attention by source and layer")
 
 
-def changes_plot(text: Mapping[str, Any]) -> Figure:
+def changes_plot(text: Mapping[str, Any]) -> Picture:
     """Draw what the answer's probability changes by without a rule, the largest changes."""
     rows = sorted((row for row in text["ablations"] if row["share"]), key=lambda row: -row["share"])[:_MOST]
     with style("changes"):
@@ -47,4 +48,4 @@ def changes_plot(text: Mapping[str, Any]) -> Figure:
         axes.invert_yaxis()
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(f"change of {text['label']} without the rule, points of probability")
-        return figure
+        return Picture(figure, "changes", "What the answer loses without a rule")

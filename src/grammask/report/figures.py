@@ -4,11 +4,13 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -17,6 +19,7 @@ INK: Final[str] = "#123456"
 COLOURS: Final[tuple[str, ...]] = (
     "#3b82c4", "#d9822b", "#5a9e5a", "#b0549e", "#c94f4f", "#7a6fd0", "#2f9c95", "#a08430", "#8a8f98", "#d06f95",
 )  # fmt: skip
+_BLACK: Final[str] = "#1c2024"
 _STYLE: Final[Any] = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "text.color": INK, "axes.edgecolor": INK,
     "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
@@ -31,17 +34,37 @@ def style(name: str) -> Iterator[None]:
         yield
 
 
-def svg(figure: Figure, name: str, title: str) -> str:
-    """Return a figure as SVG for inside a page; no two of a page share a `name`. Call it within `style`."""
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    # Metadata names addresses that nobody needs; ids must not clash with the other figure's.
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    head_end = svg.index(">") + 1
-    return f'{svg[: head_end - 1]} role="img"><title>{escape(title)}</title>{svg[head_end:]}'
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A drawn figure; `name` is its own on a page and in a folder, `title` says what it shows to who cannot see it."""
+
+    figure: Figure
+    name: str
+    title: str
+
+    def svg(self) -> Markup:
+        """Return the figure as SVG for inside a page; no two of a page share a name."""
+        stream = io.StringIO()
+        with style(self.name):
+            self.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        svg = stream.getvalue()
+        svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+        # Metadata names addresses that nobody needs; ids must not clash with the other figure's.
+        svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+        svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{self.name}-", svg)
+        head_end = svg.index(">") + 1
+        # Our own SVG, its texts escaped by matplotlib.
+        return Markup(f'{svg[: head_end - 1]} role="img"><title>{escape(self.title)}</title>{svg[head_end:]}')  # noqa: S704
+
+    def save(self, folder: Path) -> None:
+        """Write the figure as NAME.svg and NAME.png, black on white."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for artist in self.figure.findobj(Text):
+            if artist.get_color() == INK:
+                artist.set_color(_BLACK)
+        with style(self.name):
+            for kind in ("svg", "png"):
+                self.figure.savefig(folder / f"{self.name}.{kind}", dpi=150, facecolor="white")
 
 
 def heat_map(
@@ -60,15 +83,5 @@ def heat_map(
     axes.set_xlabel(label)
     for place, row in enumerate(values):
         for number, value in enumerate(row):
-            axes.annotate(f"{100 * value:.0f}", (number, place), ha="center", va="center", color="#1c2024", fontsize=8)
+            axes.annotate(f"{100 * value:.0f}", (number, place), ha="center", va="center", color=_BLACK, fontsize=8)
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PATH.svg and PATH.png, on white and with black ink."""
-    for text in figure.findobj(Text):
-        if text.get_color() == INK:
-            text.set_color("#1c2024")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for kind in ("svg", "png"):
-        figure.savefig(path.with_suffix(f".{kind}"), dpi=150, facecolor="white")

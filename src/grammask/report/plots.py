@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from .density_plot import Mark, density_plot
-from .figures import COLOURS, style, svg
+from .figures import COLOURS, Picture, style
 
 
 def row_name(row: Mapping[str, Any]) -> str:
@@ -17,7 +17,7 @@ def row_name(row: Mapping[str, Any]) -> str:
     return name if row["adaptation"] is None else f"{name}, {row['adaptation']}"
 
 
-def accuracy_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+def accuracy_plot(rows: Sequence[Mapping[str, Any]]) -> Picture:
     """Accuracy with its 95 % interval for each row, and a dot for each seed."""
     with style("accuracy"):
         figure = Figure(figsize=(7.5, 1.2 + 0.45 * len(rows)), layout="constrained")
@@ -32,10 +32,10 @@ def accuracy_plot(rows: Sequence[Mapping[str, Any]]) -> str:
         axes.invert_yaxis()
         axes.set_xlabel("accuracy in %: mean (diamond), seeds (dots), 95 % interval (bar)")
         axes.grid(axis="x", alpha=0.2)
-        return svg(figure, "accuracy", "Accuracy of each strategy with its 95 % interval")
+        return Picture(figure, "accuracy", "Accuracy of each strategy with its 95 % interval")
 
 
-def kept_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+def kept_plot(rows: Sequence[Mapping[str, Any]]) -> Picture:
     """Accuracy of each hard row against its word density, controls as bands; full is a line."""
     marks = [
         Mark(
@@ -52,7 +52,7 @@ def kept_plot(rows: Sequence[Mapping[str, Any]]) -> str:
     )  # fmt: skip
 
 
-def cost_plot(rows: Sequence[Mapping[str, Any]]) -> str:
+def cost_plot(rows: Sequence[Mapping[str, Any]]) -> Picture:
     """Attention FLOPs, model FLOPs and training seconds of each row, in % of the first row's seconds or of full."""
     base = next((row for row in rows if row["strategy"] == "full"), rows[0])
     series = (
@@ -71,4 +71,4 @@ def cost_plot(rows: Sequence[Mapping[str, Any]]) -> str:
         axes.set_xlabel(f"% of {row_name(base)}")
         axes.grid(axis="x", alpha=0.2)
         figure.legend(loc="outside upper left", frameon=False, ncols=1)
-        return svg(figure, "cost", "Cost of each strategy relative to full attention")
+        return Picture(figure, "cost", "Cost of each strategy relative to full attention")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .density_plot import Mark, density_plot
+from .figures import Picture
 from .page import percent, points, render_text
 from .plots import row_name
 
@@ -18,6 +19,7 @@ def results_page(grid: Mapping[str, Any]) -> str:
         points=points,
         span=lambda bounds: f"[{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]",
         p=lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}",
+        verdict=lambda bounds: "better" if bounds[0] > 0 else "worse" if bounds[1] < 0 else "not shown to differ",
         command=_command,
         options=_options,
     )
@@ -43,8 +45,8 @@ def _options(row: Mapping[str, Any]) -> str:
     return f"--strategies full,{row['strategy']} --grammar {row['grammar']}:{limit}{extra} {seeds}"
 
 
-def results_plot(grid: Mapping[str, Any]) -> str:
-    """Return the mean difference to full of every hard row against its mean word density, controls as bands, as SVG."""
+def results_plot(grid: Mapping[str, Any]) -> Picture:
+    """Return the mean difference to full of every hard row against its mean word density, controls as bands."""
     marks = [
         Mark(
             row_name(mean), 100 * _density(grid["tasks"], mean), 100 * mean["difference"],
