@@ -8,6 +8,7 @@ from lexicon import annotator, sentences, trained
 from test_report import results
 
 import grammask
+from grammask.report.adherence_page import adherence_page
 from grammask.report.compare_page import render_report
 from grammask.report.explain_page import explain_page
 
@@ -125,6 +126,26 @@ def test_the_page_prints(browser, page):
     seen.page.emulate_media(media="print", color_scheme="light")
     assert not seen.page.locator(".controls").is_visible()
     assert seen.page.pdf().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, True)])
+def test_the_page_of_adherence_fits_and_shows_its_maps(browser, tmp_path, width, dark):
+    shares = {kind: [[0.1, 0.4], [0.2, 0.3]] for kind in ("grammar", "random", "window")}
+    difference = {"value": 0.1, "interval": [0.05, 0.15]}
+    path = tmp_path / "adherence.html"
+    path.write_text(
+        adherence_page({
+            "model": "m", "grammar": "g", "reading": "reading everything", "text": "t", "parser": "p", "texts": 3,
+            "word_density": 0.2, "shares": shares, "entropy": [[0.5, 0.6], [0.7, 1.0]], "relations": [],
+            "differences": {"random": difference, "window": difference},
+        }),
+        encoding="utf-8",
+    )  # fmt: skip
+    seen = Seen(browser, path, width=width, dark=dark)
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert seen.page.locator("svg").count() == 3
+    assert seen.page.locator("svg image").count() == 0
+    settled(seen, path)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, True)])

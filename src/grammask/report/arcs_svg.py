@@ -43,6 +43,9 @@ def arcs_svg(text: Mapping[str, Any], name: str) -> str:
         "compact": True, "distance": _DISTANCE, "arrow_stroke": 1.5, "arrow_width": 6, "word_spacing": 22,
         "color": "currentColor", "bg": "none", "font": "inherit",
     })  # fmt: skip
+    # displaCy sets an arc's end back by a quarter of this for every level above it: never past its word.
+    levels = max(renderer.get_levels(drawn).values(), default=1)
+    renderer.arrow_spacing = min(8.0, _DISTANCE / levels)
     renderer.direction = "rtl" if is_right_to_left(text["text"]) else "ltr"
     svg = renderer.render_svg(name, words, drawn)
     attributes = iter([_attributes(arc, sources) for arc in arcs])
