@@ -73,6 +73,20 @@ def test_owned_pairs_are_the_oracles(grammar, seed, layer):
     assert torch.equal(strengths[places], pair_strengths(tables, **ids)[0].expand(3, -1, -1))
 
 
+def test_a_pair_belongs_to_the_first_that_allows_it():
+    batch = random_batch((11,))
+    annotation = Annotation(**batch.annotation)
+    rules = (Rule(UPOS, (*UPOS, "[CLS]")), Rule(UPOS, UPOS, strength=1.0), Rule(UPOS, UPOS, strength=1.0))
+    grammar = Grammar("twice", rules, sinks=("[CLS]",), same_tag=True)
+    owners = Owners(grammar, "hard", annotation, heads=1)
+    keys = [owners.sources[place].key if place >= 0 else "" for place in owners.of_layer(0)[0, 1].tolist()]
+    words = annotation.word_ids[0].tolist()
+    own = ["sink", "self", *("same word" if word == words[1] else "rule 1" for word in words[2:-1]), ""]
+    assert keys == own
+    soft = Owners(grammar, "soft", annotation, heads=1)
+    assert {soft.sources[place].key for place in soft.of_layer(0)[0, 1, 1:-1].tolist()} == {"rule 2"}  # the strongest
+
+
 def test_shares_of_attention_add_up(explained):
     for text in explained:
         for layer in text.mass:
@@ -221,10 +235,11 @@ def test_subwords_are_merged_and_a_cut_is_told():
     (text,) = grammask.explain(guided, annotate, ["unbelievably kind sailor sees internationalisation ."])
     assert [word.text for word in text.words[1:-1]] == text.text.split()
     assert text.words_cut == 0
-    subwords.model_max_length = 20
-    (text,) = grammask.explain(guided, annotate, ["kind cat sees the dull film . " * 9])
-    assert text.words_cut + sum(word.is_word for word in text.words) == 63
-    assert text.words_cut > 0
+    for longest in (20, 1 << 60):  # the model has 80 positions, whatever the tokenizer says
+        subwords.model_max_length = longest
+        (text,) = grammask.explain(guided, annotate, ["kind cat sees the dull film . " * 9])
+        assert text.words_cut + sum(word.is_word for word in text.words) == 63
+        assert text.words_cut > 0
 
 
 def test_what_has_no_answer_is_refused(model, annotate):

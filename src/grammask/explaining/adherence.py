@@ -17,6 +17,7 @@ from ..inputs import Annotation
 from ..masks import allowed_pairs
 from ..tables import compile_layers
 from .positions import Positions, find_positions
+from .reading import read_by
 from .relations import Followed, Relation, best_heads, parse_relations
 
 Floats = NDArray[np.float64]
@@ -72,7 +73,7 @@ def measure_adherence(
     sums, entropies, counts = [], [], np.zeros(2)
     model.train(False)
     for number, text in enumerate(progress(texts)):
-        inputs = dict(annotate([text], return_tensors="pt"))
+        inputs = read_by(model, annotate, text)
         with torch.no_grad():
             weights = torch.stack([layer[0].float() for layer in model(**inputs, output_attentions=True).attentions])
         annotation = Annotation(inputs["tag_ids"], inputs["word_ids"], inputs["sentence_ids"])

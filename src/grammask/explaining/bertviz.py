@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 
 from ..annotate import Annotator
 from ..model.attach import grammar_of
+from .reading import read_by
 
 
 def to_bertviz(model: PreTrainedModel, annotate: Annotator, text: str) -> dict[str, Any]:
@@ -16,7 +17,7 @@ def to_bertviz(model: PreTrainedModel, annotate: Annotator, text: str) -> dict[s
     grammar. BertViz itself isn't needed for it. Raises `ModelError` for a model without a grammar.
     """
     grammar_of(model)
-    inputs = annotate([text], return_tensors="pt")
+    inputs = read_by(model, annotate, text)
     training = model.training
     model.train(False)
     try:

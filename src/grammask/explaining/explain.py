@@ -19,6 +19,7 @@ from .hops import hops_to
 from .importance import integrated_gradients
 from .owners import NOBODY, Owners
 from .positions import Positions, find_positions
+from .reading import read_by
 from .sources import Source, find_sources
 from .through_rules import importance_through_rules
 
@@ -81,7 +82,7 @@ class _Explainer:
         self._rules = rules
 
     def explain(self, text: str) -> Explanation:
-        inputs = dict(self._annotate([text], return_tensors="pt"))
+        inputs = read_by(self._model, self._annotate, text)
         annotation = Annotation(inputs["tag_ids"], inputs["word_ids"], inputs["sentence_ids"])
         owners = Owners(self._grammar, self._strategy, annotation, heads=self._heads)
         off = find_sources(owners.sources, self._rules) or tuple(source for source in owners.sources if source.is_rule)

@@ -22,6 +22,7 @@ from ..errors import ExplainError
 from .erasing import Row, erase
 from .explain import explain
 from .explanation import Explanation
+from .reading import read_by
 
 SHARES: Final[tuple[float, ...]] = (0.01, 0.05, 0.1, 0.2, 0.5)  # of words, as in ERASER
 WAYS: Final[tuple[str, ...]] = ("rules", "gradients", "random")
@@ -94,7 +95,7 @@ class _Erased:
 
     def scores(self, text: str, explained: Explanation, orders: Sequence[Sequence[NDArray[np.int64]]]) -> Floats:
         """Return the AOPC (ways, measures) of one text under the orders of each way."""
-        inputs = dict(self._annotate([text], return_tensors="pt"))
+        inputs = read_by(self._model, self._annotate, text)
         numbers = torch.unique(inputs["word_ids"][inputs["word_ids"] >= 0]).numpy()
         rows: list[Row] = []
         for order in (order for way in orders for order in way):

@@ -1,0 +1,31 @@
+"""A text as a model reads it: annotated, and cut where the model has no more positions."""
+
+from typing import Final
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from ..annotate import Annotator
+from ..errors import ExplainError
+
+_UNLIMITED: Final[int] = 1 << 30
+
+
+def read_by(model: PreTrainedModel, annotate: Annotator, text: str) -> dict[str, Tensor]:
+    """Return the inputs (1, length) of one text, cut to what tokenizer and model can hold.
+
+    Raises `ExplainError` for a model that isn't on the CPU, where masks and attention are counted.
+    """
+    if model.device.type != "cpu":
+        raise ExplainError(f"the model is on {model.device}; models are explained on the CPU: model.to('cpu')")
+    longest = min(annotate.tokenizer.model_max_length, _positions(model))
+    return dict(annotate([text], max_length=longest, return_tensors="pt"))
+
+
+def _positions(model: PreTrainedModel) -> int:
+    """Return how many tokens the model has positions for; tokenizers don't always know."""
+    for name, module in model.base_model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            # RoBERTa and its kind count from behind the number of padding.
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    return int(getattr(model.config, "max_position_embeddings", _UNLIMITED))
