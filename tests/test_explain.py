@@ -21,6 +21,7 @@ from grammask.explaining.arcs import mass_by_source, strongest_arcs
 from grammask.explaining.hops import hops_to
 from grammask.explaining.importance import integrated_gradients
 from grammask.explaining.owners import NOBODY, Owners
+from grammask.explaining.positions import Positions
 from grammask.explaining.sources import sources_of, without
 from grammask.grammar import Grammar
 from grammask.grammar_file import load_grammar
@@ -161,11 +162,23 @@ def test_importance_is_that_of_the_deciding_word_and_adds_up(model, annotate, ex
         important = max(range(len(text.words)), key=lambda number: abs(text.words[number].importance))
         hits += text.words[important].text == text.text.split()[1]
     assert hits >= 0.9 * len(explained)
+    assert all(word.importance == 0.0 for text in explained for word in text.words if not word.is_word)
     inputs = dict(annotate([explained[0].text], return_tensors="pt"))
     baseline = {**inputs, "input_ids": torch.where(inputs["tag_ids"] < len(UPOS), 0, inputs["input_ids"])}
     with torch.no_grad():
         one, other = (model(**given).logits.softmax(-1)[0, 1].item() for given in (inputs, baseline))
     assert float(integrated_gradients(model, inputs, 1, 0).sum()) == pytest.approx(one - other, abs=0.02)
+
+
+def test_attention_between_words_is_a_sum_over_what_is_read_and_a_mean_over_who_reads():
+    positions = Positions(("a", "b", "c"), ("X",) * 3, (True,) * 3, torch.tensor([0, 1, 1, 2, 1]), 0)
+    weights = torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    found = positions.attention(weights)
+    members = [[0], [1, 2, 4], [3]]
+    for head, query, key in itertools.product(range(2), range(3), range(3)):
+        by_reader = [sum(float(weights[head, one, other]) for other in members[key]) for one in members[query]]
+        assert float(found[head, query, key]) == pytest.approx(sum(by_reader) / len(by_reader))
+    assert positions.firsts.tolist() == [0, 1, 3]
 
 
 def test_hops_are_the_shortest_ways(explained):
