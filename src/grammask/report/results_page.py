@@ -46,14 +46,17 @@ def _options(row: Mapping[str, Any]) -> str:
 
 
 def results_plot(grid: Mapping[str, Any]) -> Picture:
-    """Return the mean difference to full of every hard row against its mean word density, controls as bands."""
+    """Return the mean difference to full of hard rows against their mean word density, controls as bands.
+
+    Rows that aren't finished on all tasks are left out: their means are of something else.
+    """
     marks = [
         Mark(
             row_name(mean), 100 * _density(grid["tasks"], mean), 100 * mean["difference"],
             [100 * bound for bound in mean["interval"]], mean["control"] is not None,
         )
         for mean in grid["means"]
-        if mean["strategy"] == "hard"
+        if mean["strategy"] == "hard" and len(mean["tasks"]) == len(grid["tasks"])
     ]  # fmt: skip
     return density_plot(
         marks, "grid", label="mean difference to full attention, points", lines={"full": 0.0},
