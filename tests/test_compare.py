@@ -10,6 +10,7 @@ from conftest import tiny_model
 from tokenizers_for_tests import tokenizer
 from transformers import TrainerState
 
+import grammask
 from grammask.errors import ExperimentError, GrammaskError, ModelError
 from grammask.experiment import compare as module
 from grammask.experiment.adapting import Ramp
@@ -18,7 +19,8 @@ from grammask.experiment.config import make_config, plan_runs
 from grammask.experiment.cost import measure_shape
 from grammask.experiment.folder import Folder
 from grammask.files import write_whole
-from grammask.model.attach import attach
+from grammask.grammar_file import load_grammar
+from grammask.model.attach import attach, grammar_of
 from grammask.tags import CLS, SEP
 
 
@@ -46,11 +48,12 @@ def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path / "cache"))
 
 
-def run(settings, out, *, resume=False, **changes):
+def run(settings, out, *, resume=False, keep_models=False, **changes):
     said = []
     results = compare(
-        make_config(**{**settings, **changes}), out, resume=resume, progress=lambda tagged, *_: tagged, say=said.append
-    )
+        make_config(**{**settings, **changes}), out, resume=resume, progress=lambda tagged, *_: tagged,
+        say=said.append, keep_models=keep_models,
+    )  # fmt: skip
     return results, said
 
 
@@ -87,11 +90,11 @@ def test_it_resumes_without_repeating_or_tagging_again(settings, tmp_path, monke
     out = tmp_path / "out"
     real, done = module.run, []
 
-    def killed(bench, spec, grammar):
+    def killed(bench, spec, grammar, **others):
         if spec.id == "paper-hard-seed0":
             raise KeyboardInterrupt
         done.append(spec.id)
-        return real(bench, spec, grammar)
+        return real(bench, spec, grammar, **others)
 
     monkeypatch.setattr(module, "run", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -108,7 +111,7 @@ def test_it_resumes_without_repeating_or_tagging_again(settings, tmp_path, monke
     with pytest.raises(ExperimentError, match=r"another experiment \(epochs was 1.0, is 2.0\)"):
         run(settings, out, resume=True, grammars=("paper",), epochs=2.0)
 
-    monkeypatch.setattr(module, "run", lambda *arguments: done.append(arguments[1].id) or real(*arguments))
+    monkeypatch.setattr(module, "run", lambda *given, **others: done.append(given[1].id) or real(*given, **others))
     results, _ = run(settings, out, resume=True, grammars=("paper",))
     assert done == ["full-seed0", "paper-hard-seed0", "paper-soft-seed0"]
     assert results["complete"]
@@ -276,3 +279,11 @@ def test_the_ramp_leads_from_full_to_hard():
     at(5)
     ramp.on_train_end(None, state, None)
     assert torch.equal(model(**batch).logits, hard)
+
+
+def test_kept_models_come_back_with_their_grammar(settings, tmp_path):
+    run(settings, tmp_path / "out", grammars=("paper:hard",), strategies=("hard",), keep_models=True)
+    kept = tmp_path / "out" / "models" / "paper-hard-seed0"
+    model = grammask.from_pretrained(kept)
+    assert grammar_of(model) == (load_grammar("paper"), "hard")
+    assert (kept / "tokenizer.json").is_file()
