@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from conftest import random_batch, tiny_model
+from conftest import ARCHITECTURES, random_batch, tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lexicon import DECIDED, DECIDING, LexiconTagger, annotator, sentences, trained
@@ -27,7 +27,7 @@ from grammask.grammar import Grammar
 from grammask.grammar_file import load_grammar
 from grammask.inputs import Annotation
 from grammask.masks import allowed_pairs, pair_strengths
-from grammask.rules import Rule
+from grammask.rules import Reach, Rule
 from grammask.tables import compile_tables
 from grammask.tags import UPOS
 
@@ -239,6 +239,23 @@ def test_soft_and_heads_are_explained(annotate):
         label = list(text.probabilities).index(text.label)
         assert row.change != 0
         assert float(logits[label]) - text.probabilities[text.label] == pytest.approx(row.change, abs=1e-5)
+
+
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_every_architecture_is_explained(annotate, model_type):
+    late = Rule(UPOS, UPOS, Reach("words", -3, -1), layers=(1,), heads=(0, 2), name="late")
+    grammar = Grammar("late", (Rule(("[CLS]",), UPOS), Rule(UPOS, UPOS, Reach("words", 1, 2)), late), sinks=("[SEP]",))
+    guided = grammask.attach(tiny_model(model_type), grammar)
+    (text,) = grammask.explain(guided, annotate, ["the kind cat sees a dull film ."])
+    assert all(sum(layer) == pytest.approx(1.0, abs=1e-5) for layer in text.mass)
+    assert {layer for arc in text.arcs if text.sources[arc.source].name == "late" for layer, *_ in arc.heads} == {1}
+    inputs = annotate([text.text], return_tensors="pt")
+    label = list(text.probabilities).index(text.label)
+    grammask.detach(guided)
+    row = next(row for row in text.ablations if text.sources[row.source].name == "late")
+    with torch.no_grad(), grammask.attached(guided, without(grammar, text.sources[row.source])):
+        left = float(guided(**inputs).logits[0].softmax(-1)[label])
+    assert left - text.probabilities[text.label] == pytest.approx(row.change, abs=1e-5)
 
 
 def test_subwords_are_merged_and_a_cut_is_told():
