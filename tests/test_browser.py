@@ -116,7 +116,7 @@ def test_two_hundred_texts_open_quickly(browser, explained, tmp_path):
     start = time.perf_counter()
     seen = Seen(browser, path, width=1100, dark=False)
     assert seen.arcs() > 0
-    # On a quiet machine it is a fraction of that; this only catches a page that lays everything out at once.
+    # About a second, measured on real texts; this only catches a page that lays everything out at once.
     assert time.perf_counter() - start < 20
     assert seen.page.locator("svg").count() == 1
 
