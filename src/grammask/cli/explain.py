@@ -47,15 +47,14 @@ def explain_command(
     console = Console()
     with console.status("loading libraries"):
         from ..annotate import Annotator
-        from ..experiment.models import find_model, load_tokenizer
+        from ..experiment.models import find_model, load_saved, load_tokenizer
         from ..explaining.explain import explain
-        from ..model.saved import from_pretrained
         from ..report.explain_files import write_figures
         from ..report.explain_page import explain_page
         from ..tagging.spacy_tagger import SpacyTagger, check_source
 
     source = find_model(model)
-    guided = from_pretrained(source.location)
+    guided = load_saved(source)
     annotate = Annotator(load_tokenizer(source), SpacyTagger(tagger, sentences=check_source(sentences)))
 
     def progress(waiting: Sequence[str]) -> Sequence[str]:

@@ -35,15 +35,14 @@ def faithfulness_command(
     console = Console()
     with console.status("loading libraries"):
         from ..annotate import Annotator
-        from ..experiment.models import find_model, load_tokenizer
+        from ..experiment.models import find_model, load_saved, load_tokenizer
         from ..experiment.tasks import load_task
         from ..explaining.faithfulness import measure_faithfulness
         from ..model.attach import grammar_of
-        from ..model.saved import from_pretrained
         from ..report.faithfulness_page import faithfulness_page
 
     source = find_model(model)
-    guided = from_pretrained(source.location)
+    guided = load_saved(source)
     grammar, strategy = grammar_of(guided)
     if text is not None:
         read, name = read_texts(text)[:texts], text.name

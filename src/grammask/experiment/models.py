@@ -93,13 +93,25 @@ def load_guided(source: ModelSource, grammar: str | None) -> PreTrainedModel:
 
     Raises `ModelError` for a stock model where no `grammar` is named to hold it against.
     """
-    config = AutoConfig.from_pretrained(source.location)
-    if getattr(config, CONFIG_KEY, None) is not None:
+    if _has_grammar(source):
         return from_pretrained(source.location)
     if grammar is None:
         raise ModelError(f"model {source.name!r} was saved without a grammar; name one to hold it against: --grammar")
     model: PreTrainedModel = AutoModel.from_pretrained(source.location)
     return attach(model, load_grammar(grammar), "full")
+
+
+def load_saved(source: ModelSource) -> PreTrainedModel:
+    """Load a model with the grammar that it was saved with; raises `ModelError` where there is none."""
+    if not _has_grammar(source):
+        raise ModelError(
+            f"model {source.name!r} was saved without a grammar; `grammask compare --keep-models` saves them with one"
+        )
+    return from_pretrained(source.location)
+
+
+def _has_grammar(source: ModelSource) -> bool:
+    return getattr(AutoConfig.from_pretrained(source.location), CONFIG_KEY, None) is not None
 
 
 def _packaged_folder() -> str:
