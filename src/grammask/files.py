@@ -35,7 +35,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     write_whole(path, str(pd.DataFrame(list(rows)).to_csv(index=False, lineterminator="\n")))
 
 
-def read_texts(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
     """Read a UTF-8 file, a text a line, without empty lines; raises `InputError`."""
     try:
         texts = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from ..files import read_texts
 from .outputs import Outputs
 from .quiet import quieten
 
@@ -42,7 +41,7 @@ def adherence_command(
     with console.status("loading libraries"):
         from ..annotate import Annotator
         from ..experiment.models import find_model, load_guided, load_tokenizer
-        from ..experiment.tasks import load_task
+        from ..experiment.tasks import texts_of
         from ..explaining.adherence import measure_adherence
         from ..grammar_file import load_grammar
         from ..model.attach import grammar_of
@@ -52,11 +51,7 @@ def adherence_command(
     guided = load_guided(source, grammar)
     own, strategy = grammar_of(guided)
     wanted = own if grammar is None else load_grammar(grammar)
-    if text is not None:
-        read, name = read_texts(text)[:texts], text.name
-    else:
-        found = load_task(task)
-        read, name = list(found.dev.texts[:texts]), f"the task {found.name}"
+    read, name = texts_of(text, task, texts)
     annotate = Annotator(load_tokenizer(source), tagger)
 
     def progress(waiting: Sequence[str]) -> Sequence[str]:

@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ..errors import ExperimentError
-from ..files import read_texts
+from ..files import read_lines
 from .outputs import Outputs
 from .quiet import quieten
 
@@ -42,7 +42,7 @@ def explain_command(
     if bool(texts) == (text is not None):
         raise ExperimentError("name texts to explain, or a file of them with --text; one of the two")
     outputs = Outputs(out, data=data, figures=figures, force=force)
-    given = texts or read_texts(text or Path())
+    given = texts or read_lines(text or Path())
     quieten()
     console = Console()
     with console.status("loading libraries"):

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ..files import read_texts
 from .outputs import Outputs
 from .quiet import quieten
 
@@ -36,7 +35,7 @@ def faithfulness_command(
     with console.status("loading libraries"):
         from ..annotate import Annotator
         from ..experiment.models import find_model, load_saved, load_tokenizer
-        from ..experiment.tasks import load_task
+        from ..experiment.tasks import texts_of
         from ..explaining.faithfulness import measure_faithfulness
         from ..model.attach import grammar_of
         from ..report.faithfulness_page import faithfulness_page
@@ -44,11 +43,7 @@ def faithfulness_command(
     source = find_model(model)
     guided = load_saved(source)
     grammar, strategy = grammar_of(guided)
-    if text is not None:
-        read, name = read_texts(text)[:texts], text.name
-    else:
-        found = load_task(task)
-        read, name = list(found.dev.texts[:texts]), f"the task {found.name}"
+    read, name = texts_of(text, task, texts)
     annotate = Annotator(load_tokenizer(source), tagger)
 
     def progress(waiting: Sequence[str]) -> Sequence[str]:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..files import read_texts
+from ..files import read_lines
 from ..grammar import Grammar
 from ..grammar_file import load_grammar, shipped_grammars
 from ..roles import spell_rule
@@ -129,7 +129,7 @@ def _read_texts(path: Path | None) -> list[str]:
         from ..experiment.films import film_review_texts
 
         return list(film_review_texts())
-    return read_texts(path)
+    return read_lines(path)
 
 
 def _plain(tags: tuple[str, ...]) -> str:

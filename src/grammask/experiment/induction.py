@@ -12,7 +12,7 @@ from transformers import AutoModel
 from ..annotate import Annotator
 from ..collate import Collator
 from ..errors import InputError
-from ..files import read_texts
+from ..files import read_lines
 from ..grammar import Grammar
 from ..induce.allowed import Allowed, allowed_cells
 from ..induce.arcs import Parse, dependent_cells, read_conllu, reader_cells
@@ -58,7 +58,7 @@ def built_in_text(most: int | None) -> Text:
 
 def own_text(path: Path, most: int | None) -> Text:
     """Return a text file, a text a line, of which every tenth is held out; raises `InputError`."""
-    lines = read_texts(path)[:most]
+    lines = read_lines(path)[:most]
     if len(lines) < _HELD_OUT:
         raise InputError(f"--text {path} holds {len(lines)} texts, but every tenth is held out; give at least 10 lines")
     train = tuple(line for number, line in enumerate(lines) if number % _HELD_OUT)

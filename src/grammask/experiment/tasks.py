@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import TaskError
+from ..files import read_lines
 from .columns import Columns, FoundColumns, find_columns, in_order, read_labels, read_texts
 from .files import read_table, split_files
 from .films import film_reviews
@@ -110,3 +111,14 @@ def _split(table: pd.DataFrame, origin: str, split: str, columns: FoundColumns, 
             break
     pairs = None if pair is None else read_texts(table, pair, origin)
     return Split(ids, read_texts(table, text, origin), pairs, labels)
+
+
+def texts_of(file: Path | None, task: str, most: int) -> tuple[list[str], str]:
+    """Return at most so many texts of a file, a text a line, or else of a task's dev split, and what they are called.
+
+    Raises `InputError` and `TaskError`.
+    """
+    if file is not None:
+        return read_lines(file)[:most], file.name
+    found = load_task(task)
+    return list(found.dev.texts[:most]), f"the task {found.name}"
