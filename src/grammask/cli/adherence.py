@@ -71,6 +71,6 @@ def adherence_command(
         console.print(
             f"attention on the grammar's pairs, less that on {kind}: {100 * difference['value']:+.1f} points "
             f"[{100 * low:+.1f}, {100 * high:+.1f}]",
-            highlight=False, markup=False,
+            highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
     outputs.say(console)
