@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from grammask.cli.app import run_plainly
-from grammask.cli.compare import run_comparison
+from grammask.cli.comparing import run_comparison
 
 
 def paper(

@@ -5,9 +5,13 @@ import json
 import pytest
 from test_compare import own_cache, run, settings  # noqa: F401 - fixtures
 
-from grammask.errors import ExperimentError
+from grammask.cli.app import app, run_plainly
+from grammask.errors import ExperimentError, GrammarError
+from grammask.experiment import grid_run
 from grammask.experiment.finished import read_finished, rebuild
 from grammask.experiment.grid import summarise_grid
+from grammask.experiment.grid_file import read_grid
+from grammask.experiment.grid_run import run_grid
 from grammask.grammar_file import load_grammar
 from grammask.report.results_page import results_page, results_plot
 
@@ -78,3 +82,84 @@ def test_grammars_of_equal_density_are_held_against_each_other(settings, tmp_pat
     (mean,) = summarise_grid([tmp_path / "one"])["against_others"]
     assert (mean["grammar"], mean["against"]["grammar"]) == ("paper", "same")
     assert mean["difference"] == 0.0
+
+
+def compare_command(*arguments):
+    return run_plainly(lambda: app(["compare", *map(str, arguments)]))
+
+
+def grid_file(path, settings, *, extra="", rows=""):  # noqa: F811
+    path.write_text(
+        f"""
+[settings]
+model = {json.dumps(settings["model"])}
+batch_size = 8
+task = {json.dumps(settings["task"])}
+{extra}
+[tasks.one]
+[tasks.two]
+metric = "matthews"
+[[rows]]
+grammars = ["paper:hard"]
+strategies = ["full", "hard"]
+{rows}
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_a_grid_runs_its_rows_on_all_tasks_and_goes_on(settings, tmp_path, monkeypatch):  # noqa: F811
+    path = grid_file(tmp_path / "grid.toml", settings)
+    cells = read_grid(path)
+    assert [(name, config.metric) for name, config in cells] == [("one", "accuracy"), ("two", "matthews")]
+    said = []
+    how = {"progress": lambda tagged, *_: tagged, "say": said.append}
+    out = tmp_path / "out"
+    summary = run_grid(cells, out, resume=False, **how)
+    assert [task["metric"] for task in summary["tasks"]] == ["accuracy", "matthews"]
+    assert [mean["tasks"] for mean in summary["means"]] == [["one", "two"]]
+    with pytest.raises(ExperimentError, match="isn't empty; go on with it by --resume"):
+        run_grid(cells, out, resume=False, **how)
+
+    ran = []
+    monkeypatch.setattr(grid_run, "compare", lambda config, folder, **_: ran.append((folder.name, config.controls)))
+    (out / "two" / "runs" / "paper-hard-seed0.json").unlink()
+    more = grid_file(
+        path, settings, rows='[[rows]]\ngrammars = ["paper"]\nstrategies = ["hard"]\ncontrols = ["random"]'
+    )
+    summary = run_grid(read_grid(more), out, resume=True, **how)
+    assert ran == [("two", ()), ("one", ("random",)), ("two", ("random",))]
+    assert said.count("finished before") == 1
+    assert [mean["tasks"] for mean in summary["means"]] == [["one"]]
+    with pytest.raises(ExperimentError, match=r"one holds another experiment \(epochs was 1.0, is 2.0\)"):
+        run_grid(read_grid(grid_file(path, settings, extra="epochs = 2")), out, resume=True, **how)
+
+
+def test_a_wrong_grid_file_is_told_before_anything_runs(settings, tmp_path):  # noqa: F811
+    path = tmp_path / "grid.toml"
+    for extra, rows, message in (
+        ("epochs = 0", "", "row 1, task one: setting 'epochs' is 0"),
+        ("", "[[rows]]\nepochs = 2", "row 2 has 'epochs'; rows have grammars, "),
+        ("", "[[rows]]\ncontrols = ['rnadom']", "row 2, task one: .*rnadom"),
+        ("", "[tasks.'a/b']", "task 'a/b' names a folder"),
+        ("", "[row]", "row: Extra inputs"),
+        ("= 1", "", "not valid TOML"),
+    ):
+        with pytest.raises(ExperimentError, match=message):
+            read_grid(grid_file(path, settings, extra=extra, rows=rows))
+    with pytest.raises(GrammarError, match="no grammar 'papre'"):
+        read_grid(grid_file(path, settings, rows='[[rows]]\ngrammars = ["papre"]'))
+    with pytest.raises(ExperimentError, match="cannot be read"):
+        read_grid(tmp_path / "none.toml")
+
+
+def test_a_grid_on_the_command_line(folders, settings, tmp_path, capsys):  # noqa: F811
+    path = grid_file(tmp_path / "grid.toml", settings)
+    assert compare_command("--grid", path, "--epochs", "2") == 2
+    assert "--epochs and --grid exclude each other" in capsys.readouterr().err
+    assert compare_command("--grid", path, "--report-only") == 2
+    assert "--report-only needs the folder" in capsys.readouterr().err
+    assert compare_command("--grid", path, "--report-only", "--out", tmp_path) == 0
+    assert str(tmp_path / "results.md") in capsys.readouterr().out
+    assert "| hard paper | 2 |" in (tmp_path / "results.md").read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """Files of texts, and writing files that are there as a whole or not at all."""
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,11 @@ def write_whole(path: Path, text: str, *, advice: str = "what was finished is ke
             raise
     except OSError as error:
         raise ExperimentError(f"{path} cannot be written: {error.strerror}; {advice}") from error
+
+
+def dump(data: Any) -> str:
+    """Return `data` as readable JSON."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

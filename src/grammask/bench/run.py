@@ -9,8 +9,7 @@ from torch import Tensor
 
 from ..errors import ExperimentError
 from ..experiment.environment import choose_precision, environment
-from ..experiment.folder import dump
-from ..files import write_whole
+from ..files import dump, write_whole
 from ..grammar import Grammar
 from ..report.bench import write_bench_report
 from ..tagging.spacy_tagger import SpacyTagger

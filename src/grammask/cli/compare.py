@@ -1,26 +1,22 @@
 """`grammask compare`: the main job."""
 
-from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 from ..errors import ExperimentError
-from ..tagging.tagged import TaggedText
+from .comparing import report_comparison, run_comparison, run_grid_file
 from .lists import split, whole_numbers
-from .quiet import quieten
 
 # With 6,000 texts MiniLM is a good model, and four runs end within six minutes on two cores.
 _BUILT_IN_TRAIN_SIZE = 6000
 _BUILT_IN = "film-reviews"
+_BESIDE_GRID = ("grid", "out", "resume", "keep_models", "report_only")
 
 
 def compare_command(
+    context: typer.Context,
     task: Annotated[
         str,
         typer.Option(help="film-reviews (built in), a file or folder (TSV, CSV, JSONL, Parquet), or a Hub dataset."),
@@ -63,6 +59,10 @@ def compare_command(
     out: Annotated[Path | None, typer.Option(help="Folder for the results  [default: runs/<time>]")] = None,
     metric: Annotated[str, typer.Option(help="What differences are about: accuracy or matthews.")] = "accuracy",
     margin: Annotated[float, typer.Option(help="How much of it may be lost before a row is inferior.")] = 0.01,
+    grid: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file with tasks, rows and settings, in place of those here; see docs/compare.md."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Save the trained models in --out, for grammask explain.")
@@ -75,6 +75,10 @@ def compare_command(
     ] = False,
 ) -> None:
     """Fine-tune and evaluate one model per strategy, and compare accuracy and cost."""
+    if grid is not None:
+        _refuse_beside_grid(context)
+        run_grid_file(grid, out, resume=resume, report_only=report_only, keep_models=keep_models)
+        return
     if report_only:
         report_comparison(out, figures)
         return
@@ -100,87 +104,9 @@ def compare_command(
     )  # fmt: skip
 
 
-def run_comparison(
-    settings: dict[str, Any],
-    out: Path | None,
-    *,
-    resume: bool,
-    keep_models: bool = False,
-    figures: Path | None = None,
-) -> None:
-    """Run a comparison with progress on the terminal, print its table and say where everything is."""
-    if resume and out is None:
-        raise ExperimentError("--resume needs the folder to go on with: --out FOLDER")
-    quieten()
-    console = Console()
-    with console.status("loading libraries"):
-        from ..experiment.compare import compare
-        from ..experiment.config import make_config
-
-    config = make_config(**settings)
-    folder = out or Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
-
-    def progress(tagged: Iterable[TaggedText], description: str, length: int) -> Iterable[TaggedText]:
-        return track(tagged, description, total=length, console=console)
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    try:
-        results = compare(config, folder, resume=resume, progress=progress, say=say, keep_models=keep_models)
-    except KeyboardInterrupt:
-        raise ExperimentError(f"interrupted; go on with the same command and --resume --out {folder}") from None
-    _conclude(console, results, folder, figures)
-
-
-def report_comparison(out: Path | None, figures: Path | None) -> None:
-    """Rebuild the results and the report of a folder from its finished runs."""
-    if out is None:
-        raise ExperimentError("--report-only needs the folder of a comparison: --out FOLDER")
-    quieten()
-    from ..experiment.finished import rebuild
-
-    _conclude(Console(), rebuild(out), out, figures)
-
-
-def _conclude(console: Console, results: dict[str, Any], folder: Path, figures: Path | None) -> None:
-    """Print the table and where everything is, and write the figures where they are asked for."""
-    from ..report.compare_page import write_compare_figures
-
-    if figures is not None:
-        write_compare_figures(results, figures)
-    console.print(_table(results))
-    written = [folder / name for name in ("report.html", "results.json", "predictions")]
-    for path in [*written, *([figures] if figures else [])]:
-        if path.exists():  # records may come without the predictions of earlier runs
-            console.print(str(path), markup=False, highlight=False, soft_wrap=True)
-
-
-def _table(results: dict[str, Any]) -> Table:
-    """Return the summary as a table that fits 80 columns, intervals below their figures."""
-    table = Table(
-        box=None,
-        padding=(0, 1, 0, 0),
-        caption="Accuracy, density and FLOPs in %, differences in points, 95 % intervals below. FLOPs count allowed "
-        "pairs only: short texts take the dense path, which computes every pair, so seconds need not fall with them.",
-    )
-    table.add_column("", no_wrap=True)
-    for column in ("accuracy", "to full", "MCC", "density", "attn.\nFLOPs", "model\nFLOPs", "training\nseconds"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in results["summary"]:
-        low, high = row["accuracy_interval"]
-        difference = "-"
-        if row["difference"] is not None:
-            least, most = row["difference_interval"]
-            difference = f"{100 * row['difference']:+.1f}\n{100 * least:+.1f}..{100 * most:+.1f}"
-        table.add_row(
-            f"{row['control'] or row['adaptation'] or row['strategy']}\n{row['grammar'] or ''}",
-            f"{100 * row['accuracy']:.1f}\n{100 * low:.1f}..{100 * high:.1f}",
-            difference,
-            f"{row['matthews']:.3f}",
-            f"{100 * row['density']:.1f}",
-            f"{100 * row['attention_flops_relative']:.1f}",
-            f"{100 * row['model_flops_relative']:.1f}",
-            f"{row['training_seconds']:.0f}",
-        )
-    return table
+def _refuse_beside_grid(context: typer.Context) -> None:
+    """Raise for an option that stands in the grid file."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if parameter.name not in _BESIDE_GRID and source is not None and source.name != "DEFAULT":
+            raise ExperimentError(f"{parameter.opts[0]} and --grid exclude each other; the grid file says it")

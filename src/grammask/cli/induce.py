@@ -48,8 +48,7 @@ def induce_command(
     console = Console()
     with console.status("loading libraries"):
         from ..experiment import induction
-        from ..experiment.folder import dump
-        from ..files import write_whole
+        from ..files import dump, write_whole
         from ..induce.build import Recipe, Scope, induce
         from ..report.curve_plot import curve_plot
 

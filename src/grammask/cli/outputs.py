@@ -25,8 +25,7 @@ class Outputs:
 
     def write(self, page: str, data: dict[str, Any]) -> None:
         """Write page and numbers."""
-        from ..experiment.folder import dump
-        from ..files import write_whole
+        from ..files import dump, write_whole
 
         write_whole(self._page, page, advice="nothing was written over")
         if self._data is not None:

@@ -9,8 +9,6 @@ from rich.console import Console
 from ..errors import ExperimentError
 from .quiet import quieten
 
-_GRID = "results/grid.json"
-
 
 def results_command(
     folders: Annotated[
@@ -21,18 +19,11 @@ def results_command(
 ) -> None:
     """Write a page of comparisons on several tasks: differences to full, and to controls, on each and on the mean."""
     quieten()
-    from ..experiment.folder import dump, read
+    from ..experiment.folder import read
     from ..experiment.grid import summarise_grid
-    from ..files import write_whole
-    from ..report.results_page import results_page, results_plot
+    from ..report.results_page import RECORD, write_results_page
 
-    record = docs / _GRID
-    if folders:
-        write_whole(record, dump(summarise_grid(folders)))
-    elif not record.is_file():
-        raise ExperimentError(f"{record} isn't there; name the folders of finished comparisons")
-    grid = read(record)
-    write_whole(docs / "results" / "grid.svg", results_plot(grid).svg())
-    write_whole(docs / "results.md", results_page(grid))
-    for file in (docs / "results.md", record):
+    if not folders and not (docs / RECORD).is_file():
+        raise ExperimentError(f"{docs / RECORD} isn't there; name the folders of finished comparisons")
+    for file in write_results_page(summarise_grid(folders) if folders else read(docs / RECORD), docs):
         Console().print(str(file), markup=False, highlight=False, soft_wrap=True)

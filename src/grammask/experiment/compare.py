@@ -63,8 +63,12 @@ def compare(
             pass
     shape = measure_shape(model)
     del model
-    tagger = f"{annotator.tagger.name} {annotator.tagger.version}"
-    folder.begin(_identity(config, task, source.sha256, tagger))
+    folder.begin(
+        {
+            **config.shared, "task_sha256": task.sha256, "model_sha256": source.sha256,
+            "tagger_version": f"{annotator.tagger.name} {annotator.tagger.version}",
+        }
+    )  # fmt: skip
     say(
         f"{task.name}: training on {len(task.train):,} of {len(whole.train):,} texts, evaluating on {len(task.dev):,} "
         f"of {len(whole.dev):,}"
@@ -119,15 +123,3 @@ def _title(spec: RunSpec) -> str:
     parts = (("grammar", spec.grammar), ("control", spec.control), ("adaptation", spec.adaptation))
     named = ", ".join(f"{kind} {name}" for kind, name in parts if name is not None)
     return f"{spec.strategy} attention" + (f", {named}" if named else "") + f", seed {spec.seed}"
-
-
-def _identity(config: Config, task: Task, model_sha256: str, tagger: str) -> dict[str, Any]:
-    """Return what all runs of a folder share: grammars, controls and seeds may be added to it later."""
-    return {
-        **config.model_dump(
-            mode="json", exclude={"grammars", "strategies", "controls", "adaptations", "seeds", "metric", "margin"}
-        ),
-        "task_sha256": task.sha256,
-        "model_sha256": model_sha256,
-        "tagger_version": tagger,
-    }

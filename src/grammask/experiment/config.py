@@ -1,6 +1,6 @@
 """What an experiment is: everything that its numbers depend on, checked when it is made."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -13,6 +13,9 @@ from ..rules import STRATEGIES, Strategy, check_strategy
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 
 GUIDED: Final[tuple[Strategy, ...]] = ("hard", "soft")
+# What says which runs there are. All else is the same for the runs of a folder, but for how they are judged.
+CHOICES: Final[tuple[str, ...]] = ("grammars", "strategies", "controls", "adaptations", "seeds")
+_JUDGED: Final[tuple[str, ...]] = ("metric", "margin")
 
 
 class Config(BaseModel):
@@ -48,6 +51,11 @@ class Config(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     metric: Literal["accuracy", "matthews"] = "accuracy"
     margin: float = Field(default=0.01, gt=0, lt=1)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The settings that all runs of a folder share: rows and seeds may be added to it later."""
+        return self.model_dump(mode="json", exclude={*CHOICES, *_JUDGED})
 
     @field_validator("strategies")
     @classmethod

@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 
 from ..errors import ExperimentError
-from ..files import write_whole
+from ..files import dump, write_whole
 from ..report.compare_page import write_report
-from .folder import REPORT, RESULTS, dump, read
+from .folder import REPORT, RESULTS, read
 from .splits import read_labels_line
 from .statistics import Row, RunOutcome, summarise
 

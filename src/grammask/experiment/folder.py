@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ExperimentError
-from ..files import write_whole
+from ..files import dump, write_whole
 
 CONFIG: Final[str] = "config.json"
 RESULTS: Final[str] = "results.json"
@@ -26,16 +26,18 @@ class Folder:
 
     def begin(self, identity: dict[str, Any]) -> None:
         """Write down what the experiment is, or check that it is the same as before."""
-        path = self.path / CONFIG
-        if not path.is_file():
-            write_whole(path, dump(identity))
-            return
-        before = read(path)
-        now = json.loads(dump(identity))
+        if (self.path / CONFIG).is_file():
+            self.check(identity)
+        else:
+            write_whole(self.path / CONFIG, dump(identity))
+
+    def check(self, identity: dict[str, Any]) -> None:
+        """Raise `ExperimentError` where the experiment on disk is another one, by the keys that `identity` has."""
+        before, now = read(self.path / CONFIG), json.loads(dump(identity))
         changed = [
-            f"{key} was {_short(before.get(key))}, is {_short(now.get(key))}"
-            for key in sorted(before.keys() | now.keys())
-            if before.get(key) != now.get(key)
+            f"{key} was {_short(before.get(key))}, is {_short(now[key])}"
+            for key in sorted(now)
+            if key not in before or before[key] != now[key]
         ]
         if changed:
             raise ExperimentError(
@@ -66,11 +68,6 @@ class Folder:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def dump(data: Any) -> str:
-    """Return `data` as readable JSON."""
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,12 +1,25 @@
 """The page of a grid of comparisons, as Markdown, and its figure: accuracy kept against word density."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
+from ..files import dump, write_whole
 from .density_plot import Mark, density_plot
 from .figures import Picture
 from .page import percent, points, render_text
 from .plots import row_name
+
+RECORD: Final[Path] = Path("results") / "grid.json"
+
+
+def write_results_page(grid: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write the page of a grid, its record and its figure into a folder, and return where page and record are."""
+    record = folder / RECORD
+    write_whole(record, dump(grid))
+    write_whole(record.with_suffix(".svg"), results_plot(grid).svg())
+    write_whole(folder / "results.md", results_page(grid))
+    return [folder / "results.md", record]
 
 
 def results_page(grid: Mapping[str, Any]) -> str:

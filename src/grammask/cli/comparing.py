@@ -1,0 +1,115 @@
+"""Comparisons and grids of them on the terminal: progress, tables, and where everything is."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import track
+
+from ..errors import ExperimentError
+from ..tagging.tagged import TaggedText
+from .compare_table import summary_table
+from .quiet import quieten
+
+if TYPE_CHECKING:  # the module needs torch, which --help must not
+    from ..experiment.prepare import Progress
+
+
+def run_comparison(
+    settings: dict[str, Any],
+    out: Path | None,
+    *,
+    resume: bool,
+    keep_models: bool = False,
+    figures: Path | None = None,
+) -> None:
+    """Run a comparison with progress on the terminal, print its table and say where everything is."""
+    if resume and out is None:
+        raise ExperimentError("--resume needs the folder to go on with: --out FOLDER")
+    quieten()
+    console = Console()
+    with console.status("loading libraries"):
+        from ..experiment.compare import compare
+        from ..experiment.config import make_config
+
+    config = make_config(**settings)
+    folder = out or _folder_of_now()
+    with _resumable(folder):
+        results = compare(
+            config, folder, resume=resume, progress=_progress(console), say=_say(console), keep_models=keep_models
+        )
+    _conclude(console, results, folder, figures)
+
+
+def run_grid_file(grid: Path, out: Path | None, *, resume: bool, report_only: bool, keep_models: bool) -> None:
+    """Run the comparisons of a grid file, or only report what is finished of them, and write their page."""
+    if (resume or report_only) and out is None:
+        raise ExperimentError(f"{'--resume' if resume else '--report-only'} needs the folder of the grid: --out FOLDER")
+    quieten()
+    console = Console()
+    with console.status("loading libraries"):
+        from ..experiment.grid_file import read_grid
+        from ..experiment.grid_run import report_grid, run_grid
+        from ..report.results_page import write_results_page
+
+    cells = read_grid(grid)
+    folder = out or _folder_of_now()
+    if report_only:
+        summary = report_grid(cells, folder)
+    else:
+        with _resumable(folder):
+            summary = run_grid(
+                cells, folder, resume=resume, progress=_progress(console), say=_say(console), keep_models=keep_models
+            )
+    for path in write_results_page(summary, folder):
+        _say(console)(str(path))
+
+
+def _folder_of_now() -> Path:
+    return Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
+
+
+@contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise ExperimentError(f"interrupted; go on with the same command and --resume --out {folder}") from None
+
+
+def _progress(console: Console) -> "Progress":
+    def progress(tagged: Iterable[TaggedText], description: str, length: int) -> Iterable[TaggedText]:
+        return track(tagged, description, total=length, console=console)
+
+    return progress
+
+
+def _say(console: Console) -> Callable[[str], None]:
+    return partial(console.print, markup=False, highlight=False, soft_wrap=True)
+
+
+def report_comparison(out: Path | None, figures: Path | None) -> None:
+    """Rebuild the results and the report of a folder from its finished runs."""
+    if out is None:
+        raise ExperimentError("--report-only needs the folder of a comparison: --out FOLDER")
+    quieten()
+    from ..experiment.finished import rebuild
+
+    _conclude(Console(), rebuild(out), out, figures)
+
+
+def _conclude(console: Console, results: dict[str, Any], folder: Path, figures: Path | None) -> None:
+    """Print the table and where everything is, and write the figures where they are asked for."""
+    from ..report.compare_page import write_compare_figures
+
+    if figures is not None:
+        write_compare_figures(results, figures)
+    console.print(summary_table(results))
+    written = [folder / name for name in ("report.html", "results.json", "predictions")]
+    for path in [*written, *([figures] if figures else [])]:
+        if path.exists():  # records may come without the predictions of earlier runs
+            _say(console)(str(path))

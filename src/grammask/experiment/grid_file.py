@@ -1,0 +1,59 @@
+"""Grid files: the tasks, the rows and the settings of many comparisons in one TOML file."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..errors import ExperimentError
+from .config import CHOICES, Config, make_config, plan_runs
+
+_FOLDER_NAME: Final[re.Pattern[str]] = re.compile(r"[\w-]+")
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settings: dict[str, Any] = {}
+    tasks: dict[str, dict[str, Any]] = Field(min_length=1)
+    rows: tuple[dict[str, Any], ...] = Field(min_length=1)
+
+
+def read_grid(path: Path) -> list[tuple[str, Config]]:
+    """Read a grid file and return its comparisons, each with the name of its task; the first rows of all tasks first.
+
+    `[settings]` hold for all tasks, `[tasks.NAME]` for one, and each `[[rows]]` says what is run on all of them by
+    `grammars`, `strategies`, `controls`, `adaptations` and `seeds`. Keys are those of `Config`. Everything is checked
+    before anything is returned; raises `ExperimentError` and `GrammarError`.
+    """
+    try:
+        file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ExperimentError(f"--grid {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ExperimentError(f"--grid {path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ExperimentError(f"--grid {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    for name in file.tasks:
+        if not _FOLDER_NAME.fullmatch(name):
+            raise ExperimentError(
+                f"--grid {path}: task {name!r} names a folder; use letters, digits, hyphens and underscores"
+            )
+    cells = []
+    for number, row in enumerate(file.rows, start=1):
+        if wrong := sorted(row.keys() - set(CHOICES)):
+            raise ExperimentError(
+                f"--grid {path}: row {number} has {wrong[0]!r}; rows have {', '.join(CHOICES)} only, what "
+                "a task needs stands under [settings] or [tasks.NAME]"
+            )
+        for name, own in file.tasks.items():
+            try:
+                config = make_config(**{**file.settings, **own, **row})
+            except ExperimentError as error:
+                raise ExperimentError(f"--grid {path}: row {number}, task {name}: {error}") from error
+            plan_runs(config)
+            cells.append((name, config))
+    return cells

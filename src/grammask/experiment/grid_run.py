@@ -1,0 +1,54 @@
+"""A grid of comparisons, run: a folder for each task, and what is finished is left alone."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ExperimentError
+from .compare import compare
+from .config import Config, plan_runs
+from .finished import rebuild
+from .folder import CONFIG, Folder
+from .grid import summarise_grid
+from .prepare import Progress
+
+
+def run_grid(
+    cells: Sequence[tuple[str, Config]],
+    out: Path,
+    *,
+    resume: bool,
+    progress: Progress,
+    say: Callable[[str], None],
+    keep_models: bool = False,
+) -> dict[str, Any]:
+    """Run what is missing of a grid into `out`/<task>, and return the summary of what is finished; see `read_grid`.
+
+    Raises `ExperimentError` where `out` holds something and `resume` isn't asked for, and what `compare` raises.
+    """
+    if not resume and out.is_dir() and any(out.iterdir()):
+        raise ExperimentError(f"--out {out} isn't empty; go on with it by --resume, or name another folder")
+    for number, (name, config) in enumerate(cells, start=1):
+        say(f"comparison {number} of {len(cells)}: {name}")
+        begun = (out / name / CONFIG).is_file()
+        if begun and _is_finished(out / name, config):
+            say("finished before")
+        else:
+            compare(config, out / name, resume=begun, progress=progress, say=say, keep_models=keep_models)
+    return report_grid(cells, out)
+
+
+def report_grid(cells: Sequence[tuple[str, Config]], out: Path) -> dict[str, Any]:
+    """Rebuild the results and the report of each task from its finished runs, and return the summary of all of them."""
+    folders = [out / name for name in dict.fromkeys(name for name, _ in cells)]
+    for folder in folders:
+        rebuild(folder)
+    return summarise_grid(folders)
+
+
+def _is_finished(path: Path, config: Config) -> bool:
+    """Tell whether all runs of a comparison are there, without loading its data; raises for another's folder."""
+    folder = Folder(path, resume=True)
+    folder.check(config.shared)
+    specs, grammars = plan_runs(config)
+    return all(folder.finished(spec.id, grammars[spec.grammar].sha256 if spec.grammar else None) for spec in specs)
