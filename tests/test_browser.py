@@ -1,6 +1,7 @@
 """The pages in a real browser: they filter, fetch nothing, hold any text, and fit a phone."""
 
 import time
+from pathlib import Path
 
 import pytest
 from browser import Seen, chromium, needs_browser
@@ -8,10 +9,14 @@ from lexicon import annotator, sentences, trained
 from test_report import results
 
 import grammask
+from grammask.experiment.folder import read
 from grammask.report.adherence_page import adherence_page
+from grammask.report.bench import render_bench_report
 from grammask.report.compare_page import render_report
 from grammask.report.explain_page import explain_page
+from grammask.report.faithfulness_page import faithfulness_page
 
+RECORDS = Path(__file__).parents[1] / "docs" / "results"
 WILD = (
     "<script>alert(1)</script> the kind cat sees </template></details> a film .",
     "שלום העולם the kind cat",
@@ -28,11 +33,16 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def explained():
+def explanations():
     needs_browser()
     annotate = annotator()
     model = trained(annotate)
-    return grammask.explain(model, annotate, [sentences(1, seed=2)[0][0], *WILD]).to_dict()
+    return grammask.explain(model, annotate, [sentences(1, seed=2)[0][0], *WILD])
+
+
+@pytest.fixture(scope="module")
+def explained(explanations):
+    return explanations.to_dict()
 
 
 @pytest.fixture(scope="module")
@@ -128,31 +138,45 @@ def test_the_page_prints(browser, page):
     assert seen.page.pdf().startswith(b"%PDF")
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, True)])
-def test_the_page_of_adherence_fits_and_shows_its_maps(browser, tmp_path, width, dark):
-    shares = {kind: [[0.1, 0.4], [0.2, 0.3]] for kind in ("grammar", "random", "window")}
+def page_of_adherence():
     difference = {"value": 0.1, "interval": [0.05, 0.15]}
-    path = tmp_path / "adherence.html"
-    path.write_text(
-        adherence_page({
-            "model": "m", "grammar": "g", "reading": "reading everything", "text": "t", "parser": "p", "texts": 3,
-            "word_density": 0.2, "shares": shares, "entropy": [[0.5, 0.6], [0.7, 1.0]], "relations": [],
-            "differences": {"random": difference, "window": difference},
-        }),
-        encoding="utf-8",
-    )  # fmt: skip
+    return adherence_page({
+        "model": "m", "grammar": "g", "reading": "reading everything", "text": "t", "parser": "p", "texts": 3,
+        "word_density": 0.2, "shares": {kind: [[0.1, 0.4], [0.2, 0.3]] for kind in ("grammar", "random", "window")},
+        "entropy": [[0.5, 0.6], [0.7, 1.0]], "relations": [],
+        "differences": {"random": difference, "window": difference},
+    })  # fmt: skip
+
+
+# What is drawn from records is drawn from those that are shown in docs.
+PAGES = {
+    "adherence": (page_of_adherence, 3),
+    "faithfulness": (lambda: faithfulness_page(read(RECORDS / "faithfulness-sst2.json")), 0),
+    "compare": (lambda: render_report(results()), 3),
+    "bench": (lambda: render_bench_report(read(RECORDS / "bench-forward.json")), 3),
+}
+
+
+@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, True)])
+def test_all_pages_fit_and_fetch_nothing(browser, tmp_path, kind, width, dark):
+    make, pictures = PAGES[kind]
+    path = tmp_path / f"{kind}.html"
+    path.write_text(make(), encoding="utf-8")
     seen = Seen(browser, path, width=width, dark=dark)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-    assert seen.page.locator("svg").count() == 3
-    assert seen.page.locator("svg image").count() == 0
+    assert seen.page.locator("svg").count() == pictures
+    assert seen.page.locator("svg image").count() == 0  # the policy refuses them
+    background = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(21, 24, 27)" if dark else "rgb(255, 255, 255)")
     settled(seen, path)
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1100, False), (390, True)])
-def test_the_page_of_a_comparison_fits(browser, tmp_path, width, dark):
-    path = tmp_path / "report.html"
-    path.write_text(render_report(results()), encoding="utf-8")
-    seen = Seen(browser, path, width=width, dark=dark)
-    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-    assert seen.page.locator("svg").count() == 3
+def test_a_notebook_shows_the_page_inside(browser, explanations, tmp_path):
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!doctype html><p>Out[1]:</p>{explanations._repr_html_()}", encoding="utf-8")
+    seen = Seen(browser, path, width=1100, dark=False)
+    frame = seen.page.frame_locator("iframe")
+    frame.locator("#least").fill("0")
+    assert frame.locator(".displacy-arrow:visible").count() > 0
     settled(seen, path)
