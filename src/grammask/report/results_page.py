@@ -30,6 +30,7 @@ def results_page(grid: Mapping[str, Any]) -> str:
         name=row_name,
         percent=percent,
         points=points,
+        density=lambda mean: _density(grid["tasks"], mean),
         span=lambda bounds: f"[{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]",
         p=lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}",
         verdict=lambda bounds: "better" if bounds[0] > 0 else "worse" if bounds[1] < 0 else "not shown to differ",
