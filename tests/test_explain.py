@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lexicon import DECIDED, DECIDING, LexiconTagger, annotator, sentences, trained
 from strategies import grammars
 from tokenizers_for_tests import tokenizer
+from transformers import BertForSequenceClassification, BertForTokenClassification, BertModel
 
 import grammask
 from grammask.controls.grammars import control_grammar
@@ -286,6 +287,19 @@ def test_what_has_no_answer_is_refused(model, annotate):
     learned = grammask.attach(tiny_model("bert"), "paper", "soft", learn_strengths="layer")
     with pytest.raises(ExplainError, match="learned strengths"):
         grammask.explain(learned, annotate, ["the cat"])
+
+
+@pytest.mark.parametrize("kind", ["hidden states", "regression", "multi_label_classification", "tokens"])
+def test_what_chooses_no_label_is_refused(model, annotate, kind):
+    config = copy.deepcopy(model.config)
+    config.num_labels = 1 if kind == "regression" else 3
+    if kind == "multi_label_classification":
+        config.problem_type = kind
+    make = {"hidden states": BertModel, "tokens": BertForTokenClassification}.get(kind, BertForSequenceClassification)
+    del config.grammask
+    other = grammask.attach(make(config), DECIDED)
+    with pytest.raises(ModelError, match="doesn't choose one of several labels"):
+        grammask.explain(other, annotate, ["the cat"])
 
 
 def test_rules_and_layers_can_be_chosen(model, annotate):

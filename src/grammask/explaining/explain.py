@@ -88,8 +88,11 @@ class _Explainer:
         off = find_sources(owners.sources, self._rules) or tuple(source for source in owners.sources if source.is_rule)
         with torch.no_grad():
             output = self._model(**inputs, output_attentions=True)
-        if getattr(output, "logits", None) is None or output.logits.dim() != 2:
-            raise ModelError(f"{type(self._model).__name__} gives no label for a text; load a sequence classifier")
+        if not self._chooses_a_label(getattr(output, "logits", None)):
+            raise ModelError(
+                f"{type(self._model).__name__} doesn't choose one of several labels for a text; load a classifier of "
+                "sequences"
+            )
         probabilities = output.logits[0].softmax(-1)
         label = int(probabilities.argmax())
         (tagged,) = self._annotate.tagger.tag([text])
@@ -118,6 +121,13 @@ class _Explainer:
             mass=tuple(mass_by_source(weights[layer], by_layer[layer], len(owners.sources)) for layer in self._layers),
             arcs=tuple(arcs),
             ablations=ablations,
+        )
+
+    def _chooses_a_label(self, logits: Tensor | None) -> bool:
+        """Whether probabilities of labels add up to 1: not so for hidden states, tokens, numbers, or several labels."""
+        kind = getattr(self._model.config, "problem_type", None) or "single_label_classification"
+        return (
+            logits is not None and logits.dim() == 2 and logits.shape[1] > 1 and kind == "single_label_classification"
         )
 
     def _words(
