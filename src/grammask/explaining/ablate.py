@@ -13,6 +13,9 @@ from ..inputs import Annotation
 from ..model.attach import set_redraw
 from ..rules import Strategy
 from ..tables import ReachTables, compile_tables
+from ..tags import UPOS
+from .explanation import Ablation
+from .owners import Owners
 from .sources import Source, without
 
 _TOKENS: Final[int] = 4096  # in one batch
@@ -39,14 +42,37 @@ class Ablations:
         self._layers = tuple(active.values())
         self._tables: dict[tuple[str, int], tuple[ReachTables, ...]] = {}
 
-    def masks(self, source: Source | None, annotation: Annotation) -> list[Tensor]:
+    def changes(
+        self, inputs: dict[str, Tensor], annotation: Annotation, owners: Owners, off: Sequence[Source], label: int
+    ) -> tuple[Ablation, ...]:
+        """Return what switching off each of `off` does to the probability of a label, for one text."""
+        whole = self._masks(None, annotation)
+        asked, masks = [], [whole]
+        for source in off:
+            if owners.has_pairs(source):
+                smaller = self._masks(source, annotation)
+                if any(not torch.equal(one, other) for one, other in zip(smaller, whole, strict=True)):
+                    asked.append(source)
+                    masks.append(smaller)
+        before, *after = self._answers(inputs, masks).double().softmax(-1)[:, label].tolist()
+        changes = {source.key: value - before for source, value in zip(asked, after, strict=True)}
+        of_words = {source.key for source in off if self._is_of_words(source)}
+        total = sum(abs(change) for key, change in changes.items() if key in of_words) or 1.0
+        found = []
+        for number, source in enumerate(owners.sources):
+            if source in off:
+                change = changes.get(source.key, 0.0)
+                found.append(Ablation(number, change, abs(change) / total if source.key in of_words else None))
+        return tuple(found)
+
+    def _masks(self, source: Source | None, annotation: Annotation) -> list[Tensor]:
         """Return the masks or biases (1, heads, length, length) without a rule, one for each kind of layer."""
         make = dense_mask if self._is_hard else dense_bias
         return [
             make(self._compiled(source, layer), annotation).expand(-1, self._heads, -1, -1) for layer in self._layers
         ]
 
-    def answers(self, inputs: dict[str, Tensor], masks: Sequence[Sequence[Tensor]]) -> Tensor:
+    def _answers(self, inputs: dict[str, Tensor], masks: Sequence[Sequence[Tensor]]) -> Tensor:
         """Return the logits (ablations, labels) of one text under given masks; `inputs` are (1, length)."""
         rows = max(1, min(_ROWS, _TOKENS // inputs["input_ids"].shape[1]))
         found = []
@@ -65,6 +91,9 @@ class Ablations:
             finally:
                 set_redraw(self._model, None)
         return torch.cat(found)
+
+    def _is_of_words(self, source: Source) -> bool:
+        return source.rule is None or any(tag in UPOS for tag in self._grammar.rules[source.rule].query)
 
     def _compiled(self, source: Source | None, layer: int) -> tuple[ReachTables, ...]:
         rule = None if source is None or source.rule is None else self._grammar.rules[source.rule]

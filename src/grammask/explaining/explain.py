@@ -11,16 +11,16 @@ from ..annotate import Annotator, check_texts
 from ..errors import ExplainError, ModelError
 from ..inputs import Annotation
 from ..model.attach import grammar_of
-from ..tags import CLS, UPOS
+from ..tags import CLS
 from .ablate import Ablations
 from .arcs import mass_by_source, strongest_arcs
-from .explanation import Ablation, Explanation, Explanations, Word
+from .explanation import Explanation, Explanations, Word
 from .hops import hops_to
 from .importance import integrated_gradients
 from .owners import NOBODY, Owners
 from .positions import Positions, find_positions
 from .reading import read_by
-from .sources import Source, find_sources
+from .sources import find_sources
 from .through_rules import importance_through_rules
 
 
@@ -105,7 +105,7 @@ class _Explainer:
             torch.stack([positions.attention(weights[layer]) for layer in self._layers]), torch.stack(shown),
             layers=self._layers,
         )  # fmt: skip
-        ablations = self._switched_off(inputs, annotation, owners, off, label)
+        ablations = self._ablations.changes(inputs, annotation, owners, off, label)
         by_rules = importance_through_rules(
             weights, by_layer, {row.source: row.change for row in ablations if row.change}
         )
@@ -149,28 +149,3 @@ class _Explainer:
             Word(*word, importance[number], through_rules[number], min(hops[number], default=None))
             for number, word in enumerate(zip(positions.labels, positions.tags, positions.is_word, strict=True))
         )
-
-    def _switched_off(
-        self, inputs: dict[str, Tensor], annotation: Annotation, owners: Owners, off: tuple[Source, ...], label: int
-    ) -> tuple[Ablation, ...]:
-        whole = self._ablations.masks(None, annotation)
-        asked, masks = [], [whole]
-        for source in off:
-            if owners.has_pairs(source):
-                smaller = self._ablations.masks(source, annotation)
-                if any(not torch.equal(one, other) for one, other in zip(smaller, whole, strict=True)):
-                    asked.append(source)
-                    masks.append(smaller)
-        before, *after = self._ablations.answers(inputs, masks).double().softmax(-1)[:, label].tolist()
-        changes = {source.key: value - before for source, value in zip(asked, after, strict=True)}
-        of_words = {source.key for source in off if self._is_of_words(source)}
-        total = sum(abs(change) for key, change in changes.items() if key in of_words) or 1.0
-        found = []
-        for number, source in enumerate(owners.sources):
-            if source in off:
-                change = changes.get(source.key, 0.0)
-                found.append(Ablation(number, change, abs(change) / total if source.key in of_words else None))
-        return tuple(found)
-
-    def _is_of_words(self, source: Source) -> bool:
-        return source.rule is None or any(tag in UPOS for tag in self._grammar.rules[source.rule].query)
