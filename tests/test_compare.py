@@ -238,8 +238,11 @@ def test_controls_are_runs_of_their_own_and_grammars_may_join_later(settings, tm
     assert [record["id"] for record in more["runs"]][:2] == ["paper-hard-seed0", "neighbours-hard-seed0"]
     assert sum("finished before" in line for line in said) == 1
     grammar.write_text(grammar.read_text(encoding="utf-8").replace('"ADJ"', '"ADV"'), encoding="utf-8")
-    with pytest.raises(ExperimentError, match="another grammar of that name"):
-        run(settings, out, resume=True, grammars=(f"{grammar}:hard",), strategies=("hard",))
+    assert load_grammar(out / "grammars" / "neighbours.toml") == load_grammar("neighbours")
+    for seed in (0, 7):  # a run that is finished, and one that isn't
+        with pytest.raises(ExperimentError, match="another grammar of that name"):
+            run(settings, out, resume=True, grammars=(f"{grammar}:hard",), strategies=("hard",), seeds=(seed,))
+    assert not (out / "runs" / "near-hard-seed7.json").exists()
     with pytest.raises(ExperimentError, match="unknown control 'randm'; did you mean 'random'"):
         make_config(controls=("randm",))
 

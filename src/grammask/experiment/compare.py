@@ -69,6 +69,8 @@ def compare(
             "tagger_version": f"{annotator.tagger.name} {annotator.tagger.version}",
         }
     )  # fmt: skip
+    for grammar in grammars.values():
+        folder.keep(grammar)
     say(
         f"{task.name}: training on {len(task.train):,} of {len(whole.train):,} texts, evaluating on {len(task.dev):,} "
         f"of {len(whole.dev):,}"
@@ -95,7 +97,6 @@ def compare(
             "word_coverage": annotator.coverage.word_share, "subword_coverage": annotator.coverage.subword_share,
             "texts_tagged": tagged, "texts_from_cache": cached, "seconds": data.tagging_seconds,
         },
-        "grammars": {name: grammar.to_dict() for name, grammar in grammars.items()},
         "environment": environment(precision),
         "planned_runs": len(specs),
     }  # fmt: skip

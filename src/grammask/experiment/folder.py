@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from ..errors import ExperimentError
 from ..files import dump, write_whole
+from ..grammar import Grammar
+from ..grammar_file import load_grammar
 
 CONFIG: Final[str] = "config.json"
 RESULTS: Final[str] = "results.json"
@@ -44,6 +46,14 @@ class Folder:
                 f"{self.path} holds another experiment ({'; '.join(changed)}); name another folder with --out"
             )
 
+    def keep(self, grammar: Grammar) -> None:
+        """Write a grammar down, or check that it is the one that was there before."""
+        path = self.path / "grammars" / f"{grammar.name}.toml"
+        if not path.is_file():
+            write_whole(path, grammar.to_toml())
+        elif load_grammar(path).sha256 != grammar.sha256:
+            raise _another(path)
+
     def finished(self, run_id: str, grammar_sha256: str | None) -> dict[str, Any] | None:
         """Return the record of a finished run, or None. A run is finished when its record is there: it comes last.
 
@@ -54,15 +64,19 @@ class Folder:
             return None
         record = read(path)
         if record["grammar_sha256"] != grammar_sha256:
-            raise ExperimentError(
-                f"{path} was made with another grammar of that name; rename the new one, or take another folder (--out)"
-            )
+            raise _another(path)
         return record
 
     def finish(self, run_id: str, record: dict[str, Any], predictions: str) -> None:
         """Write the predictions of a run, then the record that makes it finished."""
         write_whole(self.path / "predictions" / f"{run_id}.csv", predictions)
         write_whole(self.path / "runs" / f"{run_id}.json", dump(record))
+
+
+def _another(path: Path) -> ExperimentError:
+    return ExperimentError(
+        f"{path} is of another grammar of that name; rename the new one, or take another folder (--out)"
+    )
 
 
 def _short(value: Any) -> str:
