@@ -79,9 +79,13 @@ def test_grammars_of_equal_density_are_held_against_each_other(settings, tmp_pat
         settings, tmp_path / "one", grammars=("paper:hard", f"{same}:hard", "neighbours:hard"),
         strategies=("full", "hard"), seeds=(0,),
     )  # fmt: skip
-    (mean,) = summarise_grid([tmp_path / "one"])["against_others"]
+    grid = summarise_grid([tmp_path / "one"])
+    (mean,) = grid["against_others"]
     assert (mean["grammar"], mean["against"]["grammar"]) == ("paper", "same")
     assert mean["difference"] == 0.0
+    page = results_page(grid)
+    assert "--grammar same.toml:hard --seeds 0" in page  # not shipped: a file
+    assert "--grammar neighbours:hard --seeds 0" in page
 
 
 def compare_command(*arguments):

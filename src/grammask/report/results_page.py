@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..files import dump, write_whole
+from ..grammar_file import shipped_grammars
 from .density_plot import Mark, density_plot
 from .figures import Picture
 from .page import percent, points, render_text
@@ -56,7 +57,8 @@ def _options(row: Mapping[str, Any]) -> str:
     extra = "" if row["control"] is None else f" --controls {row['control']}"
     extra += "" if row["adaptation"] is None else f" --adapt {row['adaptation']}"
     limit = "controls" if row["control"] else row["strategy"]
-    return f"--strategies full,{row['strategy']} --grammar {row['grammar']}:{limit}{extra} {seeds}"
+    grammar = row["grammar"] if row["grammar"] in shipped_grammars() else f"{row['grammar']}.toml"
+    return f"--strategies full,{row['strategy']} --grammar {grammar}:{limit}{extra} {seeds}"
 
 
 def results_plot(grid: Mapping[str, Any]) -> Picture:
