@@ -158,15 +158,17 @@ def test_equal_seeds_train_equally_and_full_is_the_stock_model(settings, tmp_pat
 
 def test_the_runs_of_a_configuration():
     specs, grammars = plan_runs(
-        make_config(grammars=("paper:soft", "neighbours"), seeds=(3,), strategies=("full", "hard", "soft"))
+        make_config(grammars=("paper:soft", "paper-sinks"), seeds=(3,), strategies=("full", "hard", "soft"))
     )
     assert [spec.id for spec in specs] == [
         "full-seed3",
         "paper-soft-seed3",
-        "neighbours-hard-seed3",
-        "neighbours-soft-seed3",
+        "paper-sinks-hard-seed3",
+        "paper-sinks-soft-seed3",
     ]
-    assert set(grammars) == {"paper", "neighbours"}
+    assert set(grammars) == {"paper", "paper-sinks"}
+    with pytest.raises(GrammaskError, match="'neighbours' gives no rule a strength"):
+        plan_runs(make_config(grammars=("neighbours",)))
     with pytest.raises(ExperimentError, match="no run is left"):
         plan_runs(make_config(grammars=("paper:soft",), strategies=("hard",)))
     for wrong in ({"seeds": (1, 1)}, {"batch_size": 0}, {"unknown": 1}):

@@ -129,6 +129,11 @@ def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
         for strategy in GUIDED:
             meant = limit in (None, strategy) or (limit == "controls" and strategy == "hard")
             if meant and strategy in config.strategies:
+                if strategy == "soft" and not any(rule.strength for rule in grammar.rules):
+                    raise ExperimentError(
+                        f"grammar {grammar.name!r} gives no rule a strength, so soft attention under it is full "
+                        f"attention; write strengths into its rules, or take {entry.removesuffix(':soft')}:hard"
+                    )
                 wanted[grammar.name, strategy, None, None] = None
                 for adaptation in config.adaptations:
                     if ADAPTATIONS[adaptation].strategy == strategy:
