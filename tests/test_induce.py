@@ -1,6 +1,7 @@
 """Inducing grammars: cells counted by hand, budgets kept, and rules that are read back as the cells they are from."""
 
 import gzip
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -167,6 +168,10 @@ def test_offsets_come_before_tags():
         assert len(of_all) < len(grammar.rules) - 1
         assert 0.2 < allowed_cells(grammar, layers=1, heads=2).densities(cells).mean() <= 0.25
         assert (scope == "head") == grammar.varies_by_head
+        assert not any(rule.strength for rule in grammar.rules)
+        strong = induce(cells, replace(recipe, strength=1.5), name="both")
+        assert [replace(rule, strength=0.0) for rule in strong.rules] == list(grammar.rules)
+        assert [rule.strength for rule in strong.rules] == [0.0, *[1.5] * (len(strong.rules) - 1)]
 
 
 def test_cells_of_a_grammar_agree_with_the_oracle():

@@ -38,6 +38,9 @@ def induce_command(
     start: Annotated[
         str | None, typer.Option(help="A grammar whose rules come first: a shipped name or a file.")
     ] = None,
+    strength: Annotated[
+        float, typer.Option(help="Strength of every rule that is found, for soft attention; 0 leaves hard only.")
+    ] = 0.0,
     description: Annotated[str, typer.Option(help="What the grammar's file says of it.")] = "",
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
 ) -> None:
@@ -65,10 +68,10 @@ def induce_command(
             read, kind, attention_share=attention_share, model=model, tagger=tagger, say=say
         )
     sizes = gathered.layers, gathered.heads
-    recipe = Recipe(budget, most_rules, cast("Scope", scope), by_query, offsets_share, *sizes, given)
+    recipe = Recipe(budget, most_rules, cast("Scope", scope), by_query, offsets_share, *sizes, given, strength)
     settings = _settings(
         source=source, budget=budget, scope=scope, most_rules=most_rules, offsets_share=offsets_share,
-        by_query=by_query, start=start, attention_share=attention_share,
+        by_query=by_query, start=start, attention_share=attention_share, strength=strength,
     )  # fmt: skip
     grammar = induce(
         gathered.cells, recipe, name=out.stem, description=description,
@@ -117,6 +120,7 @@ def _settings(**values: Any) -> str:
     spelled |= {"offsets-share": values["offsets_share"]} if values["offsets_share"] else {}
     spelled |= {"most-rules": values["most_rules"]} if values["offsets_share"] < 1 else {}
     spelled |= {"start": values["start"]} if values["start"] else {}
+    spelled |= {"strength": values["strength"]} if values["strength"] else {}
     options = " ".join(f"--{name} {value}" for name, value in spelled.items())
     return f"{options} --by-query" if values["by_query"] else options
 

@@ -29,7 +29,8 @@ class Recipe:
 
     `by_query` gives every query tag its share of the density; see `choose`. `offsets_share` of the density goes to
     offsets for all tags alike, before tags are asked; with 1 they never are. `layers` and `heads` are the model's, for
-    scopes that need them. `start` is a grammar to add to.
+    scopes that need them. `start` is a grammar to add to. `strength` is what soft attention adds to the score of pairs
+    that the found rules match.
     """
 
     budget: float
@@ -40,6 +41,7 @@ class Recipe:
     layers: int = 1
     heads: int = 1
     start: Grammar | None = None
+    strength: float = 0.0
 
     def at(self, budget: float) -> "Recipe":
         """Return the same recipe for another word density."""
@@ -65,6 +67,7 @@ def induce(cells: Cells, recipe: Recipe, *, name: str, description: str = "", so
         given = allowed_cells(replace(start, rules=(*start.rules, *rules)), layers=recipe.layers, heads=recipe.heads)
     if recipe.offsets_share < 1:
         rules += _by_tags(cells, recipe, given)
+    rules = [replace(rule, strength=recipe.strength) for rule in rules]
     return replace(start, name=name, description=description, source=source, rules=(*start.rules, *rules))
 
 
