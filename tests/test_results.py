@@ -26,7 +26,7 @@ def folders(settings, tmp_path):  # noqa: F811
     return [tmp_path / "one", tmp_path / "two"]
 
 
-def test_finished_runs_are_enough_for_results_and_page(folders, tmp_path, capsys):
+def test_finished_runs_are_enough_for_results_and_page(folders, settings, tmp_path):  # noqa: F811
     one = folders[0]
     before = json.loads((one / "results.json").read_text(encoding="utf-8"))
     (one / "report.html").unlink()
@@ -60,6 +60,7 @@ def test_finished_runs_are_enough_for_results_and_page(folders, tmp_path, capsys
     assert any(f"| paper | {verdict} |" in page for verdict in ("better", "worse", "not shown to differ"))
     assert "--grammar paper:controls --controls shuffled --seeds 0" in page
     assert "--metric matthews --out runs/two" in page
+    assert f"`grammask compare --task {settings['task']} --model {settings['model']} --epochs 1 " in page
     assert results_plot(grid).svg().startswith("<svg")
 
 

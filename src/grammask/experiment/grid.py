@@ -17,7 +17,7 @@ _KEPT: Final[tuple[str, ...]] = (
 )  # fmt: skip
 _ALIKE: Final[float] = 0.1
 _SETTINGS: Final[tuple[str, ...]] = (
-    "train_size", "epochs", "batch_size", "learning_rate", "max_length", "metric", "margin", "model", "tagger",
+    "task", "train_size", "epochs", "batch_size", "learning_rate", "max_length", "metric", "margin", "model", "tagger",
 )  # fmt: skip
 
 

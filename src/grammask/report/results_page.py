@@ -44,7 +44,7 @@ def _command(task: Mapping[str, Any]) -> str:
     size = f" --train-size {task['train_rows']}" if task["train_size"] is not None else ""
     precision = task["environments"][0]["precision"]
     return (
-        f"grammask compare --task data/{task['name']}{size} --epochs {task['epochs']:g} "
+        f"grammask compare --task {task['task']} --model {task['model']}{size} --epochs {task['epochs']:g} "
         f"--batch-size {task['batch_size']} --learning-rate {task['learning_rate']:g} "
         f"--precision {precision} --metric {task['metric']} --out runs/{task['name']}"
     )
