@@ -132,7 +132,7 @@ def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
                 if strategy == "soft" and not any(rule.strength for rule in grammar.rules):
                     raise ExperimentError(
                         f"grammar {grammar.name!r} gives no rule a strength, so soft attention under it is full "
-                        f"attention; write strengths into its rules, or take {entry.removesuffix(':soft')}:hard"
+                        f"attention; write strengths into its rules, or take {path}:hard"
                     )
                 wanted[grammar.name, strategy, None, None] = None
                 for adaptation in config.adaptations:

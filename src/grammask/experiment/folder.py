@@ -23,8 +23,8 @@ class Folder:
             raise ExperimentError(f"--out {path} is a file; name a folder")
         if resume and not (path / CONFIG).is_file():
             raise ExperimentError(f"--resume: {path} holds no experiment ({CONFIG} is missing)")
-        if not resume and path.is_dir() and any(path.iterdir()):
-            raise ExperimentError(f"--out {path} isn't empty; go on with it by --resume, or name another folder")
+        if not resume:
+            refuse_filled(path)
 
     def begin(self, identity: dict[str, Any]) -> None:
         """Write down what the experiment is, or check that it is the same as before."""
@@ -51,7 +51,7 @@ class Folder:
         path = self.path / "grammars" / f"{grammar.name}.toml"
         if not path.is_file():
             write_whole(path, grammar.to_toml())
-        elif load_grammar(path).sha256 != grammar.sha256:
+        elif load_grammar(path) != grammar:
             raise _another(path)
 
     def finished(self, run_id: str, grammar_sha256: str | None) -> dict[str, Any] | None:
@@ -71,6 +71,12 @@ class Folder:
         """Write the predictions of a run, then the record that makes it finished."""
         write_whole(self.path / "predictions" / f"{run_id}.csv", predictions)
         write_whole(self.path / "runs" / f"{run_id}.json", dump(record))
+
+
+def refuse_filled(path: Path) -> None:
+    """Raise `ExperimentError` for a folder that holds anything."""
+    if path.is_dir() and any(path.iterdir()):
+        raise ExperimentError(f"--out {path} isn't empty; go on with it by --resume, or name another folder")
 
 
 def _another(path: Path) -> ExperimentError:

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ExperimentError
 from .compare import compare
 from .config import Config, plan_runs
 from .finished import rebuild
-from .folder import CONFIG, Folder
+from .folder import CONFIG, Folder, refuse_filled
 from .grid import summarise_grid
 from .prepare import Progress
 
@@ -26,8 +25,8 @@ def run_grid(
 
     Raises `ExperimentError` where `out` holds something and `resume` isn't asked for, and what `compare` raises.
     """
-    if not resume and out.is_dir() and any(out.iterdir()):
-        raise ExperimentError(f"--out {out} isn't empty; go on with it by --resume, or name another folder")
+    if not resume:
+        refuse_filled(out)
     for number, (name, config) in enumerate(cells, start=1):
         say(f"comparison {number} of {len(cells)}: {name}")
         begun = (out / name / CONFIG).is_file()
