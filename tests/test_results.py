@@ -9,7 +9,7 @@ from grammask.cli.app import app, run_plainly
 from grammask.errors import ExperimentError, GrammarError
 from grammask.experiment import grid_run
 from grammask.experiment.finished import read_finished, rebuild
-from grammask.experiment.grid import summarise_grid
+from grammask.experiment.grid import read_all, summarise_grid
 from grammask.experiment.grid_file import read_grid
 from grammask.experiment.grid_run import run_grid
 from grammask.grammar_file import load_grammar
@@ -45,7 +45,7 @@ def test_finished_runs_are_enough_for_results_and_page(folders, settings, tmp_pa
     assert one_row == row_before
     finished = read_finished(one)
     assert len(finished.outcomes[0].labels) == 9
-    grid = json.loads(json.dumps(summarise_grid(folders)))
+    grid = json.loads(json.dumps(summarise_grid(read_all(folders))))
     assert [task["name"] for task in grid["tasks"]] == ["one", "two"]
     hard = next(mean for mean in grid["means"] if mean["control"] is None)
     single = [
@@ -73,7 +73,7 @@ def test_what_isnt_finished_is_refused(folders, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "two").symlink_to(folders[1])
     with pytest.raises(ExperimentError, match="share a name"):
-        summarise_grid([folders[1], tmp_path / "other" / "two"])
+        read_all([folders[1], tmp_path / "other" / "two"])
 
 
 def test_grammars_of_equal_density_are_held_against_each_other(settings, tmp_path):  # noqa: F811
@@ -83,7 +83,7 @@ def test_grammars_of_equal_density_are_held_against_each_other(settings, tmp_pat
         settings, tmp_path / "one", grammars=("paper:hard", f"{same}:hard", "neighbours:hard"),
         strategies=("full", "hard"), seeds=(0,),
     )  # fmt: skip
-    grid = summarise_grid([tmp_path / "one"])
+    grid = summarise_grid(read_all([tmp_path / "one"]))
     (mean,) = grid["against_others"]
     assert (mean["grammar"], mean["against"]["grammar"]) == ("paper", "same")
     assert mean["difference"] == 0.0

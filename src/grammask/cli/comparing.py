@@ -28,8 +28,8 @@ def run_comparison(
     figures: Path | None = None,
 ) -> None:
     """Run a comparison with progress on the terminal, print its table and say where everything is."""
-    if resume and out is None:
-        raise ExperimentError("--resume needs the folder to go on with: --out FOLDER")
+    if resume:
+        _given(out, "--resume", "comparison")
     quieten()
     console = Console()
     with console.status("loading libraries"):
@@ -47,8 +47,8 @@ def run_comparison(
 
 def run_grid_file(grid: Path, out: Path | None, *, resume: bool, report_only: bool, keep_models: bool) -> None:
     """Run the comparisons of a grid file, or only report what is finished of them, and write their page."""
-    if (resume or report_only) and out is None:
-        raise ExperimentError(f"{'--resume' if resume else '--report-only'} needs the folder of the grid: --out FOLDER")
+    if resume or report_only:
+        _given(out, "--resume" if resume else "--report-only", "grid")
     quieten()
     console = Console()
     with console.status("loading libraries"):
@@ -67,6 +67,12 @@ def run_grid_file(grid: Path, out: Path | None, *, resume: bool, report_only: bo
             )
     for path in write_results_page(summary, folder):
         _say(console)(str(path))
+
+
+def _given(out: Path | None, option: str, what: str) -> Path:
+    if out is None:
+        raise ExperimentError(f"{option} needs the folder of the {what}: --out FOLDER")
+    return out
 
 
 def _folder_of_now() -> Path:
@@ -94,12 +100,11 @@ def _say(console: Console) -> Callable[[str], None]:
 
 def report_comparison(out: Path | None, figures: Path | None) -> None:
     """Rebuild the results and the report of a folder from its finished runs."""
-    if out is None:
-        raise ExperimentError("--report-only needs the folder of a comparison: --out FOLDER")
+    folder = _given(out, "--report-only", "comparison")
     quieten()
     from ..experiment.finished import rebuild
 
-    _conclude(Console(), rebuild(out), out, figures)
+    _conclude(Console(), rebuild(folder).facts, folder, figures)
 
 
 def _conclude(console: Console, results: dict[str, Any], folder: Path, figures: Path | None) -> None:

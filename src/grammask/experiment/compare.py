@@ -12,7 +12,7 @@ from ..tagging.spacy_tagger import SpacyTagger
 from .config import Config, RunSpec, plan_runs
 from .cost import measure_shape
 from .environment import choose_precision, environment
-from .finished import write_results
+from .finished import Finished, write_results
 from .folder import Folder
 from .models import find_model, load_classifier, load_tokenizer
 from .prepare import Progress, prepare, tagger_counts
@@ -116,7 +116,7 @@ def compare(
         records.append(record)
         # Intervals take seconds: runs that were finished before are summed up with the next new one.
         if number == len(specs) or ran:
-            write_results(folder.path, results, records)
+            write_results(folder.path, Finished(results, tuple(records)))
     return results
 
 

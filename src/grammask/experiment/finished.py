@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,11 @@ class Finished:
         """What the runs predicted."""
         return outcomes_of(self.facts, self.records)
 
+    @cached_property
+    def summary(self) -> list[dict[str, Any]]:
+        """The rows of the comparison: statistics, densities and costs. Their bootstrap takes seconds."""
+        return summary_of(self.facts, self.records)
+
 
 def read_finished(path: Path) -> Finished:
     """Read the finished runs of a folder, in the order in which they ended.
@@ -43,18 +49,19 @@ def read_finished(path: Path) -> Finished:
     return Finished(facts, tuple(records))
 
 
-def rebuild(path: Path) -> dict[str, Any]:
-    """Write results and report of a folder anew from all of its finished runs, and return the results."""
+def rebuild(path: Path) -> Finished:
+    """Write results and report of a folder anew from all of its finished runs, and return them."""
     finished = read_finished(path)
-    write_results(path, finished.facts, finished.records)
-    return finished.facts
+    write_results(path, finished)
+    return finished
 
 
-def write_results(path: Path, results: dict[str, Any], records: Sequence[dict[str, Any]]) -> None:
-    """Put runs and summary into `results`, and write results and report."""
+def write_results(path: Path, finished: Finished) -> None:
+    """Put runs and summary into the facts of a comparison, and write results and report."""
+    results, records = finished.facts, finished.records
     # Predictions are for resuming and for statistics; a reader of the results doesn't need them.
     results["runs"] = [{key: value for key, value in record.items() if key != "predictions"} for record in records]
-    results["summary"] = summary_of(results, records)
+    results["summary"] = finished.summary
     results["complete"] = len(records) >= results["planned_runs"]
     write_whole(path / RESULTS, dump(results))
     write_report(results, path / REPORT)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..errors import ExperimentError
-from .finished import Finished, read_finished, summary_of
+from .finished import Finished, read_finished
 from .resampling import RESAMPLES, Floats, interval
 from .statistics import FULL, Row, RunOutcome, difference, group, paired
 
@@ -21,8 +21,8 @@ _SETTINGS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 
 
-def summarise_grid(folders: Sequence[Path]) -> dict[str, Any]:
-    """Return what is to be reported of finished comparisons, one for each task; small enough to be kept.
+def read_all(folders: Sequence[Path]) -> dict[str, Finished]:
+    """Read finished comparisons by the names of their folders, which are those of their tasks.
 
     Raises `ExperimentError` for a folder without finished runs, or two of one task.
     """
@@ -31,6 +31,11 @@ def summarise_grid(folders: Sequence[Path]) -> dict[str, Any]:
         raise ExperimentError(
             f"two folders share a name: {', '.join(map(str, folders))}; a folder is called as its task"
         )
+    return finished
+
+
+def summarise_grid(finished: Mapping[str, Finished]) -> dict[str, Any]:
+    """Return what is to be reported of finished comparisons, by the names of their tasks; small enough to be kept."""
     rows = {name: group(found.outcomes) for name, found in finished.items()}
     metrics = {name: found.facts["config"]["metric"] for name, found in finished.items()}
     known = list(dict.fromkeys(row for of_task in rows.values() for row in of_task))
@@ -79,14 +84,13 @@ def _is_of(record: Mapping[str, Any], row: Row) -> bool:
 
 def _task(name: str, finished: Finished) -> dict[str, Any]:
     facts = finished.facts
-    rows = summary_of(facts, finished.records)
     return {
         "name": name,
         **{key: facts["task"][key] for key in ("labels", "train_rows", "dev_rows", "sha256")},
         **{key: facts["config"][key] for key in _SETTINGS},
         "model_sha256": facts["model"]["sha256"],
         "environments": _distinct([record["environment"] for record in finished.records]),
-        "rows": [{key: row[key] for key in _KEPT} for row in rows],
+        "rows": [{key: row[key] for key in _KEPT} for row in finished.summary],
     }
 
 

@@ -39,10 +39,7 @@ def run_grid(
 
 def report_grid(cells: Sequence[tuple[str, Config]], out: Path) -> dict[str, Any]:
     """Rebuild the results and the report of each task from its finished runs, and return the summary of all of them."""
-    folders = [out / name for name in dict.fromkeys(name for name, _ in cells)]
-    for folder in folders:
-        rebuild(folder)
-    return summarise_grid(folders)
+    return summarise_grid({name: rebuild(out / name) for name in dict(cells)})
 
 
 def _is_finished(path: Path, config: Config) -> bool:
