@@ -46,7 +46,7 @@ def _command(task: Mapping[str, Any]) -> str:
     return (
         f"grammask compare --task {task['task']} --model {task['model']}{size} --epochs {task['epochs']:g} "
         f"--batch-size {task['batch_size']} --learning-rate {task['learning_rate']:g} "
-        f"--precision {precision} --metric {task['metric']} --out runs/{task['name']}"
+        f"--max-length {task['max_length']} --precision {precision} --metric {task['metric']} --out runs/{task['name']}"
     )
 
 
