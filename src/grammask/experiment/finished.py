@@ -1,6 +1,5 @@
 """Finished runs of a comparison: from their records to its summary and report, while it runs and long after."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,15 +24,33 @@ class Finished:
     facts: dict[str, Any]
     records: tuple[dict[str, Any], ...]
 
-    @property
+    @cached_property
     def outcomes(self) -> list[RunOutcome]:
         """What the runs predicted."""
-        return outcomes_of(self.facts, self.records)
+        labels = read_labels_line(self.facts["answers"])
+        return [
+            RunOutcome(
+                record["grammar"], record["strategy"], record["seed"], labels,
+                read_labels_line(record["predictions"]),
+                record["control"], record["adaptation"],
+            )
+            for record in self.records
+        ]  # fmt: skip
 
     @cached_property
     def summary(self) -> list[dict[str, Any]]:
         """The rows of the comparison: statistics, densities and costs. Their bootstrap takes seconds."""
-        return summary_of(self.facts, self.records)
+        config, rows = self.facts["config"], []
+        for row in summarise(self.outcomes, metric=config["metric"], margin=config["margin"]):
+            members = [record for record in self.records if all(record[k] == getattr(row, k) for k in Row._fields)]
+            rows.append({
+                **vars(row),
+                **{key: members[0][key] for key in _COSTS},
+                "training_seconds": float(np.median([record["seconds"]["training"] for record in members])),
+                "evaluation_seconds": float(np.median([record["seconds"]["evaluation"] for record in members])),
+                "peak_memory_bytes": max(record["peak_memory_bytes"] for record in members),
+            })  # fmt: skip
+        return rows
 
 
 def read_finished(path: Path) -> Finished:
@@ -65,31 +82,3 @@ def write_results(path: Path, finished: Finished) -> None:
     results["complete"] = len(records) >= results["planned_runs"]
     write_whole(path / RESULTS, dump(results))
     write_report(results, path / REPORT)
-
-
-def outcomes_of(facts: dict[str, Any], records: Sequence[dict[str, Any]]) -> list[RunOutcome]:
-    """Return what runs predicted, from their records."""
-    labels = read_labels_line(facts["answers"])
-    return [
-        RunOutcome(
-            record["grammar"], record["strategy"], record["seed"], labels,
-            read_labels_line(record["predictions"]),
-            record["control"], record["adaptation"],
-        )
-        for record in records
-    ]  # fmt: skip
-
-
-def summary_of(facts: dict[str, Any], records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of a comparison: statistics, densities and costs."""
-    config, rows = facts["config"], []
-    for row in summarise(outcomes_of(facts, records), metric=config["metric"], margin=config["margin"]):
-        members = [record for record in records if all(record[key] == getattr(row, key) for key in Row._fields)]
-        rows.append({
-            **vars(row),
-            **{key: members[0][key] for key in _COSTS},
-            "training_seconds": float(np.median([record["seconds"]["training"] for record in members])),
-            "evaluation_seconds": float(np.median([record["seconds"]["evaluation"] for record in members])),
-            "peak_memory_bytes": max(record["peak_memory_bytes"] for record in members),
-        })  # fmt: skip
-    return rows
