@@ -199,46 +199,6 @@ def test_hidden_embeddings_may_stand_for_ids(batch):
         torch.testing.assert_close(model(**inputs).logits, logits(model, batch))
 
 
-SORTABLE = ("albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "mobilebert", "roberta",
-            "xlm-roberta", "xlm-roberta-xl")  # fmt: skip
-
-
-@pytest.mark.parametrize("model_type", SORTABLE)
-def test_sorting_the_tokens_once_changes_nothing(model_type):
-    batch = random_batch((60, 33, 1))
-
-    def run(**options):
-        model = grammask.attach(tiny_model(model_type), "paper", "hard", **options)
-        real = (batch.inputs["attention_mask"] == 1)[..., None]
-        hidden = [model.base_model(**batch.everything)[0].detach() * real]
-        with torch.no_grad():
-            output = model(**batch.everything, output_hidden_states=True)
-            hidden += [state * real for state in output.hidden_states]
-        logits = model(**batch.everything)[0]
-        logits.sum().backward()
-        grads = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        return [logits.detach(), *hidden, *grads], grammask.detach(model)
-
-    plain, model = run(backend="dense")
-    once, detached = run(backend="sorted", sort_tokens=True)
-    assert len(plain) == len(once)
-    for found, expected in zip(once, plain, strict=True):
-        torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-3)
-    with torch.no_grad():
-        assert torch.equal(model(**batch.inputs)[0], detached(**batch.inputs)[0])
-
-
-def test_sorting_is_refused_where_order_counts():
-    for model_type in ("esm", "modernbert", "nomic_bert"):
-        model = tiny_model(model_type)
-        with pytest.raises(ModelError, match="leave sort_tokens out"):
-            grammask.attach(model, "paper", "hard", sort_tokens=True)
-        grammask.detach(grammask.attach(model, "paper", "hard"))
-    for grammar, strategy in (("banded", "hard"), ("paper", "soft")):
-        with pytest.raises(GrammarError, match="sort_tokens needs the hard strategy and one table"):
-            grammask.attach(tiny_model("bert"), grammar, strategy, sort_tokens=True)
-
-
 @pytest.mark.parametrize(("grammar", "strategy", "backend"), [
     ("paper", "hard", "sorted"), ("banded", "hard", "banded"), ("mixed", "hard", "mixed"), ("paper", "soft", "biased"),
 ])  # fmt: skip

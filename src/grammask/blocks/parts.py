@@ -7,7 +7,6 @@ from typing import Final, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..errors import GrammarError, InputError
 from ..inputs import Annotation
@@ -17,7 +16,7 @@ from ..tags import CLS, PAD, SEP, UNK
 from .block import Part, as_slice
 from .bounded import bounded_part, in_reading_order
 from .cells import Cells, Tokens, compile_cells
-from .document import document_parts, key_order
+from .document import document_parts
 from .leaning import leaning_part, spelled_part
 from .tag_sets import occurring, table_of
 
@@ -145,18 +144,3 @@ def _check_order(cells: Cells, text: _Text) -> None:
             raise DisorderError(
                 f"{name} fall along text {text.number}, and bounded reaches need texts in reading order"
             )
-
-
-def sorted_order(tag_ids: Tensor, tables: Sequence[ReachTables]) -> Tensor:
-    """Return the order (batch, length) in which the keys of document reach need no gathering; padding stays.
-
-    The tables must be one for all heads.
-    """
-    table = compile_cells(tuple(tables)).document[0].numpy()
-    rank = torch.from_numpy(key_order(table.tobytes(), len(table)).astype(np.int64))
-    order = torch.arange(tag_ids.shape[1]).repeat(len(tag_ids), 1)
-    for row, tags in zip(order, tag_ids, strict=True):
-        real = tags != PAD
-        places = real.nonzero()[:, 0]
-        row[places] = places[rank[tags[places]].argsort(stable=True)]
-    return order

@@ -17,7 +17,6 @@ from ..plan import Redraw
 from ..rules import Strategy, check_strategy
 from . import interface, support
 from .guide import STRENGTHS, Guide
-from .sorting import TokenSorter
 from .strengths import LearnStrengths, check_learnable, initial_strengths
 
 Model = TypeVar("Model", bound=PreTrainedModel)
@@ -29,12 +28,9 @@ _STATE: Final[str] = "_grammask_state"
 class _State:
     """What `detach` needs to undo an attachment."""
 
-    def __init__(
-        self, guide: Guide, hook: Any, configs: list[tuple[nn.Module, PretrainedConfig]], sorter: TokenSorter | None
-    ) -> None:
+    def __init__(self, guide: Guide, hook: Any, configs: list[tuple[nn.Module, PretrainedConfig]]) -> None:
         self.guide = guide
         self.hook = hook
-        self.sorter = sorter
         self.configs = configs
 
 
@@ -45,7 +41,6 @@ def attach(
     *,
     learn_strengths: LearnStrengths | None = None,
     backend: str = "auto",
-    sort_tokens: bool = False,
 ) -> Model:
     """Guide `model`'s attention by a grammar, in place, and return it. Its weights are untouched.
 
@@ -54,9 +49,7 @@ def attach(
     stock model. `learn_strengths` (soft only) makes the strengths a parameter: one tag x tag table per "layer" or per
     "head", starting from the grammar's own. `backend` is how attention is computed: "auto" chooses for every call, see
     `explain_dispatch`; "dense", "sorted", "banded", "mixed" and "biased" are obeyed or refused. All are exact.
-    `sort_tokens` sorts the tokens by tag once for the whole model instead of once in every layer (hard, document reach,
-    absolute positions); results come back in the order of the text. The grammar is saved with the model; see
-    `from_pretrained`.
+    The grammar is saved with the model; see `from_pretrained`.
 
     Raises `ModelError` for an architecture that cannot be guided or a model that already is, and `GrammarError` for a
     grammar that doesn't fit.
@@ -65,8 +58,7 @@ def attach(
     base = model.base_model
     if hasattr(base, _STATE):
         raise ModelError(f"this {type(model).__name__} already has a grammar; call grammask.detach(model) first")
-    sorter = TokenSorter(base) if sort_tokens else None
-    guide = Guide(load_grammar(grammar), check_strategy(strategy), check_name(backend), sorter)
+    guide = Guide(load_grammar(grammar), check_strategy(strategy), check_name(backend))
     if learn_strengths is not None:
         check_learnable(guide, learn_strengths)
     interface.register()
@@ -74,14 +66,11 @@ def attach(
         guide,
         base.register_forward_pre_hook(guide.before_forward, with_kwargs=True),
         _switch_configs(model, interface.NAME),
-        sorter,
     )
     setattr(base, _STATE, state)
     try:
         assert guide.probe is not None  # noqa: S101 - it is there until settled
         found = support.survey(model, guide.probe)
-        if sorter is not None:
-            support.check_order_is_free(model, sorter)
         guide.settle(found)
         if learn_strengths is not None:
             heads = found.heads if learn_strengths == "head" else 1
@@ -108,8 +97,6 @@ def detach(model: Model) -> Model:
     if state is None:
         raise ModelError(f"this {type(model).__name__} has no grammar to detach")
     state.hook.remove()
-    if state.sorter is not None:
-        state.sorter.remove()
     for module, config in state.configs:
         _set_config(module, config)
     if hasattr(base, STRENGTHS):

@@ -14,7 +14,6 @@ from ..plan import Plan, Redraw
 from ..rules import Strategy
 from ..tables import compile_layers
 from .passes import ForwardPass, Probe
-from .sorting import TokenSorter, check_sortable, order_of
 from .support import Survey
 
 INPUTS: Final[tuple[str, ...]] = ("tag_ids", "word_ids", "sentence_ids")
@@ -27,9 +26,8 @@ class Guide:
     Until `settle` it hands out `probe`, for the dry run.
     """
 
-    def __init__(self, grammar: Grammar, strategy: Strategy, backend: str, sorter: TokenSorter | None) -> None:
+    def __init__(self, grammar: Grammar, strategy: Strategy, backend: str) -> None:
         self.grammar = grammar
-        self.sorter = sorter
         self.strategy = strategy
         self.backend = backend
         self.redraw: Redraw | None = None
@@ -45,8 +43,6 @@ class Guide:
                 )
             for tables in self.layer_tables:
                 check_backend(self.backend, tables, self.strategy, self.grammar.name)
-        if self.sorter is not None:
-            check_sortable(self.layer_tables, self.strategy, self.grammar)
         self.probe = None
 
     def before_forward(
@@ -66,15 +62,9 @@ class Guide:
         if isinstance(input_ids, Tensor):
             embedding: Any = base.get_input_embeddings()
             check_vocabulary(input_ids, embedding.weight.shape[0])
-        need_weights = _asks(base, kwargs, "output_attentions")
+        need_weights = _asks_for_weights(base, kwargs)
         learned = getattr(base, STRENGTHS, None)
         annotation = None if self.strategy == "full" else self._annotation(arguments, given)
-        if self.sorter is not None and annotation is not None:
-            # What every layer hands out is wanted in the order of the text.
-            order = None
-            if not (need_weights or _asks(base, kwargs, "output_hidden_states")):
-                order, annotation = order_of(annotation, self.layer_tables[0])
-            self.sorter.set_order(order)
         plan = Plan(
             annotation,
             strategy=self.strategy,
@@ -98,10 +88,10 @@ class Guide:
         return annotation
 
 
-def _asks(base: PreTrainedModel, kwargs: dict[str, Any], name: str) -> bool:
-    """Tell whether a call, or else the model's config, asks for an output."""
-    asked = kwargs.get(name)
-    return bool(getattr(base.config, name) if asked is None else asked)
+def _asks_for_weights(base: PreTrainedModel, kwargs: dict[str, Any]) -> bool:
+    """Tell whether a call, or else the model's config, asks for the attention weights."""
+    asked = kwargs.get("output_attentions")
+    return bool(base.config.output_attentions if asked is None else asked)
 
 
 def _tokens(arguments: dict[str, Any]) -> Tensor:

@@ -11,7 +11,6 @@ from transformers import PreTrainedModel
 
 from ..errors import ModelError
 from .passes import LAYERS_ATTRIBUTE, Probe
-from .sorting import TokenSorter
 
 # Architectures whose attention hears us, each under a test. Others are tried, not trusted: see `survey`.
 SUPPORTED: Final[tuple[str, ...]] = (
@@ -66,21 +65,6 @@ def survey(model: PreTrainedModel, probe: Probe) -> Survey:
     for module, numbers in layers.items():
         setattr(module, LAYERS_ATTRIBUTE, tuple(numbers))
     return Survey(len(probe.modules), probe.heads.pop())
-
-
-def check_order_is_free(model: PreTrainedModel, sorter: TokenSorter) -> None:
-    """Raise `ModelError` unless the model gives the same with its tokens in another order between its layers."""
-    inputs = _few_tokens(model)
-    with _quiet(model):
-        plain = model.base_model(**inputs)[0]
-        sorter.set_order(torch.arange(inputs["input_ids"].shape[1], device=model.device).flip(0)[None])
-        other = model.base_model(**inputs)[0]
-        sorter.set_order(None)
-    if not torch.allclose(plain, other, atol=1e-4, rtol=1e-4):
-        raise ModelError(
-            f"{model.config.model_type} ({type(model).__name__}) depends on the order of its tokens beyond its "
-            "embeddings, as with rotary or relative positions; leave sort_tokens out"
-        )
 
 
 def forget(model: PreTrainedModel) -> None:
