@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ExperimentError, InputError
+from .reading import read_text
 
 
 def write_whole(path: Path, text: str, *, advice: str = "what was finished is kept, go on with --resume") -> None:
@@ -43,12 +44,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def read_lines(path: Path) -> list[str]:
     """Read a UTF-8 file, a text a line, without empty lines; raises `InputError`."""
-    try:
-        texts = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8; convert the file") from error
+    texts = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not texts:
         raise InputError(f"{path}: the file holds no text")
     return texts

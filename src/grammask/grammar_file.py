@@ -4,7 +4,6 @@ An unknown key, tag or reach is an error that names the file, the rule and the k
 ignored would change what a model reads.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -15,6 +14,7 @@ from typing import Any
 
 from .errors import GrammarError
 from .grammar import Grammar
+from .reading import parse_toml, read_text
 from .rules import Rule
 
 _RULE_KEYS = tuple(field.name for field in fields(Rule))
@@ -51,22 +51,12 @@ def load_grammar(name_or_path: "str | Path | Grammar") -> Grammar:
         raise GrammarError(
             f"no grammar {name!r}: neither a shipped grammar ({', '.join(shipped_grammars())}) nor a file{hint}"
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise GrammarError(f"{path}: byte {error.start} is not UTF-8; save the grammar file as UTF-8") from error
-    except OSError as error:
-        raise GrammarError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse_grammar(text, origin=str(path))
+    return parse_grammar(read_text(path, error=GrammarError), origin=str(path))
 
 
 def parse_grammar(text: str, *, origin: str = "grammar") -> Grammar:
     """Parse the text of a grammar file; errors name `origin` and the line (syntax) or the rule and key (meaning)."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise GrammarError(f"{origin}: not valid TOML: {error}") from error
-    return grammar_from_dict(data, origin=origin)
+    return grammar_from_dict(parse_toml(text, origin=origin, error=GrammarError), origin=origin)
 
 
 def grammar_from_dict(data: Mapping[str, Any], *, origin: str = "grammar") -> Grammar:

@@ -8,6 +8,7 @@ from ..errors import ExperimentError
 from ..files import dump, write_whole
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
+from ..reading import parse_json_object, read_bytes
 
 CONFIG: Final[str] = "config.json"
 RESULTS: Final[str] = "results.json"
@@ -93,7 +94,6 @@ def _short(value: Any) -> str:
 def read(path: Path) -> dict[str, Any]:
     """Read a JSON file of an experiment; raises `ExperimentError` when it is damaged."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ExperimentError(f"{path} is damaged: {error}; delete it to run again what it stood for") from error
-    return content
+        return parse_json_object(read_bytes(path, error=ExperimentError), origin=path, error=ExperimentError)
+    except ExperimentError as error:
+        raise ExperimentError(f"{error}; it is damaged: delete it to run again what it stood for") from error

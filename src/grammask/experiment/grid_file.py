@@ -1,13 +1,13 @@
 """Grid files: the tasks, the rows and the settings of many comparisons in one TOML file."""
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ExperimentError
+from ..reading import parse_toml, read_text
 from .config import CHOICES, Config, make_config, plan_runs
 
 _FOLDER_NAME: Final[re.Pattern[str]] = re.compile(r"[\w-]+")
@@ -29,11 +29,8 @@ def read_grid(path: Path) -> list[tuple[str, Config]]:
     before anything is returned; raises `ExperimentError` and `GrammarError`.
     """
     try:
-        file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ExperimentError(f"--grid {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ExperimentError(f"--grid {path} is not valid TOML: {error}") from error
+        text = read_text(path, error=ExperimentError)
+        file = _File.model_validate(parse_toml(text, origin=f"--grid {path}", error=ExperimentError))
     except ValidationError as error:
         first = error.errors()[0]
         raise ExperimentError(f"--grid {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -1,0 +1,69 @@
+"""The one boundary to files that others wrote: whatever is in them, they are read, or one error says why not.
+
+Damaged files, other encodings, JSON nested ten thousand deep, integers of five thousand digits, a folder where a file
+should be: Python has an exception for each, and callers should meet one of ours.
+"""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from .errors import GrammaskError, InputError
+
+LARGEST_FILE: Final[int] = 1 << 30  # bytes; what is larger is no text, grammar or record
+
+
+def read_bytes(path: Path, *, error: type[GrammaskError] = InputError, most: int = LARGEST_FILE) -> bytes:
+    """Read a file of at most `most` bytes; raises `error` for one that cannot be read or is larger."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(most + 1)
+    except (OSError, ValueError) as why:  # ValueError: a NUL in the name
+        raise error(f"{path} cannot be read: {getattr(why, 'strerror', None) or why}") from why
+    if len(content) > most:
+        raise error(f"{path} is larger than {most:,} bytes; split it")
+    return content
+
+
+def read_text(path: Path, *, error: type[GrammaskError] = InputError, most: int = LARGEST_FILE) -> str:
+    """Read a UTF-8 file, without its byte order mark; raises `error`."""
+    content = read_bytes(path, error=error, most=most)
+    try:
+        return content.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as why:
+        line = content.count(b"\n", 0, why.start) + 1
+        raise error(
+            f"{path}: line {line} holds bytes that are not UTF-8 (0x{content[why.start]:02x} at byte {why.start}); "
+            "convert the file to UTF-8, for example with iconv -f latin1 -t utf-8"
+        ) from why
+
+
+def parse_json(text: str | bytes, *, origin: object, error: type[GrammaskError] = InputError) -> Any:
+    """Parse JSON; raises `error`, naming `origin`, whatever is wrong with it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as why:
+        raise error(f"{origin}: not valid JSON: {_reason(why)}") from why
+
+
+def parse_json_object(text: str | bytes, *, origin: object, error: type[GrammaskError] = InputError) -> dict[str, Any]:
+    """Parse JSON that must be an object; raises `error`, naming `origin`, for anything else."""
+    data = parse_json(text, origin=origin, error=error)
+    if not isinstance(data, dict):
+        raise error(f"{origin}: must hold a JSON object, but holds {type(data).__name__}")
+    return data
+
+
+def parse_toml(text: str, *, origin: object, error: type[GrammaskError] = InputError) -> dict[str, Any]:
+    """Parse TOML; raises `error`, naming `origin`, whatever is wrong with it."""
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as why:
+        raise error(f"{origin}: not valid TOML: {_reason(why)}") from why
+
+
+def _reason(why: ValueError | RecursionError) -> str:
+    if isinstance(why, RecursionError):
+        return "it is nested too deep"
+    return " ".join(str(why).split())[:200] or type(why).__name__

@@ -1,0 +1,64 @@
+"""The boundary to files that others wrote: an error of ours for every kind of damage, and names that stay inside."""
+
+import os
+
+import pytest
+
+from grammask.errors import GrammarError, InputError
+from grammask.names import LONGEST_NAME, check_file_name
+from grammask.reading import parse_json, parse_json_object, parse_toml, read_bytes, read_text
+
+DEEP = 10_000
+DIGITS = "1" * 5_000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "nonsense", '{"a": }', "[" * DEEP + "]" * DEEP, DIGITS, f'{{"a": {DIGITS}}}', b"\xff\xfe\xfd"]
+)
+def test_damaged_json_is_one_error_of_ours(text):
+    with pytest.raises(GrammarError, match="^mine.json: not valid JSON: ."):
+        parse_json(text, origin="mine.json", error=GrammarError)
+
+
+@pytest.mark.parametrize("text", ["[]", "1", '"a"', "null", "true"])
+def test_json_of_another_type_is_named(text):
+    with pytest.raises(InputError, match="mine.json: must hold a JSON object, but holds"):
+        parse_json_object(text, origin="mine.json")
+
+
+@pytest.mark.parametrize("text", ["a = ", "a = 1\na = 2", "a = " + "[" * DEEP + "]" * DEEP, f"a = {DIGITS}"])
+def test_damaged_toml_is_one_error_of_ours(text):
+    with pytest.raises(GrammarError, match="^mine.toml: not valid TOML: ."):
+        parse_toml(text, origin="mine.toml", error=GrammarError)
+
+
+def test_what_is_no_readable_file_is_named(tmp_path):
+    for path in (tmp_path, tmp_path / "missing", tmp_path / "a\0b", tmp_path / ("x" * 300)):
+        with pytest.raises(InputError, match="cannot be read: ."):
+            read_bytes(path)
+    file = tmp_path / "text"
+    file.write_bytes(b"one\ntw\xf6\n")
+    with pytest.raises(GrammarError, match=r"line 2 holds bytes that are not UTF-8 \(0xf6 at byte 6\)"):
+        read_text(file, error=GrammarError)
+    file.write_bytes("\ufefföne".encode())
+    assert read_text(file) == "öne"
+    with pytest.raises(InputError, match="larger than 4 bytes"):
+        read_text(file, most=4)
+    if hasattr(os, "mkfifo"):
+        with pytest.raises(InputError, match="larger than"):
+            read_bytes("/dev/zero", most=1000)
+
+
+@pytest.mark.parametrize("name", ["a", "english-long", "v1.2_b", "A" * LONGEST_NAME, "0"])
+def test_names_of_files_are_kept(name):
+    assert check_file_name(name, what="name", error=InputError) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "../../x", "/abs/x", "A" * 300, "A" * (LONGEST_NAME + 1), "a b", ".hidden", "-x", "a/b", "a\\b", "a\n", "é",
+     "a.", "..", ".", "a\0", "=1+1", "$(x)", "<b>", "[red]"],
+)  # fmt: skip
+def test_names_that_could_leave_a_folder_are_refused(name):
+    with pytest.raises(GrammarError, match="key 'name' is .*, but must be 1 to 64 of"):
+        check_file_name(name, what="key 'name'", error=GrammarError)
