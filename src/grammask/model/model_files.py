@@ -1,0 +1,140 @@
+"""The files of a model that others made: its config is checked and read, and no code of its own is ever run."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors import safe_open
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.utils.hub import cached_file
+
+from ..errors import ModelError
+from ..reading import parse_json_object, read_bytes
+
+# The arguments of `from_pretrained` that say where a file is; every read of a model takes all of them.
+HUB_ARGUMENTS: Final[tuple[str, ...]] = (
+    "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
+)  # fmt: skip
+WEIGHTS: Final[tuple[str, ...]] = (
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+)  # fmt: skip
+_CONFIG: Final[str] = "config.json"
+_ADAPTER: Final[str] = "adapter_config.json"
+# What is built part by part fills the memory before anything else can fail.
+_MOST_LAYERS: Final[int] = 1_000
+_MOST_COUNTED: Final[int] = 1_000_000
+_LAYERS: Final = re.compile("layer|block|group|expert|network|head")
+_LARGEST_CONFIG: Final[int] = 1 << 26  # bytes
+
+
+def hub_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of `arguments` that say where a model's files are."""
+    return {name: arguments[name] for name in HUB_ARGUMENTS if name in arguments}
+
+
+def find_file(name: str, file: str, **hub: Any) -> Path | None:
+    """Return the path of a model's file, from its folder or the Hub; None where it has none of that name."""
+    try:
+        found = cached_file(name, file, _raise_exceptions_for_missing_entries=False, **hub)
+    except Exception as error:  # the Hub's client and its network library raise many unrelated kinds
+        raise ModelError(f"no model {name!r}: {file} cannot be had: {first_line(error)}") from error
+    return None if found is None else Path(found)
+
+
+def read_json(name: str, file: str, **hub: Any) -> dict[str, Any] | None:
+    """Read a JSON file of a model, None where it has none; raises `ModelError` where it asks for code to be run."""
+    path = find_file(name, file, **hub)
+    if path is None:
+        return None
+    content = read_bytes(path, error=ModelError, most=_LARGEST_CONFIG)
+    data = parse_json_object(content, origin=f"{name}: {file}", error=ModelError)
+    if data.get("auto_map"):
+        raise ModelError(
+            f"model {name!r} brings code of its own ('auto_map' in {file}), and grammask runs no code of a model; take "
+            "one that transformers knows, or, where it knows this one, delete 'auto_map' from a local copy"
+        )
+    for key in ("attn_implementation", "_attn_implementation"):
+        if "/" in str(data.get(key)):
+            raise ModelError(f"model {name!r} asks for code from elsewhere ({key!r} in {file}: {data[key]!r})")
+    return data
+
+
+def read_config(name: str, **hub: Any) -> PreTrainedConfig:
+    """Read the config of a model; raises `ModelError` where it is damaged, of no sense, or brings code of its own."""
+    if find_file(name, _ADAPTER, **hub) is not None:  # with peft, transformers would load the model that it names
+        raise ModelError(f"{name!r} holds an adapter ({_ADAPTER}); load its base model, and the adapter with peft")
+    if (data := read_json(name, _CONFIG, **hub)) is None:
+        raise ModelError(f"no model {name!r}: it holds no {_CONFIG}")
+    _check_counts(name, data)
+    try:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False, **hub)
+    except Exception as error:  # transformers raises many kinds for configs that it cannot use
+        raise ModelError(f"{_CONFIG} of model {name!r} cannot be used: {first_line(error)}") from error
+    if getattr(config, "num_hidden_layers", 1) < 1:
+        raise ModelError(f"{_CONFIG} of model {name!r} describes a model without layers")
+    return config
+
+
+def _check_counts(name: str, data: Mapping[str, Any]) -> None:
+    """Raise `ModelError` for a number of parts that is negative or beyond all sense."""
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            _check_counts(name, value)
+        elif key.startswith(("num_", "n_")) or key.endswith(("_layers", "_num")):
+            most = _MOST_LAYERS if _LAYERS.search(key) else _MOST_COUNTED
+            if isinstance(value, int | float) and not 0 <= value <= most:
+                raise ModelError(f"{_CONFIG} of model {name!r}: {key} is {value}, but must be from 0 to {most:,}")
+
+
+def weights_bytes(name: str, *, floats: bool, **hub: Any) -> int | None:
+    """Return the size of a model's weights, None where it has none.
+
+    Raises `ModelError` where a part is missing and, under `floats`, where weights are stored as whole numbers.
+    """
+    for file in WEIGHTS:
+        if (path := find_file(name, file, **hub)) is None:
+            continue
+        paths = [_part(name, part, file, **hub) for part in _parts(name, file, **hub)] if _is_index(path) else [path]
+        if floats:
+            for path in paths:
+                _check_floats(name, path)
+        return sum(path.stat().st_size for path in paths)
+    return None
+
+
+def _is_index(path: Path) -> bool:
+    return path.name.endswith(".index.json")
+
+
+def _check_floats(name: str, path: Path) -> None:
+    if path.suffix != ".safetensors":
+        return
+    with safe_open(path, framework="pt") as tensors:
+        for key in tensors.keys():  # noqa: SIM118 - no mapping
+            kind = tensors.get_slice(key).get_dtype()
+            if key.endswith((".weight", ".bias")) and not kind.startswith(("F", "BF")):
+                raise ModelError(f"model {name!r}: {path.name} holds {key} as {kind}, which is no kind of float")
+
+
+def _parts(name: str, index: str, **hub: Any) -> list[str]:
+    data = read_json(name, index, **hub) or {}
+    parts = data.get("weight_map")
+    files = sorted(set(map(str, parts.values()))) if isinstance(parts, dict) else []
+    if not files or not isinstance(data.get("metadata"), dict):
+        raise ModelError(f"model {name!r}: {index} is damaged; it must hold 'metadata', and files in 'weight_map'")
+    return files
+
+
+def _part(name: str, part: str, index: str, **hub: Any) -> Path:
+    if Path(part).name != part:
+        raise ModelError(f"model {name!r}: {index} names {part!r}, which lies outside of its folder")
+    if (path := find_file(name, part, **hub)) is None:
+        raise ModelError(f"model {name!r}: {part} is missing, which {index} names; copy all parts of the weights")
+    return path
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's message as one short line; it may be empty or go on for pages."""
+    said = " ".join(str(error).split())[:200]
+    return said if said and not isinstance(error, KeyError) else f"{type(error).__name__} {said}".strip()
