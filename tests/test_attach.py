@@ -144,14 +144,14 @@ def test_what_does_not_fit_is_refused_and_leaves_the_model_as_it_was(batch):
 def test_a_saved_model_comes_back_with_its_grammar(tmp_path, batch, options):
     model = grammask.attach(tiny_model("bert"), "paper", "soft", **options)
     if options:
-        torch.nn.init.normal_(model.base_model.grammask_strengths)
+        torch.nn.init.normal_(model.base_model.grammask_strengths.table)
     expected = logits(model, batch)
     model.save_pretrained(tmp_path)
     restored = grammask.from_pretrained(tmp_path).eval()
     assert type(restored) is type(model)
     torch.testing.assert_close(logits(restored, batch), expected, atol=1e-6, rtol=0)
     grammask.detach(restored)
-    stock = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    stock = AutoModelForSequenceClassification.from_pretrained(tmp_path, attn_implementation="sdpa").eval()
     with torch.no_grad():
         assert torch.equal(restored(**batch.inputs).logits, stock(**batch.inputs).logits)
 
@@ -170,7 +170,7 @@ def test_learned_strengths_start_as_the_grammars_and_learn(batch, learn):
     model = grammask.attach(tiny_model("bert"), "paper", "soft", learn_strengths=learn)
     torch.testing.assert_close(logits(model, batch), fixed)
     model(**batch.everything).logits.square().sum().backward()
-    gradient = model.base_model.grammask_strengths.grad
+    gradient = model.base_model.grammask_strengths.table.grad
     assert gradient.shape == (3, 4 if learn == "head" else 1, 21, 21)
     used = batch.annotation["tag_ids"].unique()
     assert gradient[:, :, used].any()
@@ -225,7 +225,7 @@ def test_learned_strengths_have_the_dense_paths_gradients(learn):
     def run(backend):
         model = grammask.attach(tiny_model("bert"), "paper", "soft", learn_strengths=learn, backend=backend)
         model(**batch.everything)[0].sum().backward()
-        return model.base_model.grammask_strengths.grad
+        return model.base_model.grammask_strengths.table.grad
 
     found, expected = run("biased"), run("dense")
     assert expected.abs().max() > 1e-4

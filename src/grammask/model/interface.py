@@ -20,7 +20,7 @@ from .passes import ForwardPass
 
 NAME: Final[str] = "grammask"
 # Ways of attention that would change the scores after our mask, or add keys that no grammar knows.
-_FOREIGN: Final[tuple[str, ...]] = ("softcap", "s_aux")
+_FOREIGN: Final[tuple[str, ...]] = ("softcap", "s_aux", "position_bias")
 
 
 def register() -> None:
@@ -47,7 +47,8 @@ def guided_attention(
     name = type(module).__name__
     if grammar_pass is None:
         raise ModelError(
-            f"{name} was called without its model, which holds the grammar; call the model that was attached"
+            f"{name} was called without the grammar of its model. Call the model that was attached, not a part of it; "
+            "load a model that was saved with a grammar by grammask.from_pretrained, not by transformers"
         )
     for argument in _FOREIGN:
         if kwargs.get(argument) is not None:
@@ -61,8 +62,6 @@ def guided_attention(
     if plan.strategy == "full" and not plan.need_weights:
         sdpa: Callable[..., tuple[Tensor, None]] = sdpa_attention_forward
         return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
-    if kwargs.get("position_bias") is not None:
-        raise ModelError(f"{name} adds a position bias, which has no exact meaning under a grammar")
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling

@@ -15,8 +15,8 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..errors import GrammaskError, ModelError
-from .guide import STRENGTHS
 from .model_files import first_line, hub_arguments, read_config, weights_bytes
+from .strengths import STRENGTHS
 
 # What may be missing from the weights: nothing; the pooler, where no answer reads it; or all that a classifier trains
 # anew, which is the head, and the pooler below it.
@@ -114,8 +114,8 @@ def _may_be_new(model: PreTrainedModel, key: str, new: New) -> bool:
 def _is_inside(model: PreTrainedModel, key: str) -> bool:
     """Tell whether a tensor that the model has no place for is one of its base: heads and poolers may be left out."""
     prefix = f"{model.base_model_prefix}."
-    first, *_, last = [*key.removeprefix(prefix).split("."), key.split(".")[-1]]
-    if first == _POOLER or last == STRENGTHS:  # learned strengths are read when the grammar is attached
+    first = key.removeprefix(prefix).split(".")[0]
+    if first in (_POOLER, STRENGTHS):  # learned strengths are no part of the stock model
         return False
     return key.startswith(prefix) or first in {part for part, _ in model.base_model.named_children()}
 

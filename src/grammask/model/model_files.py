@@ -20,7 +20,7 @@ WEIGHTS: Final[tuple[str, ...]] = (
     "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
 )  # fmt: skip
 _CONFIG: Final[str] = "config.json"
-_ADAPTER: Final[str] = "adapter_config.json"
+ADAPTER: Final[str] = "adapter_config.json"
 # What is built part by part fills the memory before anything else can fail.
 _MOST_LAYERS: Final[int] = 1_000
 _MOST_COUNTED: Final[int] = 1_000_000
@@ -60,10 +60,14 @@ def read_json(name: str, file: str, **hub: Any) -> dict[str, Any] | None:
     return data
 
 
-def read_config(name: str, **hub: Any) -> PreTrainedConfig:
-    """Read the config of a model; raises `ModelError` where it is damaged, of no sense, or brings code of its own."""
-    if find_file(name, _ADAPTER, **hub) is not None:  # with peft, transformers would load the model that it names
-        raise ModelError(f"{name!r} holds an adapter ({_ADAPTER}); load its base model, and the adapter with peft")
+def read_config(name: str, *, adapter: bool = False, **hub: Any) -> PreTrainedConfig:
+    """Read the config of a model; raises `ModelError` where it is damaged, of no sense, or brings code of its own.
+
+    `adapter` says that the folder is known to be an adapter's, beside which the config of its guided model lies.
+    """
+    if not adapter and find_file(name, ADAPTER, **hub) is not None:
+        # With peft, transformers would load the model that it names.
+        raise ModelError(f"{name!r} holds an adapter ({ADAPTER}); load its base model, and the adapter with peft")
     if (data := read_json(name, _CONFIG, **hub)) is None:
         raise ModelError(f"no model {name!r}: it holds no {_CONFIG}")
     _check_counts(name, data)

@@ -1,56 +1,68 @@
-"""from_pretrained: a saved model comes back with its grammar."""
+"""from_pretrained: a saved model, or an adapter of one, comes back with its grammar."""
 
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-from safetensors import safe_open
-from transformers import AutoConfig, PreTrainedModel
-from transformers.utils.hub import cached_file
-
 from ..errors import ModelError
-from ..grammar_file import grammar_from_dict
-from .attach import CONFIG_KEY, attach
-from .guide import STRENGTHS
+from . import interface
+from .adapters import put_adapter
+from .attach import attach_guide
+from .guide import Guide
+from .loading import Loaded, load_weights
+from .model_files import ADAPTER, hub_arguments, read_config, read_json
+from .stored import find_class, read_stored
+from .strengths import STRENGTHS, with_strengths
 
 
-def from_pretrained(name_or_path: str | Path, **kwargs: Any) -> PreTrainedModel:
+def from_pretrained(name_or_path: str | Path, *, model_class: Any = None, **kwargs: Any) -> Any:
     """Load a model that was saved with a grammar, of the class that saved it, and attach the grammar again.
 
-    `name_or_path` is a folder of `save_pretrained` or a Hub name; `kwargs` go to the class's own `from_pretrained`.
-    Raises `ModelError` when it cannot be loaded or was saved without a grammar.
+    `name_or_path` is a folder of `save_pretrained` or a Hub name. Of an adapter the base model is loaded too, and the
+    answer is a `PeftModel` (`is_trainable=True` to train on). `model_class` is needed where the class is none of
+    transformers' own; an Auto class gives another head. `kwargs` go to the class's own `from_pretrained`; those that
+    say where files are (revision, subfolder, cache_dir, token and so on) reach every read. With
+    `output_loading_info=True` the answer is the pair that transformers gives.
+
+    Raises `ModelError` where the model cannot be loaded whole or has no grammar.
     """
     name = str(name_or_path)
-    try:
-        config = AutoConfig.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"no model {name!r}: {str(error).splitlines()[0]}") from error
-    stored = getattr(config, CONFIG_KEY, None)
-    if stored is None:
-        raise ModelError(f"{name!r} was saved without a grammar; load it with transformers and call grammask.attach")
-    architectures = config.architectures or ["none"]
-    model_class = getattr(transformers, architectures[0], None)
-    if model_class is None:
-        raise ModelError(f"{name!r} was saved by {architectures[0]}, which transformers doesn't have")
-    model: PreTrainedModel = model_class.from_pretrained(name, **kwargs)
-    attach(
-        model,
-        grammar_from_dict(stored["grammar"], origin=f"{name}: config.json"),
-        stored["strategy"],
-        learn_strengths=stored["learn_strengths"],
+    if "attn_implementation" in kwargs:
+        raise ModelError("a guided model has its own attention implementation; leave attn_implementation out")
+    wants_info = kwargs.pop("output_loading_info", False)
+    adapter = read_json(name, ADAPTER, **hub_arguments(kwargs))
+    loaded = _load(name, model_class, kwargs) if adapter is None else _load_adapter(name, adapter, model_class, kwargs)
+    return (loaded.model, loaded.info) if wants_info else loaded.model
+
+
+def _load(name: str, model_class: Any, kwargs: dict[str, Any]) -> Loaded:
+    config = read_config(name, **hub_arguments(kwargs))
+    stored = read_stored(config, name)
+    loading = found = find_class(config, model_class, name)
+    interface.register()  # the config names it
+    if stored.learn_strengths is not None:
+        loading = with_strengths(found, stored.learn_strengths)
+        # Once they were a parameter of the base model itself.
+        kwargs = {**kwargs, "key_mapping": {rf"{STRENGTHS}$": f"{STRENGTHS}.table"}}
+    loaded = load_weights(loading, name, attn_implementation=None, **kwargs)
+    loaded.model.__class__ = found
+    attach_guide(loaded.model, Guide(loaded.model, stored.grammar, stored.strategy, "auto"), stored.learn_strengths)
+    return loaded
+
+
+def _load_adapter(name: str, adapter: dict[str, Any], model_class: Any, kwargs: dict[str, Any]) -> Loaded:
+    """Load the base model of an adapter, its grammar from beside the adapter, and then the adapter."""
+    trainable = kwargs.pop("is_trainable", False)
+    hub = hub_arguments(kwargs)
+    config = read_config(name, adapter=True, **hub)
+    stored = read_stored(config, name)
+    base = adapter.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ModelError(f"{name!r}: {ADAPTER} names no base model (base_model_name_or_path)")
+    elsewhere = {key: value for key, value in kwargs.items() if key not in ("revision", "subfolder")}
+    if adapter.get("revision"):
+        elsewhere["revision"] = adapter["revision"]
+    loaded = load_weights(
+        find_class(config, model_class, name), base, new="head", config=config, attn_implementation=None, **elsewhere
     )
-    if stored["learn_strengths"] is not None:
-        _restore_strengths(model, name)
-    return model
-
-
-def _restore_strengths(model: PreTrainedModel, name: str) -> None:
-    """Read the learned strengths; transformers drops them on load, since the class doesn't know them."""
-    path = cached_file(name, "model.safetensors")
-    with safe_open(str(path), framework="pt") as tensors:
-        keys = [key for key in tensors.keys() if key.split(".")[-1] == STRENGTHS]  # noqa: SIM118 - no mapping
-        if not keys:
-            raise ModelError(f"{name!r} has no learned strengths in model.safetensors; was it saved in several parts?")
-        with torch.no_grad():
-            getattr(model.base_model, STRENGTHS).copy_(tensors.get_tensor(keys[0]))
+    attach_guide(loaded.model, Guide(loaded.model, stored.grammar, stored.strategy, "auto"), stored.learn_strengths)
+    return Loaded(put_adapter(loaded, name, trainable=trainable, **hub), loaded.new, loaded.info)

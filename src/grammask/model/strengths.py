@@ -1,37 +1,68 @@
-"""Strengths that are learned: what may be learned, and from where learning starts."""
+"""Strengths that are learned: what may be learned, from where learning starts, and where the model keeps them."""
 
-from typing import Literal
+from typing import Any, Final, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..errors import GrammarError
+from ..grammar import Grammar
+from ..rules import Strategy
 from ..tables import ReachTables
 from ..tags import TAGS
-from .guide import Guide
 
 LearnStrengths = Literal["layer", "head"]
+# The submodule of a base model that holds them. peft saves it with an adapter by this name (modules_to_save).
+STRENGTHS: Final[str] = "grammask_strengths"
 
 
-def check_learnable(guide: Guide, learn_strengths: str) -> None:
-    """Raise `GrammarError` unless the guide's strengths can be learned so."""
+class StrengthTable(nn.Module):
+    """Learned strengths: `table` (layers, heads or 1, tags, tags), in logits."""
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        self.table = nn.Parameter(table)
+
+
+def strengths_of(base: nn.Module) -> Tensor | None:
+    """Return the learned strengths of an attached base model (those of the active adapter), None where it has none."""
+    module = getattr(base, STRENGTHS, None)
+    return None if module is None else module.table
+
+
+def with_strengths(model_class: type[PreTrainedModel], learned: LearnStrengths) -> type[PreTrainedModel]:
+    """Return a class like `model_class` whose models have learned strengths, so that they are loaded as all weights."""
+
+    def build(self: PreTrainedModel, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
+        model_class.__init__(self, config, *args, **kwargs)
+        heads = config.num_attention_heads if learned == "head" else 1
+        shape = (config.num_hidden_layers, heads, len(TAGS), len(TAGS))
+        self.base_model.add_module(STRENGTHS, StrengthTable(torch.zeros(shape)))
+
+    # transformers reads the source of the module that a class names.
+    return type(model_class.__name__, (model_class,), {"__init__": build, "__module__": model_class.__module__})
+
+
+def check_learnable(grammar: Grammar, strategy: Strategy, learn_strengths: str) -> None:
+    """Raise `GrammarError` unless strengths can be learned so."""
     if learn_strengths not in ("layer", "head"):
         raise GrammarError(f'learn_strengths must be "layer", "head" or None, but is {learn_strengths!r}')
-    if guide.strategy != "soft":
-        raise GrammarError(f"only the soft strategy has strengths to learn, but the strategy is {guide.strategy!r}")
-    if any(rule.reach.kind != "document" for rule in guide.grammar.rules):
+    if strategy != "soft":
+        raise GrammarError(f"only the soft strategy has strengths to learn, but the strategy is {strategy!r}")
+    if any(rule.reach.kind != "document" for rule in grammar.rules):
         raise GrammarError(
-            f"grammar {guide.grammar.name!r} has rules of bounded reach; learned strengths are tag x tag tables and "
+            f"grammar {grammar.name!r} has rules of bounded reach; learned strengths are tag x tag tables and "
             "stand for document reach only"
         )
 
 
 def initial_strengths(
     layer_tables: tuple[tuple[ReachTables, ...], ...], heads: int, device: torch.device
-) -> nn.Parameter:
-    """Return the grammar's own strengths as a parameter (layers, heads or 1, tags, tags)."""
+) -> StrengthTable:
+    """Return the grammar's own strengths, ready to be learned, for this many heads or 1."""
     tables = [document.strength for document, *_ in layer_tables]
     if heads == 1 and any(table.shape[0] > 1 for table in tables):
         raise GrammarError('rules name heads: learn one table per head with learn_strengths="head"')
     stacked = torch.stack([table.expand(heads, len(TAGS), len(TAGS)) for table in tables])
-    return nn.Parameter(stacked.masked_fill(stacked.isneginf(), 0.0).to(device))
+    return StrengthTable(stacked.masked_fill(stacked.isneginf(), 0.0).to(device))

@@ -7,9 +7,10 @@ from typing import Final
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import MODEL_FOR_MULTIPLE_CHOICE_MAPPING, PreTrainedModel
 
-from ..errors import ModelError
+from ..errors import GrammaskError, ModelError
+from ..tags import UPOS
 from .passes import LAYERS_ATTRIBUTE, Probe
 
 # Architectures whose attention hears us, each under a test. Others are tried, not trusted: see `survey`.
@@ -28,13 +29,10 @@ class Survey:
     heads: int
 
 
-def check_kind(model: object) -> PreTrainedModel:
-    """Return `model`; raise `ModelError` unless it is a transformers model of the kind that can be guided."""
-    if not isinstance(model, PreTrainedModel):
-        raise ModelError(f"attach needs a transformers model (PreTrainedModel), but got {type(model).__name__}")
+def check_kind(model: PreTrainedModel) -> None:
+    """Raise `ModelError` for a kind of model that cannot be guided."""
     if model.config.is_encoder_decoder:
         raise _refusal(model, "it is an encoder-decoder, and one grammar cannot say what a decoder reads")
-    return model
 
 
 def survey(model: PreTrainedModel, probe: Probe) -> Survey:
@@ -44,13 +42,8 @@ def survey(model: PreTrainedModel, probe: Probe) -> Survey:
     architecture, unless each of its layers called us exactly once.
     """
     expected = getattr(model.config, "num_hidden_layers", None)
-    try:
-        with _quiet(model):
-            model.base_model(**_few_tokens(model))
-    except ModelError as error:
-        raise _refusal(model, str(error)) from error
-    except Exception as error:  # whatever a foreign model raises on plain tokens, it cannot be checked
-        raise _refusal(model, f"a dry run on a few tokens failed: {error}") from error
+    with _dry_run(model):
+        model(**_few_tokens(model))
     if len(probe.modules) != expected:
         raise _refusal(
             model,
@@ -65,6 +58,19 @@ def survey(model: PreTrainedModel, probe: Probe) -> Survey:
     for module, numbers in layers.items():
         setattr(module, LAYERS_ATTRIBUTE, tuple(numbers))
     return Survey(len(probe.modules), probe.heads.pop())
+
+
+def try_out(model: PreTrainedModel, *, annotated: bool) -> None:
+    """Run `model` on a few tokens as it will be called from now on; raises what a real call would raise.
+
+    `annotated` gives the tokens tags, words and sentences, which every strategy but "full" asks for.
+    """
+    inputs = _few_tokens(model)
+    if annotated:
+        places = torch.arange(inputs["input_ids"].shape[-1], device=model.device).expand_as(inputs["input_ids"])
+        inputs |= {"tag_ids": places % len(UPOS), "word_ids": places, "sentence_ids": torch.zeros_like(places)}
+    with _dry_run(model):
+        model(**inputs)
 
 
 def forget(model: PreTrainedModel) -> None:
@@ -86,17 +92,26 @@ def _few_tokens(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     config = model.config
     tokens = [token for token in range(min(config.vocab_size, 8)) if token != config.pad_token_id][:4]
     input_ids = torch.tensor([tokens], device=model.device)
+    kinds: tuple[object, ...] = tuple(MODEL_FOR_MULTIPLE_CHOICE_MAPPING.values())
+    if type(model) in kinds:
+        input_ids = input_ids[:, None]  # (batch, choices, length)
     return {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
 
 
 @contextmanager
-def _quiet(model: PreTrainedModel) -> Iterator[None]:
-    """Run in eval mode without gradients; every module's mode comes back as it was."""
+def _dry_run(model: PreTrainedModel) -> Iterator[None]:
+    """Run in eval mode without gradients; every module's mode comes back. What a foreign model raises is a refusal."""
     modes = [(module, module.training) for module in model.modules()]
     model.train(False)
     try:
         with torch.no_grad():
             yield
+    except ModelError as error:
+        raise _refusal(model, str(error)) from error
+    except GrammaskError:
+        raise
+    except Exception as error:  # whatever a foreign model raises on plain tokens, it cannot be checked
+        raise _refusal(model, f"a dry run on a few tokens failed: {error}") from error
     finally:
         for module, mode in modes:
             module.training = mode
