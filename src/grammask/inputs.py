@@ -1,18 +1,22 @@
-"""Checks of the tensors that a caller hands over: tags, word numbers and sentence numbers.
+"""Checks of what a caller hands over: tags, word numbers, sentence numbers, masks, whole numbers.
 
 Missing or misshapen tags must raise: attention without them would be another model than the one asked for.
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Final
 
 import torch
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, shown
+from .kept import for_any_call
+from .rules import MOST
 from .tags import PAD, TAGS, UPOS
 
 _HIGHEST: Final[int] = (1 << 28) - 1  # leaves room for differences of 32 bits
+_INTEGERS: Final = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _HOW = "grammask.Annotator makes all of them from texts"
 
 
@@ -36,25 +40,46 @@ def check_annotation(
 ) -> Annotation:
     """Check the annotation of a batch of this `shape` (batch, length); raise `InputError` on what is wrong.
 
-    Tags must be ids of `grammask.TAGS`, word and sentence numbers -1 (none) or counted from 0.
+    Tags must be ids of `grammask.TAGS`, word and sentence numbers -1 (none) or counted from 0. What is returned are
+    copies: what the caller writes into its own tensors later changes nothing.
     """
-    tags = _check("tag_ids", tag_ids, shape, device, lowest=0, highest=len(TAGS) - 1)
-    words = _check("word_ids", word_ids, shape, device, lowest=-1, highest=_HIGHEST)
+    tags = _own("tag_ids", check_ids("tag_ids", tag_ids, shape, device), lowest=0, highest=len(TAGS) - 1)
+    words = _own("word_ids", check_ids("word_ids", word_ids, shape, device), lowest=-1, highest=_HIGHEST)
     sentences = None
     if needs_sentences:
-        sentences = _check("sentence_ids", sentence_ids, shape, device, lowest=-1, highest=_HIGHEST)
+        given = check_ids("sentence_ids", sentence_ids, shape, device)
+        sentences = _own("sentence_ids", given, lowest=-1, highest=_HIGHEST)
     return Annotation(tags, words, sentences)
 
 
-def each_its_own_word(tag_ids: Tensor) -> Tensor:
-    """Return word numbers (batch, length) that make every token with a part of speech a word of its own."""
-    if tag_ids.dim() != 2:
-        raise InputError(f"tag_ids has shape {tuple(tag_ids.shape)}, but must be (batch, length)")
+def check_ids(name: str, ids: object, shape: tuple[int, int], device: torch.device) -> Tensor:
+    """Return `ids`; raise `InputError` unless it is an integer tensor of this `shape` (batch, length) and device."""
+    if ids is None:
+        raise InputError(f"{name} is missing; {_HOW}. With a Trainer set remove_unused_columns=False")
+    if not isinstance(ids, Tensor):
+        raise InputError(f"{name} must be an integer tensor (batch, length), but is {type(ids).__name__}; {_HOW}")
+    _check_plain(name, ids)
+    if ids.dtype not in _INTEGERS:
+        raise InputError(f"{name} must hold integers, but has dtype {ids.dtype}; {_HOW}")
+    if tuple(ids.shape) != shape:
+        raise InputError(f"{name} has shape {tuple(ids.shape)}, but the batch has shape {shape} (batch, length)")
+    if ids.device != device:
+        raise InputError(f"{name} is on {ids.device}, but the model's input is on {device}; move it there")
+    return ids
+
+
+def each_its_own_word(tag_ids: object) -> Tensor | None:
+    """Return word numbers (batch, length) that make every token with a part of speech a word of its own.
+
+    None where `tag_ids` is no integer tensor (batch, length), which `check_annotation` will say.
+    """
+    if not isinstance(tag_ids, Tensor) or tag_ids.dtype not in _INTEGERS or tag_ids.dim() != 2:
+        return None
     word = tag_ids < len(UPOS)
     return (word.cumsum(1) - 1).masked_fill(~word, -1)
 
 
-def check_padding(tag_ids: Tensor, attention_mask: Tensor | None) -> None:
+def check_padding(tag_ids: Tensor, attention_mask: object) -> None:
     """Raise `InputError` unless exactly the tokens with attention_mask 0 have the tag [PAD].
 
     A 4-dimensional mask is the caller's own and is not compared.
@@ -63,13 +88,28 @@ def check_padding(tag_ids: Tensor, attention_mask: Tensor | None) -> None:
     if attention_mask is None:
         if bool(padding.any()):
             raise InputError("tag_ids holds [PAD], but there is no attention_mask: pass the one that belongs to it")
-    elif attention_mask.dim() == 2 and attention_mask.shape != tag_ids.shape:
-        raise InputError(f"attention_mask has shape {tuple(attention_mask.shape)}, but must be {tuple(tag_ids.shape)}")
-    elif attention_mask.dim() == 2 and not torch.equal(padding, attention_mask == 0):
-        row, column = (padding != (attention_mask == 0)).nonzero()[0].tolist()
+        return
+    if not isinstance(attention_mask, Tensor):
+        raise InputError(f"attention_mask must be a tensor, but is {type(attention_mask).__name__}")
+    _check_plain("attention_mask", attention_mask)
+    if attention_mask.device != tag_ids.device:
+        raise InputError(f"attention_mask is on {attention_mask.device}, but tag_ids is on {tag_ids.device}")
+    if attention_mask.dim() != 4:
+        _check_readable(attention_mask, tag_ids, padding)
+
+
+def _check_readable(mask: Tensor, tag_ids: Tensor, padding: Tensor) -> None:
+    if mask.shape != tag_ids.shape:
+        raise InputError(f"attention_mask has shape {tuple(mask.shape)}, but must be {tuple(tag_ids.shape)}")
+    unread = mask == 0
+    if not bool((unread | (mask == 1)).all()):
+        wrong = mask[~unread & (mask != 1)][0].item()
+        raise InputError(f"attention_mask holds {wrong}, but must hold 1 at tokens and 0 at padding")
+    if not torch.equal(padding, unread):
+        row, column = (padding != unread).nonzero()[0].tolist()
         raise InputError(
             f"tag_ids and attention_mask disagree at text {row}, token {column}: the tag is "
-            f"{TAGS[int(tag_ids[row, column])]}, attention_mask is {int(attention_mask[row, column])}; padding, and "
+            f"{TAGS[int(tag_ids[row, column])]}, attention_mask is {int(mask[row, column])}; padding, and "
             "only padding, has the tag [PAD] and attention_mask 0"
         )
 
@@ -84,23 +124,29 @@ def check_vocabulary(input_ids: Tensor, vocab_size: int) -> None:
         )
 
 
-def _check(
-    name: str, ids: object, shape: tuple[int, int], device: torch.device, *, lowest: int, highest: int
-) -> Tensor:
-    if ids is None:
-        raise InputError(f"{name} is missing; {_HOW}. With a Trainer set remove_unused_columns=False")
-    if not isinstance(ids, Tensor):
-        raise InputError(f"{name} must be an integer tensor (batch, length), but is {type(ids).__name__}; {_HOW}")
-    if ids.dtype not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
-        raise InputError(f"{name} must hold integers, but has dtype {ids.dtype}; {_HOW}")
-    if tuple(ids.shape) != shape:
-        raise InputError(f"{name} has shape {tuple(ids.shape)}, but the batch has shape {shape} (batch, length)")
-    if ids.device != device:
-        raise InputError(f"{name} is on {ids.device}, but the model's input is on {device}; move it there")
-    ids = ids.long()
-    if ids.numel():
-        least, most = (int(bound) for bound in ids.aminmax())
+def check_whole(name: str, value: object, *, lowest: int, highest: int = MOST - 1) -> int:
+    """Return `value`; raise `InputError` unless it is a whole number from `lowest` to `highest`."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InputError(f"{name} must be a whole number, but is {shown(value)}")
+    if not lowest <= value <= highest:  # type: ignore[operator]
+        raise InputError(f"{name} is {shown(value)}, but must be {lowest} to {highest}")
+    return int(value)
+
+
+def _check_plain(name: str, tensor: Tensor) -> None:
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        raise InputError(f"{name} must be a dense tensor, but is sparse or nested")
+    if tensor.is_meta:
+        raise InputError(f"{name} is on the device meta and holds no values")
+
+
+def _own(name: str, ids: Tensor, *, lowest: int, highest: int) -> Tensor:
+    """Return a copy of the plainest kind; raise `InputError` for values out of range."""
+    with for_any_call():
+        own = ids.to(torch.int64, copy=True, memory_format=torch.contiguous_format)
+    if own.numel():
+        least, most = (int(bound) for bound in own.aminmax())
         if least < lowest or most > highest:
             wrong = least if least < lowest else most
             raise InputError(f"{name} holds {wrong}, but must hold {lowest} to {highest}")
-    return ids
+    return own

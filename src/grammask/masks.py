@@ -52,9 +52,15 @@ def pair_strengths(
 
 
 def merge_masks(mask: Tensor, model_mask: Tensor | None) -> Tensor:
-    """AND two masks, each bool (True means "may read") or additive; the result is additive if either is."""
+    """AND two masks, each bool (True means "may read") or additive; the result is additive if either is.
+
+    An additive mask blocks by -inf or, as transformers writes it, by the lowest number of its dtype. Both are -inf in
+    the result: a query that is left nothing to read reads nothing, instead of everything alike.
+    """
     if model_mask is None:
         return mask
+    if model_mask.dtype != torch.bool:
+        model_mask = model_mask.masked_fill(blocked(model_mask), -torch.inf)
     if mask.dtype == torch.bool and model_mask.dtype == torch.bool:
         return mask & model_mask
     if mask.dtype == torch.bool:
@@ -62,6 +68,11 @@ def merge_masks(mask: Tensor, model_mask: Tensor | None) -> Tensor:
     if model_mask.dtype == torch.bool:
         return mask.masked_fill(~model_mask, -torch.inf)
     return mask + model_mask
+
+
+def blocked(mask: Tensor) -> Tensor:
+    """Return, as bool of the same shape, what a mask blocks; see `merge_masks`."""
+    return ~mask if mask.dtype == torch.bool else mask <= torch.finfo(mask.dtype).min
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from torch import Tensor
 from .blocks.block import Part
 from .blocks.parts import DisorderError, make_parts
 from .blocks.whole import dense_bias, dense_mask
-from .errors import InputError
 from .grammar import Grammar
 from .inputs import Annotation
+from .kept import for_any_call
 from .masks import merge_masks
 from .rules import Strategy
 from .tables import ReachTables
@@ -62,24 +62,8 @@ class Plan:
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._grammar: dict[tuple[int, torch.dtype], tuple[object, Tensor]] = {}
         self._parts: dict[tuple[int, bool], tuple[object, tuple[Part, ...]]] = {}
-        self._merged: dict[tuple[int, int, torch.dtype], tuple[object, object, Tensor]] = {}
-
-    def check_is_for(
-        self, grammar: Grammar, strategy: str, tag_ids: Tensor, *, shape: tuple[int, int], layer: int, heads: int
-    ) -> None:
-        """Raise `InputError` unless the plan was made for this grammar, strategy, batch and number of heads."""
-        if self.grammar != grammar or self.strategy != strategy:
-            raise InputError(
-                f"the plan is for grammar {self.name!r}, {self.strategy}, but the call is for {grammar.name!r}, "
-                f"{strategy}; make one with grammask.make_plan"
-            )
-        if self.shape != shape or self.annotation is None or not torch.equal(self.annotation.tag_ids, tag_ids.long()):
-            raise InputError("the plan is for another batch: its tag_ids differ; make one with grammask.make_plan")
-        if layer >= len(self.layer_tables):
-            raise InputError(f"the plan is for {len(self.layer_tables)} layers, but the call is for layer {layer}")
-        planned = self.layer_tables[layer][0].allowed.shape[0]
-        if planned not in (1, heads):
-            raise InputError(f"the plan is for {planned} heads, but query has {heads}")
+        self._readable: Tensor | None = None
+        self._merged: dict[tuple[int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
 
     def parts(self, layer: int, *, drops: bool = False) -> tuple[Part, ...]:
         """Return the parts of a layer, hard or soft; raises `InputError` where a band needs another order of words.
@@ -89,8 +73,9 @@ class Plan:
         tables = self.layer_tables[layer]
         key = (id(tables), drops)
         if key not in self._parts:
-            found = make_parts(self._checked, tables, self.strategy, learned=self.learned is not None, drops=drops)
-            self._parts[key] = (tables, found)
+            with for_any_call():
+                found = make_parts(self._checked, tables, self.strategy, learned=self.learned is not None, drops=drops)
+            self._parts.setdefault(key, (tables, found))
         return self._parts[key][1]
 
     def disorder(self, layer: int, *, drops: bool) -> str | None:
@@ -105,24 +90,38 @@ class Plan:
         """Return the mask of a layer: the grammar's and the model's own, ANDed (hard) or added (soft).
 
         `model_mask` is None, bool (True means "may read") or additive, broadcastable to (batch, heads, query, key).
-        Rows of padding are left to the model's own mask, so that they hold what the stock model would hold.
+        Rows of padding are left to the model's own mask, so that they hold what the stock model would hold. What it
+        blocks for a token together with the grammar may be all keys: such a token reads nothing, see `merge_masks`.
         """
         if self.strategy == "full":
             return model_mask
         if self.strategy == "soft" and self.learned is not None:
             # Never kept: each layer has its own, and recomputed layers must make their own graph.
-            return merge_masks(self._learned_bias(layer).to(dtype), model_mask)
+            return _merge(self._learned_bias(layer).to(dtype), model_mask, dtype)
         tables = self.layer_tables[layer]
-        key = (id(tables), id(model_mask), dtype)
+        if model_mask is not None and model_mask.requires_grad:
+            return _merge(self._grammar_mask(tables, dtype), model_mask, dtype)
+        key = (id(tables), id(model_mask), _version(model_mask), dtype)
         if key not in self._merged:
-            self._merged[key] = (tables, model_mask, merge_masks(self._grammar_mask(tables, dtype), model_mask))
+            with for_any_call():
+                merged = _merge(self._grammar_mask(tables, dtype), model_mask, dtype)
+            self._merged.setdefault(key, (tables, model_mask, merged))
         return self._merged[key][2]
+
+    @property
+    def readable(self) -> Tensor:
+        """The mask of padding alone: bool (batch, 1, 1, length)."""
+        if self._readable is None:
+            with for_any_call():
+                self._readable = (self._checked.tag_ids != PAD)[:, None, None, :]
+        return self._readable
 
     def _grammar_mask(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
         key = (id(tables), dtype)
         if key not in self._grammar:
             make = self._allowed if self.strategy == "hard" else self._bias
-            self._grammar[key] = (tables, make(tables, dtype))
+            with for_any_call():
+                self._grammar.setdefault(key, (tables, make(tables, dtype)))
         return self._grammar[key][1]
 
     def _allowed(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
@@ -157,3 +156,13 @@ class Plan:
     def _checked(self) -> Annotation:
         assert self.annotation is not None  # noqa: S101 - the constructor saw to it
         return self.annotation
+
+
+def _merge(mask: Tensor, model_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
+    merged = merge_masks(mask, model_mask)
+    return merged if merged.dtype == torch.bool else merged.to(dtype)
+
+
+def _version(tensor: Tensor | None) -> int:
+    """Return how often a tensor was written to; those of inference mode don't count it."""
+    return -1 if tensor is None or tensor.is_inference() else tensor._version

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from .errors import GrammarError
+from .errors import GrammarError, shown
 from .tags import TAGS, check_tags
 
 Strategy = Literal["full", "hard", "soft"]
@@ -15,6 +15,10 @@ STRATEGIES: Final[tuple[Strategy, ...]] = ("full", "hard", "soft")
 
 # Bounded reaches stay below this; the second text of a pair is numbered from beyond it (see align.py).
 MAX_OFFSET: Final[int] = 1_000_000
+# Layers and heads are counted from 0 to below this.
+MOST: Final[int] = 10_000
+# Logits. Far below this a weight is already 0 or all there is, and far above it float16 overflows.
+MAX_STRENGTH: Final[float] = 10_000.0
 
 
 def check_strategy(strategy: str) -> Strategy:
@@ -22,7 +26,7 @@ def check_strategy(strategy: str) -> Strategy:
     for known in STRATEGIES:
         if strategy == known:
             return known
-    raise GrammarError(f"unknown strategy {strategy!r}; strategies are: {', '.join(STRATEGIES)}")
+    raise GrammarError(f"unknown strategy {shown(strategy)}; strategies are: {', '.join(STRATEGIES)}")
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,9 @@ class Reach:
             raise GrammarError(f"a {self.kind} reach has no bounds, but got [{self.lo}, {self.hi}]")
         for bound in (self.lo, self.hi):
             if not isinstance(bound, int) or isinstance(bound, bool):
-                raise GrammarError(f"a word offset must be a whole number, but is {bound!r}")
+                raise GrammarError(f"a word offset must be a whole number, but is {shown(bound)}")
             if abs(bound) >= MAX_OFFSET:
-                raise GrammarError(f"word offset {bound} is too far: offsets stay within +-{MAX_OFFSET - 1}")
+                raise GrammarError(f"word offset {shown(bound)} is too far: offsets stay within +-{MAX_OFFSET - 1}")
         if self.lo > self.hi:
             raise GrammarError(f"reach [{self.lo}, {self.hi}] is empty: its first offset is beyond its last")
 
@@ -96,11 +100,7 @@ class Rule:
                 raise GrammarError(f"key {name!r} names no tag; tags are: {' '.join(TAGS)}")
             object.__setattr__(self, name, tags)
         object.__setattr__(self, "reach", Reach.parse(self.reach))
-        if isinstance(self.strength, bool) or not isinstance(self.strength, int | float):
-            raise GrammarError(f"key 'strength' must be a number, but is {self.strength!r}")
-        if not math.isfinite(self.strength):
-            raise GrammarError(f"key 'strength' must be finite, but is {self.strength!r}")
-        object.__setattr__(self, "strength", float(self.strength))
+        object.__setattr__(self, "strength", _strength(self.strength))
         if not isinstance(self.name, str):
             raise GrammarError(f"key 'name' must be text, but is {self.name!r}")
         if not isinstance(self.allow, bool):
@@ -134,12 +134,24 @@ class Rule:
         return table
 
 
+def _strength(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise GrammarError(f"key 'strength' must be a number, but is {shown(value)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GrammarError(f"key 'strength' must be finite, but is {value!r}")
+    if abs(value) > MAX_STRENGTH:
+        raise GrammarError(f"key 'strength' must be within +-{MAX_STRENGTH:g} logits, but is {shown(value)}")
+    return float(value)
+
+
 def _indices(value: object, name: str) -> tuple[int, ...] | None:
     if value is None:
         return None
     if not isinstance(value, list | tuple) or not value:
-        raise GrammarError(f"key {name!r} must be a list of numbers counted from 0, but is {value!r}")
+        raise GrammarError(f"key {name!r} must be a list of numbers counted from 0, but is {shown(value)}")
     for index in value:
         if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-            raise GrammarError(f"key {name!r}: {index!r} is no number counted from 0")
+            raise GrammarError(f"key {name!r}: {shown(index)} is no number counted from 0")
+        if index >= MOST:
+            raise GrammarError(f"key {name!r} names {shown(index)}, but {name} are counted from 0 to {MOST - 1}")
     return tuple(sorted(set(value)))

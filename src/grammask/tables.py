@@ -1,12 +1,13 @@
 """A grammar compiled for one layer: for each distinct reach, tag x tag tables of what is allowed and how strongly."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from .grammar import Grammar
+from .kept import constant
 from .rules import Reach
 from .tags import TAG_IDS, TAGS, UNK
 
@@ -30,7 +31,7 @@ class ReachTables:
         return ReachTables(self.reach, self.allowed.to(device), self.strength.to(device))
 
 
-@lru_cache(maxsize=256)
+@constant
 def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple[ReachTables, ...]:
     """Compile `grammar` for one layer, counted from 0, of a model with this many heads.
 
@@ -42,8 +43,8 @@ def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple
     tables = {
         reach: ReachTables(
             reach,
-            torch.zeros(rows, len(TAGS), len(TAGS), dtype=torch.bool),
-            torch.full((rows, len(TAGS), len(TAGS)), -torch.inf),
+            torch.zeros(rows, len(TAGS), len(TAGS), dtype=torch.bool, device="cpu"),
+            torch.full((rows, len(TAGS), len(TAGS)), -torch.inf, dtype=torch.float32, device="cpu"),
         )
         for reach in dict.fromkeys(reaches)
     }
@@ -52,19 +53,23 @@ def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple
     document.allowed[:, :, UNK] = True
     document.allowed[:, :, [TAG_IDS[tag] for tag in grammar.sinks]] = True
     if grammar.same_tag:
-        same = torch.arange(len(TAGS))
+        same = list(range(len(TAGS)))
         document.allowed[:, same, same] = True
         document.strength[:, same, same] = 0.0
     for rule in grammar.rules:
-        selected = torch.tensor([row for row in range(rows) if rule.applies(layer, row)], dtype=torch.long)
-        query = torch.tensor([TAG_IDS[tag] for tag in rule.query])
-        key = torch.tensor([TAG_IDS[tag] for tag in rule.key])
+        selected = _indices(row for row in range(rows) if rule.applies(layer, row))
+        query = _indices(TAG_IDS[tag] for tag in rule.query)
+        key = _indices(TAG_IDS[tag] for tag in rule.key)
         cells = (selected[:, None, None], query[None, :, None], key[None, None, :])
         table = tables[rule.reach]
         table.strength[cells] = table.strength[cells].clamp(min=rule.strength)
         if rule.allow:
             table.allowed[cells] = True
     return tuple(tables.values())
+
+
+def _indices(numbers: Iterable[int]) -> Tensor:
+    return torch.tensor(list(numbers), dtype=torch.int64, device="cpu")
 
 
 def compile_layers(grammar: Grammar, *, layers: int, heads: int) -> tuple[tuple[ReachTables, ...], ...]:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..fitting import says_padding
 from ..plan import Plan
 from .dispatch import Call, choose
 from .sparse import sparse_attention
@@ -23,11 +24,11 @@ def attend(
 ) -> Tensor:
     """Return attention (batch, heads, length, head_dim) in one layer of a plan.
 
-    `model_mask` is the model's own mask as in `Plan.mask`. One of shape (batch, 1, 1, length) says no more than what
-    is padding, which the plan knows; any other needs the dense path.
+    `model_mask` is the model's own mask as in `Plan.mask`. One that says no more than what is padding adds nothing to
+    what the plan knows; any other needs the dense path.
     """
     obstacle = None
-    if model_mask is not None and model_mask.shape[2] > 1:
+    if query.device.type == "cpu" and not says_padding(plan, model_mask):
         obstacle = "the model has a mask of its own beside padding, such as causality or a sliding window"
     elif value.shape[-1] != query.shape[-1]:
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"

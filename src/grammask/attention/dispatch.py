@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from ..blocks.parts import SPARSE, backend_for, check_backend
-from ..errors import GrammarError, InputError
+from ..errors import GrammarError, InputError, shown
+from ..fitting import check_plan, check_size
+from ..inputs import check_whole
 from ..plan import Plan
 
 BACKENDS: Final[tuple[str, ...]] = ("auto", "dense", *SPARSE)
@@ -50,7 +52,7 @@ class Choice:
 def check_name(backend: str) -> str:
     """Return `backend`; raise `GrammarError` for one that doesn't exist."""
     if backend not in BACKENDS:
-        raise GrammarError(f"unknown backend {backend!r}; backends are: {', '.join(BACKENDS)}")
+        raise GrammarError(f"unknown backend {shown(backend)}; backends are: {', '.join(BACKENDS)}")
     return backend
 
 
@@ -77,7 +79,7 @@ def explain_dispatch(
     head_dim: int,
     layer: int = 0,
     backend: str = "auto",
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     drops: bool = False,
 ) -> Choice:
     """Return what a call with this plan takes in this layer, and the estimate behind it.
@@ -86,7 +88,20 @@ def explain_dispatch(
     debug level. Raises what the call would raise: `GrammarError` for a backend that cannot do the grammar, `InputError`
     for inputs that no sparse backend can take.
     """
-    return choose(plan, Call(layer, heads, head_dim, backend, torch.device(device), drops))
+    plan = check_plan(plan)
+    layer, heads = check_whole("layer", layer, lowest=0), check_whole("heads", heads, lowest=1)
+    head_dim = check_whole("head_dim", head_dim, lowest=1, highest=1 << 20)
+    check_size(plan, layer=layer, heads=heads)
+    if not isinstance(drops, bool):
+        raise InputError(f"drops must be True or False, but is {shown(drops)}")
+    return choose(plan, Call(layer, heads, head_dim, backend, _device(device), drops))
+
+
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        return torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise InputError(f"device {shown(name)} is none that torch knows, such as cpu or cuda") from error
 
 
 def choose(plan: Plan, call: Call) -> Choice:

@@ -53,7 +53,7 @@ def spelled(
 ) -> tuple[Tensor, Tensor]:
     """Return what `flash` does, under attention dropout; the log-sum-exp is that before dropout."""
     output = torch.empty_like(query)
-    logsumexp = torch.empty(query.shape[:-1], dtype=wide(query.dtype))
+    logsumexp = query.new_empty(query.shape[:-1], dtype=wide(query.dtype))
     key, value = key.to(logsumexp.dtype), value.to(logsumexp.dtype)
     drops = _Drops(dropout)
     for rows in _tiles(query, key):
@@ -94,12 +94,12 @@ class _Drops:
 
     def __init__(self, dropout: Dropout) -> None:
         self._share = dropout.share
-        self._generator = torch.Generator().manual_seed(dropout.seed)
+        self._generator = torch.Generator("cpu").manual_seed(dropout.seed)
 
     def keep(self, weights: Tensor) -> Tensor:
         """Return 0 for a dropped weight, 1/(1 - share) for a kept one."""
         if self._share == 0.0:
-            return torch.ones((), dtype=weights.dtype)
+            return weights.new_ones(())
         kept = torch.empty_like(weights).bernoulli_(1 - self._share, generator=self._generator)
         return kept.div_(1 - self._share) if self._share < 1 else kept
 

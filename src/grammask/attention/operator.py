@@ -5,11 +5,14 @@ from pathlib import Path
 from torch import Tensor
 
 from ..errors import InputError
+from ..fitting import check_fits, check_plan
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
+from ..inputs import check_whole
 from ..plan import Plan
 from ..planner import plan_batch
 from ..rules import check_strategy
+from .arguments import check_dropout, check_inputs, check_scale
 from .attend import attend
 
 
@@ -36,32 +39,32 @@ def grammar_attention(
     integers (batch, length). Without `word_ids` each token with a part of speech is a word of its own. `layer` selects
     among rules that are limited to layers. `attention_mask` (batch, length) is 0 at padding. `scale` defaults to
     1/sqrt(head_dim). `dropout` is the share of attention weights to drop, 0 outside of training. `plan` is that of
-    `make_plan` for the same batch, grammar and strategy, to be shared between calls. `backend` is "auto", "dense",
+    `make_plan` for the same batch, grammar and strategy, to be shared between calls; the other arguments are given as
+    without it, and a plan that was made from other values is refused. `backend` is "auto", "dense",
     "sorted", "banded", "mixed" or "biased"; see `explain_dispatch`. Rows of padding hold no meaning.
 
     Raises `InputError` and `GrammarError`.
     """
-    if query.dim() != 4 or key.shape != query.shape or value.shape[:3] != query.shape[:3]:
-        raise InputError(
-            "query, key and value must be (batch, heads, length, head_dim) of equal batch, heads and length, but have "
-            f"shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}"
-        )
-    if not 0 <= dropout < 1:
-        raise InputError(f"dropout is a share from 0 to below 1, but is {dropout}")
+    check_inputs(query, key, value)
     batch, heads, length, head_dim = query.shape
+    scale, dropout, layer = check_scale(scale, head_dim), check_dropout(dropout), check_whole("layer", layer, lowest=0)
+    if attention_mask is not None and getattr(attention_mask, "ndim", 2) != 2:
+        raise InputError(f"attention_mask must be (batch, length), but has shape {tuple(attention_mask.shape)}")
     grammar = load_grammar(grammar)
+    strategy = check_strategy(strategy)
     if plan is None:
         plan = plan_batch(
-            grammar, tag_ids, word_ids, sentence_ids, attention_mask, strategy=check_strategy(strategy),
+            grammar, tag_ids, word_ids, sentence_ids, attention_mask, strategy=strategy,
             layers=_layers(grammar, layer), heads=heads, shape=(batch, length), device=query.device,
         )  # fmt: skip
     else:
-        plan.check_is_for(grammar, strategy, tag_ids, shape=(batch, length), layer=layer, heads=heads)
-    readable = None if attention_mask is None else attention_mask.bool()[:, None, None, :]
-    return attend(
-        query, key, value, plan, layer, readable, scale=head_dim**-0.5 if scale is None else scale, dropout=dropout,
-        backend=backend,
-    )  # fmt: skip
+        check_fits(
+            check_plan(plan), grammar, tag_ids, word_ids, sentence_ids, attention_mask, strategy=strategy,
+            layer=layer, heads=heads, shape=(batch, length), device=query.device,
+        )  # fmt: skip
+    # The plan's own mask, equal to the call's, so that calls that share the plan share what is made from it.
+    readable = None if attention_mask is None else plan.readable
+    return attend(query, key, value, plan, layer, readable, scale=scale, dropout=dropout, backend=backend)
 
 
 def _layers(grammar: Grammar, layer: int) -> int:

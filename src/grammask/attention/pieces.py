@@ -13,6 +13,7 @@ from .scratch import scratch
 from .views import insert, reorder, select
 
 _COPY: Final[int] = 1 << 22  # bytes of one reordered copy
+_DROPPING: Final[int] = 8  # heads at a time, at least, under attention dropout
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +72,19 @@ class Piece:
         return tensor[self.heads] if axis == 0 else tensor[:, self.heads]
 
 
-def pieces(parts: Sequence[Part], query: Tensor) -> Iterator[Piece]:
+def pieces(parts: Sequence[Part], query: Tensor, *, drops: bool) -> Iterator[Piece]:
     """Yield the parts, a few heads at a time, so that copies of what they reorder stay small.
 
-    Small copies stay in the processor's cache.
+    Small copies stay in the processor's cache. Where attention weights are dropped (`drops`), the pieces hang on the
+    tensors alone: each block of a piece has draws of its own, and the backward pass must find the same ones, however
+    many threads it has.
     """
+    abreast = _DROPPING if drops else torch.get_num_threads()
     for part in parts:
         count = query.shape[1] if part.heads is None else len(part.heads)
         copied = max(columns.count * isinstance(columns.positions, Tensor) for columns in (part.rows, part.keys))
         one = query.element_size() * query.shape[3] * max(copied, 1)
-        step = max(_COPY // one, torch.get_num_threads())
+        step = max(_COPY // one, abreast)
         step = -(-count // -(-count // step))  # pieces of about equal size
         for first in range(0, count, step):
             some = slice(first, min(first + step, count))

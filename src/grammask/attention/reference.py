@@ -11,10 +11,15 @@ def reference_attention(
     """Return the outputs (batch, heads, query, head_dim) and weights (batch, heads, query, key) of attention.
 
     `query`, `key` and `value` are (batch, heads, length, head_dim). `mask` is bool (True means "may read") or
-    additive, broadcastable to the weights. The softmax runs in float32. The weights are those before dropout.
+    additive, broadcastable to the weights. The softmax runs in float32. The weights are those before dropout. A query
+    that may read nothing has the output 0 and the weights 0, as in PyTorch's own attention.
     """
     scores = (query @ key.transpose(-2, -1)).float() * scale
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-    weights = scores.softmax(-1).to(query.dtype)
+        empty = scores.isneginf().all(-1, keepdim=True)
+        weights = scores.masked_fill(empty, 0.0).softmax(-1).masked_fill(empty, 0.0)
+    else:
+        weights = scores.softmax(-1)
+    weights = weights.to(query.dtype)
     return F.dropout(weights, dropout) @ value, weights

@@ -13,6 +13,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from ..kept import for_any_call
+
 _KEPT: Final[int] = 4 << 20  # bytes of the largest buffer that is kept
 
 
@@ -28,8 +30,9 @@ def scratch(name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Return a contiguous CPU tensor with whatever is in it."""
     count = math.prod(shape)
     if count * dtype.itemsize > _KEPT:
-        return torch.empty(*shape, dtype=dtype)
+        return torch.empty(*shape, dtype=dtype, device="cpu")
     buffer = _BUFFERS.by_name.get((name, dtype))
     if buffer is None or len(buffer) < count:
-        buffer = _BUFFERS.by_name[name, dtype] = torch.empty(count, dtype=dtype)
+        with for_any_call():
+            buffer = _BUFFERS.by_name[name, dtype] = torch.empty(count, dtype=dtype, device="cpu")
     return buffer[:count].view(*shape)

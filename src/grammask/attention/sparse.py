@@ -30,7 +30,7 @@ def sparse_attention(
     the learned table that blocks with a `table_row` look up.
     """
     # Drawn from the global generator, so that a recomputed forward pass drops the same weights.
-    seed = int(torch.randint(1 << 48, ()).item()) if dropout else 0
+    seed = int(torch.randint(1 << 48, (), dtype=torch.int64, device="cpu").item()) if dropout else 0
     # The fused kernel reads head_dim without a stride.
     query, key, value = (tensor if tensor.stride(-1) == 1 else tensor.contiguous() for tensor in (query, key, value))
     # Only merging and the backward pass need the log-sum-exps.
@@ -56,7 +56,7 @@ class _SparseAttention(torch.autograd.Function):
             output.zero_()
         lse = query.new_full(query.shape[:-1] if needs_lse else (), -torch.inf, dtype=kernels.wide(query.dtype))
         drawn = dropout
-        for piece in pieces(parts, query):
+        for piece in pieces(parts, query, drops=dropout.share > 0):
             rows, columns = piece.part.rows, piece.part.keys
             queries = piece.take("query", query, rows)
             keys, values = piece.take("key", key, columns), piece.take("value", value, columns)
@@ -94,7 +94,7 @@ class _SparseAttention(torch.autograd.Function):
         totals = [results_like(query, lse.dtype).zero_() for _ in range(3)]
         to_table = None if strengths is None else torch.zeros_like(strengths, dtype=lse.dtype)
         drawn = ctx.dropout
-        for piece in pieces(ctx.parts, query):
+        for piece in pieces(ctx.parts, query, drops=ctx.dropout.share > 0):
             rows, columns = piece.part.rows, piece.part.keys
             of_rows = [
                 piece.take(name, tensor, rows)

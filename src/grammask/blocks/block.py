@@ -102,4 +102,8 @@ def find_empty(bias: Tensor) -> Tensor | None:
 
 def as_bias(mask: Tensor) -> Tensor:
     """Return a mask (True means "may read") as the float bias that it stands for; a bias stays as it is."""
-    return torch.zeros(mask.shape).masked_fill_(~mask, -torch.inf) if mask.dtype == torch.bool else mask
+    return (
+        torch.zeros_like(mask, dtype=torch.float32).masked_fill_(~mask, -torch.inf)
+        if mask.dtype == torch.bool
+        else mask
+    )

@@ -52,8 +52,8 @@ def bounded_part(
             np.maximum.reduceat(beyond[start:stop], at - start),
         )
         width = int((closes - opens).max())
-        rows = torch.arange(start, start + stack * chunk).view(stack, chunk)
-        window = torch.from_numpy(np.minimum(opens, length - width))[:, None] + torch.arange(width)
+        rows = torch.from_numpy(np.arange(start, start + stack * chunk)).view(stack, chunk)
+        window = torch.from_numpy(np.minimum(opens, length - width)[:, None] + np.arange(width))
         keys = torch.cat([window, beside.expand(stack, -1)], 1)
         rows_inside = rows.clamp(max=length - 1)
         queries = annotated.at(rows_inside)

@@ -7,13 +7,14 @@ many there are.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from types import EllipsisType
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..kept import constant
 from ..tables import ReachTables
 from ..tags import TAGS
 
@@ -112,7 +113,7 @@ class Tokens:
         )
 
 
-@lru_cache(maxsize=256)
+@constant
 def compile_cells(tables: tuple[ReachTables, ...]) -> Cells:
     """Compile the tables of one layer; equal objects are compiled once."""
     document, bounded = tables[0], tables[1:]
@@ -121,12 +122,12 @@ def compile_cells(tables: tuple[ReachTables, ...]) -> Cells:
     lo = min([0, *(table.reach.lo for table in words)])
     hi = max([0, *(table.reach.hi for table in words)])
     edges = sorted({lo, 0, 1, hi + 1, *(edge for t in words for edge in (t.reach.lo, t.reach.hi + 1))})
-    buckets = torch.bucketize(torch.arange(lo - 1, hi + 2), torch.tensor(edges), right=True)
+    buckets = torch.from_numpy(np.searchsorted(edges, np.arange(lo - 1, hi + 2), side="right"))
     buckets[-1] = 0
     first = int(buckets[-lo + 1])
     heads, tags = document.allowed.shape[0], len(TAGS)
     shape = (heads, tags, tags, len(edges), 2)
-    allowed = torch.zeros(shape, dtype=torch.bool)
+    allowed = torch.zeros(shape, dtype=torch.bool, device="cpu")
     allowed[..., first, :] = True
     strength = document.strength[..., None, None].expand(shape).clone()
     for table in bounded:

@@ -68,7 +68,7 @@ def _by_table(cells: Cells) -> list[tuple[NDArray[np.bool_], torch.Tensor | None
         heads.setdefault(table.tobytes(), []).append(head)
     if len(heads) == 1:
         return [(tables[0], None)]
-    return [(tables[which[0]], torch.tensor(which)) for which in heads.values()]
+    return [(tables[which[0]], torch.tensor(which, dtype=torch.int64, device="cpu")) for which in heads.values()]
 
 
 @lru_cache(maxsize=256)
@@ -161,7 +161,8 @@ class _Runs:
         ends = [self.starts[place] + self.sizes[place] for place in places]
         if places[-1] - places[0] + 1 == len(places):
             return slice(self.starts[places[0]], ends[-1])
-        return torch.cat([torch.arange(self.starts[place], end) for place, end in zip(places, ends, strict=True)])
+        runs = [np.arange(self.starts[place], end) for place, end in zip(places, ends, strict=True)]
+        return torch.from_numpy(np.concatenate(runs))
 
 
 def _groups(

@@ -117,7 +117,7 @@ def _soft(cells: Cells, text: _Text, *, learned: bool, drops: bool) -> list[Part
     if not cells.bounded:
         return [everything]
     _check_order(cells, text)
-    none = torch.empty(0, dtype=torch.long)
+    none = torch.empty(0, dtype=torch.int64, device="cpu")
     return [
         everything,
         bounded_part(

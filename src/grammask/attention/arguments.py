@@ -1,0 +1,86 @@
+"""Checks of what attention is called with: queries, keys and values, the model's own mask, and numbers."""
+
+import math
+from numbers import Real
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError, shown
+
+_FLOATS: Final = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+_LARGEST: Final[float] = torch.finfo(torch.float32).max
+
+
+def check_inputs(query: object, key: object, value: object) -> None:
+    """Raise `InputError` unless query, key and value (batch, heads, length, head_dim) belong together."""
+    named = {"query": query, "key": key, "value": value}
+    for name, tensor in named.items():
+        _check_tensor(name, tensor)
+    assert isinstance(query, Tensor) and isinstance(key, Tensor) and isinstance(value, Tensor)  # noqa: S101, PT018
+    if key.shape != query.shape or value.shape[:3] != query.shape[:3]:
+        raise InputError(
+            "query, key and value must be (batch, heads, length, head_dim) of equal batch, heads and length, but have "
+            f"shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}; repeat the keys and values "
+            "that several heads share"
+        )
+    if 0 in (query.shape[1], query.shape[3], value.shape[3]):
+        raise InputError(f"query has shape {tuple(query.shape)}, but needs a head and a head_dim of 1 at least")
+    if len({query.device, key.device, value.device}) > 1:
+        raise InputError(f"query, key and value are on {query.device}, {key.device} and {value.device}")
+    # Under autocast they are cast to one dtype, as those of PyTorch's own attention are.
+    if len({query.dtype, key.dtype, value.dtype}) > 1 and not torch.is_autocast_enabled(query.device.type):
+        raise InputError(
+            f"query, key and value have the dtypes {query.dtype}, {key.dtype} and {value.dtype}; cast them"
+        )
+
+
+def check_mask(mask: Tensor | None, query: Tensor) -> None:
+    """Raise `InputError` unless a model's own mask is bool or additive and fits query (batch, heads, length, ...)."""
+    if mask is None:
+        return
+    if mask.dtype not in (torch.bool, *_FLOATS):
+        raise InputError(
+            f'a 4-dimensional attention_mask is bool (True means "may read") or additive, but has dtype {mask.dtype}'
+        )
+    batch, heads, length, _ = query.shape
+    full = (batch, heads, length, length)
+    if mask.dim() != 4 or any(size not in (1, whole) for size, whole in zip(mask.shape, full, strict=True)):
+        raise InputError(f"attention_mask has shape {tuple(mask.shape)}, which doesn't broadcast to {full}")
+
+
+def check_scale(scale: object, head_dim: int) -> float:
+    """Return what scores are multiplied by, 1/sqrt(head_dim) for None; raise `InputError` for what is no number."""
+    return head_dim**-0.5 if scale is None else _number("scale", scale)
+
+
+def check_dropout(dropout: object) -> float:
+    """Return `dropout`; raise `InputError` unless it is a share from 0 to below 1."""
+    share = _number("dropout", dropout)
+    if not 0 <= share < 1:
+        raise InputError(f"dropout is a share from 0 to below 1, but is {share}")
+    return share
+
+
+def _check_tensor(name: str, tensor: object) -> None:
+    if not isinstance(tensor, Tensor):
+        raise InputError(f"{name} must be a tensor (batch, heads, length, head_dim), but is {type(tensor).__name__}")
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        raise InputError(f"{name} must be a dense tensor, but is sparse or nested")
+    if tensor.dtype not in _FLOATS:
+        raise InputError(f"{name} must hold floating-point numbers of 16 to 64 bits, but has dtype {tensor.dtype}")
+    if tensor.dim() != 4:
+        raise InputError(f"{name} must be (batch, heads, length, head_dim), but has shape {tuple(tensor.shape)}")
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{name} must be a number, but is {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond float64
+        number = math.inf
+    if not abs(number) <= _LARGEST:
+        raise InputError(f"{name} must be finite in float32, but is {shown(value)}")
+    return number
