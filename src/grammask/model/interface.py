@@ -13,6 +13,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import bidirectional_mask_function, sdpa_mask
 
+from ..attention.arguments import check_mask
 from ..attention.attend import attend
 from ..attention.reference import reference_attention
 from ..errors import ModelError
@@ -62,6 +63,7 @@ def guided_attention(
     if plan.strategy == "full" and not plan.need_weights:
         sdpa: Callable[..., tuple[Tensor, None]] = sdpa_attention_forward
         return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
+    check_mask(attention_mask, query)
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
