@@ -36,7 +36,7 @@ def check_fits(
             f"{device}; make one with grammask.make_plan"
         )
     _check_same(plan.annotation, tag_ids, word_ids, sentence_ids)
-    check_padding(plan.annotation.tag_ids, attention_mask)
+    check_padding(plan.annotation.tag_ids, attention_mask, own_masks=False)
     check_size(plan, layer=layer, heads=heads)
 
 

@@ -73,16 +73,18 @@ def each_its_own_word(tag_ids: object) -> Tensor | None:
 
     None where `tag_ids` is no integer tensor (batch, length), which `check_annotation` will say.
     """
-    if not isinstance(tag_ids, Tensor) or tag_ids.dtype not in _INTEGERS or tag_ids.dim() != 2:
+    if not isinstance(tag_ids, Tensor) or not _is_plain(tag_ids) or tag_ids.dtype not in _INTEGERS:
+        return None
+    if tag_ids.dim() != 2:
         return None
     word = tag_ids < len(UPOS)
     return (word.cumsum(1) - 1).masked_fill(~word, -1)
 
 
-def check_padding(tag_ids: Tensor, attention_mask: object) -> None:
+def check_padding(tag_ids: Tensor, attention_mask: object, *, own_masks: bool = True) -> None:
     """Raise `InputError` unless exactly the tokens with attention_mask 0 have the tag [PAD].
 
-    A 4-dimensional mask is the caller's own and is not compared.
+    With `own_masks`, as for a model, a 4-dimensional mask is the caller's own and is not compared.
     """
     padding = tag_ids == PAD
     if attention_mask is None:
@@ -94,7 +96,7 @@ def check_padding(tag_ids: Tensor, attention_mask: object) -> None:
     _check_plain("attention_mask", attention_mask)
     if attention_mask.device != tag_ids.device:
         raise InputError(f"attention_mask is on {attention_mask.device}, but tag_ids is on {tag_ids.device}")
-    if attention_mask.dim() != 4:
+    if attention_mask.dim() != 4 or not own_masks:
         _check_readable(attention_mask, tag_ids, padding)
 
 
@@ -133,8 +135,12 @@ def check_whole(name: str, value: object, *, lowest: int, highest: int = MOST - 
     return int(value)
 
 
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout is torch.strided and not tensor.is_nested
+
+
 def _check_plain(name: str, tensor: Tensor) -> None:
-    if tensor.is_nested or tensor.layout is not torch.strided:
+    if not _is_plain(tensor):
         raise InputError(f"{name} must be a dense tensor, but is sparse or nested")
     if tensor.is_meta:
         raise InputError(f"{name} is on the device meta and holds no values")

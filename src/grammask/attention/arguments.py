@@ -26,7 +26,10 @@ def check_inputs(query: object, key: object, value: object) -> None:
             "that several heads share"
         )
     if 0 in (query.shape[1], query.shape[3], value.shape[3]):
-        raise InputError(f"query has shape {tuple(query.shape)}, but needs a head and a head_dim of 1 at least")
+        raise InputError(
+            f"query and value have the shapes {tuple(query.shape)} and {tuple(value.shape)}, but need heads and a "
+            "head_dim of 1 at least"
+        )
     if len({query.device, key.device, value.device}) > 1:
         raise InputError(f"query, key and value are on {query.device}, {key.device} and {value.device}")
     # Under autocast they are cast to one dtype, as those of PyTorch's own attention are.

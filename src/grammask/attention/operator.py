@@ -4,7 +4,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import InputError
 from ..fitting import check_fits, check_plan
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
@@ -48,8 +47,6 @@ def grammar_attention(
     check_inputs(query, key, value)
     batch, heads, length, head_dim = query.shape
     scale, dropout, layer = check_scale(scale, head_dim), check_dropout(dropout), check_whole("layer", layer, lowest=0)
-    if attention_mask is not None and getattr(attention_mask, "ndim", 2) != 2:
-        raise InputError(f"attention_mask must be (batch, length), but has shape {tuple(attention_mask.shape)}")
     grammar = load_grammar(grammar)
     strategy = check_strategy(strategy)
     if plan is None:
