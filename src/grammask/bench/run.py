@@ -86,7 +86,7 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
 
 
 def _write(results: Mapping[str, Any], out: Path) -> None:
-    write_whole(out / RESULTS, dump(results), advice="the file of the case before is kept")
+    write_whole(out / RESULTS, dump(results), kept="the file of the case before is kept")
 
 
 def check_folder(out: Path, *, force: bool) -> None:

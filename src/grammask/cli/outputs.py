@@ -27,9 +27,9 @@ class Outputs:
         """Write page and numbers."""
         from ..files import dump, write_whole
 
-        write_whole(self._page, page, advice="nothing was written over")
+        write_whole(self._page, page, kept="nothing was written over")
         if self._data is not None:
-            write_whole(self._data, dump(data), advice="the page is written")
+            write_whole(self._data, dump(data), kept="the page is written")
 
     def say(self, console: Console) -> None:
         """Print where everything is."""

@@ -23,7 +23,7 @@ from .page import render_page
 
 def write_bench_report(results: Mapping[str, Any], path: Path) -> None:
     """Write the page as a whole or not at all; raises `ExperimentError` when it cannot be written."""
-    write_whole(path, render_bench_report(results), advice="the results are beside it")
+    write_whole(path, render_bench_report(results), kept="the results are beside it")
 
 
 def render_bench_report(results: Mapping[str, Any]) -> str:

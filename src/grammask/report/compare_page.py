@@ -12,9 +12,9 @@ from .page import percent, points, render_page
 from .plots import accuracy_plot, cost_plot, kept_plot, row_name
 
 
-def write_report(results: Mapping[str, Any], path: Path) -> None:
-    """Write the report as a whole or not at all; raises `ExperimentError` when it cannot be written."""
-    write_whole(path, render_report(results))
+def write_report(results: Mapping[str, Any], path: Path, *, kept: str = "") -> None:
+    """Write the report as a whole or not at all; raises `ExperimentError`, with what is `kept`, when it cannot be."""
+    write_whole(path, render_report(results), kept=kept)
 
 
 def render_report(results: Mapping[str, Any]) -> str:
