@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from grammask.cli.app import run_plainly
+from grammask.cli import run_command
 from grammask.cli.comparing import run_comparison
 
 
@@ -31,4 +31,4 @@ def paper(
 if __name__ == "__main__":
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(paper)
-    raise SystemExit(run_plainly(app))
+    run_command(lambda: app)

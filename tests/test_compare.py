@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 from conftest import tiny_model
+from test_folder import a_record
 from tokenizers_for_tests import tokenizer
 from transformers import TrainerState
 
@@ -123,7 +124,7 @@ def test_predictions_without_a_record_are_no_finished_run(tmp_path):
     folder = Folder(tmp_path, resume=False)
     write_whole(tmp_path / "predictions" / "full-seed0.csv", "half")
     assert folder.finished("full-seed0", None) is None
-    record = {"accuracy": 1, "grammar_sha256": None}
+    record = a_record("full-seed0")
     folder.finish("full-seed0", record, "whole")
     assert folder.finished("full-seed0", None) == record
     with pytest.raises(ExperimentError, match="another grammar of that name"):

@@ -31,7 +31,7 @@ def test_finished_runs_are_enough_for_results_and_page(folders, settings, tmp_pa
     before = json.loads((one / "results.json").read_text(encoding="utf-8"))
     (one / "report.html").unlink()
     (one / "runs" / "paper-hard-shuffled-seed1.json").unlink()
-    rebuild(one)
+    rebuild([one])
     after = json.loads((one / "results.json").read_text(encoding="utf-8"))
     assert (one / "report.html").is_file()
     assert len(after["runs"]) == len(before["runs"]) - 1
@@ -69,7 +69,7 @@ def test_what_isnt_finished_is_refused(folders, tmp_path):
         read_finished(tmp_path)
     (folders[0] / "results.json").write_text("{", encoding="utf-8")
     with pytest.raises(ExperimentError, match="damaged"):
-        rebuild(folders[0])
+        rebuild([folders[0]])
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "two").symlink_to(folders[1])
     with pytest.raises(ExperimentError, match="share a name"):

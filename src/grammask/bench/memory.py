@@ -1,10 +1,12 @@
 """Peak memory of full attention, of the dense mask and of each backend, each in a fresh process."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,8 @@ def _in_fresh_process(request: dict[str, Any]) -> dict[str, Any]:
         path = Path(folder) / "request.pt"
         torch.save(request, path)
         command = [sys.executable, "-m", "grammask.bench.worker", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+        with _leash() as held:
+            done = subprocess.run(command, stdin=held, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     if done.returncode == 0:
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
@@ -52,3 +55,14 @@ def _in_fresh_process(request: dict[str, Any]) -> dict[str, Any]:
         return {"reason": f"killed by signal {-done.returncode}, as happens when memory is full"}
     lines = done.stderr.strip().splitlines() or ["no message"]
     return {"reason": lines[-1][:300]}
+
+
+@contextmanager
+def _leash() -> Iterator[int]:
+    """Give a pipe whose other end closes when this process ends, however it ends; see `worker`."""
+    held, ours = os.pipe()
+    try:
+        yield held
+    finally:
+        os.close(held)
+        os.close(ours)

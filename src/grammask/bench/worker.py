@@ -1,7 +1,9 @@
 """One measurement of memory, in a process of its own: `python -m grammask.bench.worker REQUEST`, JSON on stdout."""
 
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -69,7 +71,14 @@ def _contend(setting: Setting, name: str) -> Callable[[], Outputs]:
     return guided(setting, cast(Backend, name))[1]
 
 
+def _end_with_parent() -> None:
+    """Wait for the end of standard input, which comes when the process that started this one is gone, and end too."""
+    os.read(0, 1)  # not through sys.stdin, whose lock would be held at the end
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         answer = measure(torch.load(sys.argv[1], weights_only=True))
     except (CannotRunError, GrammaskError) as error:

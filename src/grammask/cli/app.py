@@ -1,4 +1,4 @@
-"""The entry point: commands together, and every error that is the user's to mend as one line with exit code 2."""
+"""The commands together, and whatever ends one of them as one line and an exit code."""
 
 import sys
 from collections.abc import Callable
@@ -6,8 +6,9 @@ from collections.abc import Callable
 import typer
 from rich.console import Console
 
-from ..errors import GrammaskError
 from . import adherence, bench, compare, explain, faithfulness, grammar, induce, results, tag
+from .endings import ending
+from .signals import Listener
 
 app = typer.Typer(
     name="grammask",
@@ -27,26 +28,28 @@ app.command("tag")(tag.tag_command)
 app.add_typer(grammar.app, name="grammar")
 
 
-def main() -> None:
-    """Run the command line."""
-    sys.exit(run_plainly(app))
+def run_plainly(command: Callable[[], object], listener: Listener | None = None) -> int:
+    """Run `command`; return 0, or another exit code after printing what went wrong in one line.
 
-
-def run_plainly(command: Callable[[], object]) -> int:
-    """Run `command`; return 0, or 2 after printing what went wrong in one line."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    `listener` knows of signals that came, whatever a library made of them.
+    """
     try:
-        command()
-    except SystemExit as exit_:
-        return 2 if exit_.code else 0  # typer's own code for an interruption is another
-    except (GrammaskError, OSError) as error:
-        # One line, whatever the message quotes.
-        console.print("grammask: " + " ".join(str(error).split()), markup=False)
-    except ModuleNotFoundError as error:
-        console.print(
-            f"grammask: this command needs {error.name}, which isn't installed: pip install 'grammask[all]'",
-            markup=False,
-        )
-    else:
-        return 0
-    return 2
+        try:
+            command()
+        except SystemExit as exit_:
+            if exit_.code:
+                raise
+        sys.stdout.flush()  # while its failing can still be told
+    except BaseException as error:
+        stopped = listener.stopped if listener is not None else None
+        code, told = ending(stopped or error)
+        if told:
+            _complain(told)
+        return code
+    return 0
+
+
+def _complain(text: str) -> None:
+    """Print one line on standard error, whatever the text quotes."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+    console.print("grammask: " + " ".join(text.split()), markup=False)

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ..errors import ExperimentError
 from .lists import split, whole_numbers
 from .quiet import quieten
+from .signals import advising
 
 
 def bench_command(
@@ -74,10 +74,8 @@ def bench_command(
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    try:
+    with advising(lambda: f"what was measured until then is in {folder}" if (folder / RESULTS).is_file() else ""):
         results = run_bench(config, folder, force=force, say=say)
-    except KeyboardInterrupt:
-        raise ExperimentError(f"interrupted; what was measured until then is in {folder}") from None
     if figures is not None:
         write_bench_figures(results, figures)
     for table in bench_tables(results):

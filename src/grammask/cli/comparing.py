@@ -1,7 +1,6 @@
 """Comparisons and grids of them on the terminal: progress, tables, and where everything is."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..errors import ExperimentError
 from ..tagging.tagged import TaggedText
 from .compare_table import summary_table
 from .quiet import quieten
+from .signals import advising
 
 if TYPE_CHECKING:  # the module needs torch, which --help must not
     from ..experiment.prepare import Progress
@@ -38,7 +38,7 @@ def run_comparison(
 
     config = make_config(**settings)
     folder = out or _folder_of_now()
-    with _resumable(folder):
+    with advising(partial(_how_to_go_on, folder, grid=False)):
         results = compare(
             config, folder, resume=resume, progress=_progress(console), say=_say(console), keep_models=keep_models
         )
@@ -61,7 +61,7 @@ def run_grid_file(grid: Path, out: Path | None, *, resume: bool, report_only: bo
     if report_only:
         summary = report_grid(cells, folder)
     else:
-        with _resumable(folder):
+        with advising(partial(_how_to_go_on, folder, grid=True)):
             summary = run_grid(
                 cells, folder, resume=resume, progress=_progress(console), say=_say(console), keep_models=keep_models
             )
@@ -79,12 +79,12 @@ def _folder_of_now() -> Path:
     return Path("runs") / datetime.now().strftime("%Y-%m-%d-%H%M%S")
 
 
-@contextmanager
-def _resumable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise ExperimentError(f"interrupted; go on with the same command and --resume --out {folder}") from None
+def _how_to_go_on(folder: Path, *, grid: bool) -> str:
+    """Say what an interrupted command is to be called again with: before anything is there, with nothing more."""
+    from ..experiment.folder import CONFIG
+
+    begun = folder.is_dir() and any(folder.glob(f"*/{CONFIG}" if grid else CONFIG))
+    return f"go on with the same command and --resume --out {folder}" if begun else "nothing was begun"
 
 
 def _progress(console: Console) -> "Progress":
@@ -104,7 +104,8 @@ def report_comparison(out: Path | None, figures: Path | None) -> None:
     quieten()
     from ..experiment.finished import rebuild
 
-    _conclude(Console(), rebuild(folder).facts, folder, figures)
+    (finished,) = rebuild([folder])
+    _conclude(Console(), finished.facts, folder, figures)
 
 
 def _conclude(console: Console, results: dict[str, Any], folder: Path, figures: Path | None) -> None:

@@ -19,12 +19,12 @@ def results_command(
 ) -> None:
     """Write a page of comparisons on several tasks: differences to full, and to controls, on each and on the mean."""
     quieten()
-    from ..experiment.folder import read
     from ..experiment.grid import read_all, summarise_grid
+    from ..experiment.grid_record import read_grid_record
     from ..report.results_page import RECORD, write_results_page
 
     if not folders and not (docs / RECORD).is_file():
         raise ExperimentError(f"{docs / RECORD} isn't there; name the folders of finished comparisons")
-    grid = summarise_grid(read_all(folders)) if folders else read(docs / RECORD)
+    grid = summarise_grid(read_all(folders)) if folders else read_grid_record(docs / RECORD)
     for file in write_results_page(grid, docs):
         Console().print(str(file), markup=False, highlight=False, soft_wrap=True)

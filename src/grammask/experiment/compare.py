@@ -1,19 +1,20 @@
 """The comparison: every strategy with every seed, recorded run by run, so that it resumes where it was cut off."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import set_seed
 
 from ..annotate import Annotator
+from ..grammar import Grammar
 from ..model.attach import attached
 from ..tagging.spacy_tagger import SpacyTagger
 from .config import Config, RunSpec, plan_runs
 from .cost import measure_shape
 from .environment import choose_precision, environment
-from .finished import Finished, write_results
-from .folder import Folder
+from .finished import gather, write_results
+from .folder import Folder, open_folder
 from .models import find_model, load_classifier, load_tokenizer
 from .prepare import Progress, prepare, tagger_counts
 from .run import Bench, run
@@ -39,7 +40,20 @@ def compare(
     """
     specs, grammars = plan_runs(config)
     precision = choose_precision(config.precision)
-    folder = Folder(out, resume=resume)
+    with open_folder(out, resume=resume) as folder:
+        return _compare(config, folder, specs, grammars, precision, progress, say, keep_models)
+
+
+def _compare(
+    config: Config,
+    folder: Folder,
+    specs: Sequence[RunSpec],
+    grammars: Mapping[str, Grammar],
+    precision: str,
+    progress: Progress,
+    say: Callable[[str], None],
+    keep_models: bool,
+) -> dict[str, Any]:
     whole = load_task(
         config.task,
         text_column=config.text_column,
@@ -99,8 +113,8 @@ def compare(
         },
         "environment": environment(precision),
         "planned_runs": len(specs),
+        "planned": [spec.id for spec in specs],
     }  # fmt: skip
-    records: list[dict[str, Any]] = []
     for number, spec in enumerate(specs, start=1):
         guiding = None if spec.grammar is None else grammars[spec.grammar]
         sha256 = None if guiding is None else guiding.sha256
@@ -108,15 +122,16 @@ def compare(
         ran = record is None
         if record is None:
             say(f"run {number} of {len(specs)}: {_title(spec)}")
-            record, predictions = run(bench, spec, guiding, keep=out / "models" / spec.id if keep_models else None)
+            record, predictions = run(
+                bench, spec, guiding, keep=folder.path / "models" / spec.id if keep_models else None
+            )
             record |= {"grammar_sha256": sha256, "environment": results["environment"]}
             folder.finish(spec.id, record, predictions)
         else:
             say(f"run {number} of {len(specs)}: {_title(spec)}: finished before")
-        records.append(record)
         # Intervals take seconds: runs that were finished before are summed up with the next new one.
         if number == len(specs) or ran:
-            write_results(folder.path, Finished(results, tuple(records)))
+            write_results(folder.path, gather(folder.path, results))
     return results
 
 

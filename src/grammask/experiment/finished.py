@@ -1,5 +1,7 @@
 """Finished runs of a comparison: from their records to its summary and report, while it runs and long after."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +12,9 @@ import numpy as np
 from ..errors import ExperimentError
 from ..files import dump, write_whole
 from ..report.compare_page import write_report
-from .folder import REPORT, RESULTS, read
+from .folder import KEPT, REPORT, RESULTS
+from .lock import locked
+from .records import Facts, check_answers, read_checked, read_record
 from .splits import read_labels_line
 from .statistics import Row, RunOutcome, summarise
 
@@ -54,23 +58,42 @@ class Finished:
 
 
 def read_finished(path: Path) -> Finished:
-    """Read the finished runs of a folder, in the order in which they ended.
+    """Read all finished runs of a folder: those that were planned in their order, then others as they ended.
 
     Raises `ExperimentError` for a folder without any, or one that is damaged.
     """
-    files = sorted((path / "runs").glob("*.json"))
-    if not files or not (path / RESULTS).is_file():
+    if not (path / RESULTS).is_file():
         raise ExperimentError(f"{path} holds no finished run of a comparison")
-    facts = read(path / RESULTS)
-    records = sorted((read(file) for file in files), key=lambda record: str(record["finished_at"]))
+    return gather(path, read_checked(path / RESULTS, Facts))
+
+
+def gather(path: Path, facts: dict[str, Any]) -> Finished:
+    """Put all records of a folder to the facts of its comparison, each checked against its schema and the answers."""
+    files = sorted((path / "runs").glob("*.json"))
+    if not files:
+        raise ExperimentError(f"{path} holds no finished run of a comparison")
+    answers, classes = read_labels_line(facts["answers"]), len(facts["task"]["labels"])
+    records = [read_record(file) for file in files]
+    for file, record in zip(files, records, strict=True):
+        check_answers(file, read_labels_line(record["predictions"]), answers, classes, record["accuracy"])
+    place = {run: number for number, run in enumerate(facts.get("planned") or ())}
+    records.sort(key=lambda record: (place.get(record["id"], len(place)), record["finished_at"]))
     return Finished(facts, tuple(records))
 
 
-def rebuild(path: Path) -> Finished:
-    """Write results and report of a folder anew from all of its finished runs, and return them."""
-    finished = read_finished(path)
-    write_results(path, finished)
-    return finished
+def rebuild(paths: Sequence[Path]) -> tuple[Finished, ...]:
+    """Write results and report of folders anew from all of their finished runs, and return them.
+
+    All are read before anything is written.
+    """
+    with ExitStack() as stack:
+        for path in paths:
+            if path.is_dir():
+                stack.enter_context(locked(path))
+        found = tuple(read_finished(path) for path in paths)
+        for path, finished in zip(paths, found, strict=True):
+            write_results(path, finished)
+    return found
 
 
 def write_results(path: Path, finished: Finished) -> None:
@@ -79,6 +102,13 @@ def write_results(path: Path, finished: Finished) -> None:
     # Predictions are for resuming and for statistics; a reader of the results doesn't need them.
     results["runs"] = [{key: value for key, value in record.items() if key != "predictions"} for record in records]
     results["summary"] = finished.summary
-    results["complete"] = len(records) >= results["planned_runs"]
-    write_whole(path / RESULTS, dump(results))
-    write_report(results, path / REPORT)
+    results["finished_runs"] = _finished_of_planned(results, {record["id"] for record in records})
+    results["complete"] = results["finished_runs"] == results["planned_runs"]
+    write_whole(path / RESULTS, dump(results), kept=KEPT)
+    write_report(results, path / REPORT, kept=KEPT)
+
+
+def _finished_of_planned(results: dict[str, Any], there: set[str]) -> int:
+    """Count the runs that were asked for and are there; the first results only said how many were asked for."""
+    planned = results.get("planned")
+    return min(len(there), results["planned_runs"]) if planned is None else len(there & set(planned))

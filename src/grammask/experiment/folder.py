@@ -1,6 +1,8 @@
 """The folder of an experiment: whole files only, never another experiment's, finished runs told from killed ones."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,11 +10,13 @@ from ..errors import ExperimentError
 from ..files import dump, write_whole
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
-from ..reading import parse_json_object, read_bytes
+from .lock import is_unused, locked
+from .records import read_json, read_record
 
 CONFIG: Final[str] = "config.json"
 RESULTS: Final[str] = "results.json"
 REPORT: Final[str] = "report.html"
+KEPT: Final[str] = "what was finished is kept, go on with --resume"
 
 
 class Folder:
@@ -36,7 +40,7 @@ class Folder:
 
     def check(self, identity: dict[str, Any]) -> None:
         """Raise `ExperimentError` where the experiment on disk is another one, by the keys that `identity` has."""
-        before, now = read(self.path / CONFIG), json.loads(dump(identity))
+        before, now = read_json(self.path / CONFIG), json.loads(dump(identity))
         changed = [
             f"{key} was {_short(before.get(key))}, is {_short(now[key])}"
             for key in sorted(now)
@@ -63,20 +67,28 @@ class Folder:
         path = self.path / "runs" / f"{run_id}.json"
         if not path.is_file():
             return None
-        record = read(path)
+        record = read_record(path)
         if record["grammar_sha256"] != grammar_sha256:
             raise _another(path)
         return record
 
     def finish(self, run_id: str, record: dict[str, Any], predictions: str) -> None:
         """Write the predictions of a run, then the record that makes it finished."""
-        write_whole(self.path / "predictions" / f"{run_id}.csv", predictions)
-        write_whole(self.path / "runs" / f"{run_id}.json", dump(record))
+        write_whole(self.path / "predictions" / f"{run_id}.csv", predictions, kept=KEPT)
+        write_whole(self.path / "runs" / f"{run_id}.json", dump(record), kept=KEPT)
+
+
+@contextmanager
+def open_folder(path: Path, *, resume: bool) -> Iterator[Folder]:
+    """Open a folder that no other process works in meanwhile; raises `ExperimentError`, and leaves it as it was."""
+    Folder(path, resume=resume)  # what is another's isn't even locked
+    with locked(path):
+        yield Folder(path, resume=resume)  # once more: it may have been filled by the one before
 
 
 def refuse_filled(path: Path) -> None:
     """Raise `ExperimentError` for a folder that holds anything."""
-    if path.is_dir() and any(path.iterdir()):
+    if path.is_dir() and not is_unused(path):
         raise ExperimentError(f"--out {path} isn't empty; go on with it by --resume, or name another folder")
 
 
@@ -89,11 +101,3 @@ def _another(path: Path) -> ExperimentError:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Read a JSON file of an experiment; raises `ExperimentError` when it is damaged."""
-    try:
-        return parse_json_object(read_bytes(path, error=ExperimentError), origin=path, error=ExperimentError)
-    except ExperimentError as error:
-        raise ExperimentError(f"{error}; it is damaged: delete it to run again what it stood for") from error

@@ -9,6 +9,7 @@ from .config import Config, plan_runs
 from .finished import rebuild
 from .folder import CONFIG, Folder, refuse_filled
 from .grid import summarise_grid
+from .lock import locked
 from .prepare import Progress
 
 
@@ -27,19 +28,23 @@ def run_grid(
     """
     if not resume:
         refuse_filled(out)
-    for number, (name, config) in enumerate(cells, start=1):
-        say(f"comparison {number} of {len(cells)}: {name}")
-        begun = (out / name / CONFIG).is_file()
-        if begun and _is_finished(out / name, config):
-            say("finished before")
-        else:
-            compare(config, out / name, resume=begun, progress=progress, say=say, keep_models=keep_models)
-    return report_grid(cells, out)
+    with locked(out):
+        if not resume:
+            refuse_filled(out)
+        for number, (name, config) in enumerate(cells, start=1):
+            say(f"comparison {number} of {len(cells)}: {name}")
+            begun = (out / name / CONFIG).is_file()
+            if begun and _is_finished(out / name, config):
+                say("finished before")
+            else:
+                compare(config, out / name, resume=begun, progress=progress, say=say, keep_models=keep_models)
+        return report_grid(cells, out)
 
 
 def report_grid(cells: Sequence[tuple[str, Config]], out: Path) -> dict[str, Any]:
     """Rebuild the results and the report of each task from its finished runs, and return the summary of all of them."""
-    return summarise_grid({name: rebuild(out / name) for name in dict(cells)})
+    names = tuple(dict(cells))
+    return summarise_grid(dict(zip(names, rebuild([out / name for name in names]), strict=True)))
 
 
 def _is_finished(path: Path, config: Config) -> bool:

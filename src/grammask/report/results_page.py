@@ -15,11 +15,15 @@ RECORD: Final[Path] = Path("results") / "grid.json"
 
 
 def write_results_page(grid: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write the page of a grid, its record and its figure into a folder, and return where page and record are."""
+    """Write the page of a grid, its record and its figure into a folder, and return where page and record are.
+
+    All are made before the first is written.
+    """
     record = folder / RECORD
+    figure, page = results_plot(grid).svg(), results_page(grid)
     write_whole(record, dump(grid))
-    write_whole(record.with_suffix(".svg"), results_plot(grid).svg())
-    write_whole(folder / "results.md", results_page(grid))
+    write_whole(record.with_suffix(".svg"), figure)
+    write_whole(folder / "results.md", page)
     return [folder / "results.md", record]
 
 

@@ -1,0 +1,76 @@
+"""What the record of a grid must hold to be read: a page is written from it alone."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import Field, model_validator
+
+from .records import Correlation, Count, Judged, Named, Pair, Read, Sha256, Share, read_checked
+
+_DAMAGED: Final[str] = "it is damaged: name the folders of finished comparisons, and it is made anew"
+_Seeds = Annotated[list[Count], Field(min_length=1)]
+
+
+class _Row(Named):
+    seeds: _Seeds
+    accuracy: Share
+    accuracy_interval: Pair
+    matthews: Correlation
+    difference: float | None
+    difference_interval: Pair | None
+    p_value: Share | None
+    p_holm: Share | None
+    p_inferior: Share | None
+    density: Share
+    word_density: Share
+
+    @model_validator(mode="after")
+    def _has_all_or_none(self) -> "_Row":
+        compared = (self.difference, self.difference_interval, self.p_value, self.p_holm, self.p_inferior)
+        if len({value is None for value in compared}) > 1:
+            raise ValueError("a row has a difference, its interval and its p-values, or none of them")
+        return self
+
+
+class _Environment(Read):
+    precision: str
+
+
+class _Task(Judged):
+    name: str
+    train_rows: Count
+    dev_rows: Count
+    sha256: Sha256
+    model_sha256: Sha256
+    environments: Annotated[list[_Environment], Field(min_length=1)]
+    rows: Annotated[list[_Row], Field(min_length=1)]
+
+
+class _Mean(Named):
+    against: Named
+    tasks: Annotated[list[str], Field(min_length=1)]
+    seeds: Count
+    difference: float
+    interval: Pair
+
+
+class Grid(Read):
+    """Comparisons of several tasks side by side; see `grid.summarise_grid`."""
+
+    tasks: Annotated[list[_Task], Field(min_length=1)]
+    means: list[_Mean]
+    against_controls: list[_Mean]
+    against_others: list[_Mean]
+
+    @model_validator(mode="after")
+    def _means_are_of_rows(self) -> "Grid":
+        there = {(task.name, row.row) for task in self.tasks for row in task.rows}
+        for mean in (*self.means, *self.against_controls, *self.against_others):
+            if missing := [name for name in mean.tasks if (name, mean.row) not in there]:
+                raise ValueError(f"a mean is of {mean.row} on {missing[0]!r}, but there is no such row")
+        return self
+
+
+def read_grid_record(path: Path) -> dict[str, Any]:
+    """Read the record of a grid; raises `ExperimentError` for a damaged one."""
+    return read_checked(path, Grid, remedy=_DAMAGED)

@@ -1,0 +1,187 @@
+"""What records and results must hold to be read: those that were cut, changed, moved or copied are told."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..adaptations import Adaptation
+from ..controls.names import find_control
+from ..errors import ExperimentError
+from ..names import check_file_name
+from ..reading import parse_json_object, read_bytes
+from ..rules import Strategy
+from .config import RunSpec
+from .statistics import Row
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Correlation = Annotated[float, Field(ge=-1, le=1)]
+Amount = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_Labels = Annotated[str, Field(pattern=r"^\d{1,6}( \d{1,6})*$")]
+_DAMAGED: Final[str] = "it is damaged: delete it to run again what it stood for"
+
+
+class Read(BaseModel):
+    """Of what was read from JSON: types are as they were written, numbers are finite, and more may be there."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+
+class Named(Read):
+    """What names a row of a comparison."""
+
+    grammar: str | None
+    strategy: Strategy
+    control: str | None
+    adaptation: Adaptation | None
+
+    @property
+    def row(self) -> Row:
+        """What tells the rows of a comparison apart."""
+        return Row(self.grammar, self.strategy, self.control, self.adaptation)
+
+    @model_validator(mode="after")
+    def _is_a_row(self) -> "Named":
+        try:
+            if self.grammar is not None:
+                check_file_name(self.grammar, what="grammar", error=ExperimentError)
+            if self.control is not None:
+                find_control(self.control)
+        except ExperimentError as error:
+            raise ValueError(str(error)) from error
+        if (self.grammar is None) != (self.strategy == "full"):
+            raise ValueError("full attention, and nothing else, has no grammar")
+        return self
+
+
+class _Seconds(Read):
+    tagging: Amount
+    planning: Amount
+    training: Amount
+    evaluation: Amount
+
+
+class Record(Named):
+    """One finished run."""
+
+    id: str
+    seed: Count
+    accuracy: Share
+    accuracy_interval: Pair
+    f1: Share
+    matthews: Correlation
+    density: Share
+    word_density: Share
+    attention_flops_relative: Amount
+    model_flops_relative: Amount
+    seconds: _Seconds
+    peak_memory_bytes: Count
+    training_loss: float
+    finished_at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")]
+    environment: dict[str, Any]
+    grammar_sha256: Sha256 | None
+    predictions: _Labels
+
+    @model_validator(mode="after")
+    def _is_itself(self) -> "Record":
+        choices = self.model_dump(include=set(RunSpec.model_fields))
+        if (own := RunSpec(**choices).id) != self.id:
+            raise ValueError(f"it calls itself {self.id!r}, but is of {own!r}")
+        return self
+
+
+class _Task(Read):
+    name: str
+    labels: Annotated[list[str], Field(min_length=2)]
+    note: str
+    train_rows: Count
+    train_available: Count
+    dev_rows: Count
+    dev_available: Count
+    sha256: Sha256
+
+
+class _Model(Read):
+    name: str
+    model_type: str
+    layers: Count
+    sha256: Sha256
+
+
+class Judged(Read):
+    """The settings of a comparison that pages speak of."""
+
+    task: str
+    model: str
+    tagger: str
+    train_size: int | None
+    epochs: Amount
+    batch_size: Count
+    learning_rate: Amount
+    max_length: Count
+    metric: Literal["accuracy", "matthews"]
+    margin: Share
+
+
+class Facts(Read):
+    """What results.json says besides its runs; `planned` came later than the first results."""
+
+    config: Judged
+    task: _Task
+    model: _Model
+    tagger: dict[str, Any]
+    environment: dict[str, Any]
+    answers: _Labels
+    planned_runs: Count
+    planned: list[str] | None = None
+
+
+def read_json(path: Path, *, remedy: str = _DAMAGED) -> dict[str, Any]:
+    """Read a JSON file of an experiment; raises `ExperimentError`, with a remedy, when it is damaged."""
+    try:
+        return parse_json_object(read_bytes(path, error=ExperimentError), origin=path, error=ExperimentError)
+    except ExperimentError as error:
+        raise ExperimentError(f"{error}; {remedy}") from error
+
+
+def read_checked(path: Path, schema: type[BaseModel], *, remedy: str = _DAMAGED) -> dict[str, Any]:
+    """Read a JSON file that must follow a schema; raises `ExperimentError` naming the first thing that doesn't."""
+    data = read_json(path, remedy=remedy)
+    try:
+        schema.model_validate(data)
+    except (ValidationError, RecursionError) as error:
+        raise ExperimentError(f"{path}: {_first(error)}; {remedy}") from error
+    return data
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record of a finished run; raises `ExperimentError` for a damaged one, or one under another's name."""
+    record = read_checked(path, Record)
+    if record["id"] != path.stem:
+        raise ExperimentError(f"{path} is the record of {record['id']}, under another name; delete it, or rename it")
+    return record
+
+
+def check_answers(
+    path: Path, predictions: tuple[int, ...], answers: tuple[int, ...], classes: int, accuracy: float
+) -> None:
+    """Raise `ExperimentError` for predictions that aren't of these answers, or not those that were counted."""
+    if len(predictions) != len(answers):
+        raise ExperimentError(f"{path}: {len(predictions)} predictions for {len(answers)} texts; {_DAMAGED}")
+    if max(predictions) >= classes:
+        raise ExperimentError(f"{path}: it predicts label {max(predictions)} of {classes} classes; {_DAMAGED}")
+    share = sum(map(int.__eq__, predictions, answers)) / len(answers)
+    if not math.isclose(share, accuracy, abs_tol=1e-9):
+        raise ExperimentError(f"{path}: its accuracy is {accuracy}, that of its predictions {share}; {_DAMAGED}")
+
+
+def _first(error: ValidationError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"]).removeprefix("Value error, ")
