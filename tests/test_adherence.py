@@ -1,6 +1,7 @@
 """Adherence and faithfulness against slow counts, and on models whose answers are known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,6 +90,14 @@ def test_the_best_head_is_chosen_on_the_other_half():
     assert (found.name, found.words, found.layer, found.head, found.accuracy) == ("obj", 40, 0, 1, 1.0)
     assert found.offset == 3
     assert found.offset_accuracy == 1.0
+
+
+def test_arcs_are_between_words_as_the_model_reads_them():
+    read = annotator().read("the cat")
+    numbers = np.array([-1, 4, 5, 5, 6, -1])  # one cut off, two that share a token, one that no token reads
+    words = replace(read.aligned.texts[0], numbers=numbers, cut_before=4)
+    arcs = [(0, 1, "cut"), (1, 2, "moved"), (2, 3, "inside"), (4, 3, "back"), (5, 1, "unread"), (9, 1, "beyond")]
+    assert adherence._between_read(arcs, words) == [(0, 1, "moved"), (2, 1, "back")]
 
 
 def test_relations_come_from_the_parser():

@@ -1,16 +1,19 @@
 """Alignment and annotation, for the three families of tokenizers."""
 
+from unicodedata import category
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers_for_tests import FAMILIES, PatternTagger, tokenizer
+from tokenizers_for_tests import FAMILIES, SPECIAL, PatternTagger, tokenizer
 from transformers import BertTokenizerFast
 
 import grammask
-from grammask.align import Coverage, overlapping_words
+from grammask.coverage import Coverage
 from grammask.errors import AlignmentError, InputError
+from grammask.overlap import overlapping_words
 from grammask.rules import MAX_OFFSET
 from grammask.tags import CLS, PAD, SEP, TAG_IDS, UNK
 
@@ -25,7 +28,9 @@ HARD_TEXTS = [
     "日本語 mixed العربية",
     "ﬁnancial ½ Ⅷ ™",
     "zero\u200bwidth and\u00a0hard space",
+    "İstanbul, CAFÉ\r\nê ß ẞ soft\u00adhyphen",
     "[SEP] literal <s> [UNK]",
+    "un[SEP]parted [CLS][CLS] \n[PAD]",
     "",
     "   ",
 ]
@@ -35,28 +40,69 @@ def annotator(family, **options):
     return grammask.Annotator(tokenizer(family), PatternTagger(), cache=False, **options)
 
 
+def slowly(text, tokens, offsets):
+    """Return number, tag and sentence of each token of a whole text, one by one: docs/grammar.md in loops."""
+    (tagged,) = PatternTagger().tag([text])
+    words = list(zip(tagged.starts.tolist(), tagged.ends.tolist(), strict=True))
+    owners = []
+    for place, (token, (start, end)) in enumerate(zip(tokens, offsets, strict=True)):
+        overlap = [min(stop, max(end, start + 1)) - max(begin, start) for begin, stop in words]
+        most = max(overlap, default=0)
+        if token in SPECIAL and text[start:end] == token:
+            owners.append(("special", place))
+        else:
+            owners.append(
+                overlap.index(most) if most > 0 and (start < end or words[overlap.index(most)][0] < start) else None
+            )
+    for place, (start, end) in enumerate(offsets):
+        if owners[place] is None and all(char.isspace() or category(char) in ("Cc", "Cf") for char in text[start:end]):
+            beside = [owner for owner in owners[place:] if owner is not None and owner != "nothing"]
+            before = [owner for owner in owners[:place] if owner is not None]
+            owners[place] = beside[0] if beside else before[-1] if before else "nothing"
+    found, number, last = [], -1, None
+    for owner, (start, _) in zip(owners, offsets, strict=True):
+        if owner is None:
+            found.append((-1, UNK, -1))
+            continue
+        number += owner != last
+        last = owner
+        if isinstance(owner, int):
+            found.append((number, int(tagged.tag_ids[owner]), int(tagged.sentence_ids[owner])))
+            continue
+        at = start if owner == "nothing" else offsets[owner[1]][0]
+        beside = next((place for place, (_, end) in enumerate(words) if end > at), len(words) - 1)
+        found.append((number, TAG_IDS["X"], int(tagged.sentence_ids[beside]) if words else 0))
+    return found
+
+
+def check_against_the_slow_reading(family, text):
+    encoded = annotator(family)([text])
+    plain = tokenizer(family)(text, return_offsets_mapping=True)
+    tokens = tokenizer(family).convert_ids_to_tokens(plain["input_ids"])
+    assert encoded["input_ids"][0] == plain["input_ids"]
+    found = list(zip(*(encoded[name][0] for name in ("word_ids", "tag_ids", "sentence_ids")), strict=True))
+    assert (found[0], found[-1]) == ((-1, CLS, -1), (-1, SEP, -1))
+    assert found[1:-1] == slowly(text, tokens[1:-1], plain["offset_mapping"][1:-1])
+
+
 @EVERY
 @pytest.mark.parametrize("text", HARD_TEXTS)
 def test_each_subword_belongs_to_the_word_that_it_is_part_of(family, text):
-    encoded = annotator(family)([text])
-    (tagged,) = PatternTagger().tag([text])
-    offsets = tokenizer(family)(text, return_offsets_mapping=True)["offset_mapping"]
-    assert len(offsets) == len(encoded["tag_ids"][0])
-    assert encoded["tag_ids"][0][0] == CLS
-    assert encoded["tag_ids"][0][-1] == SEP
-    for position, (start, end) in list(enumerate(offsets))[1:-1]:
-        word = encoded["word_ids"][0][position]
-        inside = [
-            number
-            for number in range(len(tagged))
-            if tagged.starts[number] < max(end, start + 1) and tagged.ends[number] > start
-        ]
-        if inside:
-            assert word in inside
-            assert encoded["tag_ids"][0][position] == tagged.tag_ids[word]
-            assert encoded["sentence_ids"][0][position] == tagged.sentence_ids[word]
-        else:
-            assert (word, encoded["tag_ids"][0][position], encoded["sentence_ids"][0][position]) == (-1, UNK, -1)
+    check_against_the_slow_reading(family, text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(FAMILIES),
+    st.lists(
+        st.sampled_from(["\u200b", "[SEP]", "[UNK]", "\u3000", "\r\n", "e\u0301", "İ", "ﬁ"])
+        | st.text("ab'. \n日é\t", max_size=6)
+        | st.characters(exclude_categories=["Cs"]),
+        max_size=9,
+    ).map("".join),
+)
+def test_any_text_is_read_as_the_slow_reading_says(family, text):
+    check_against_the_slow_reading(family, text)
 
 
 @EVERY
@@ -105,12 +151,14 @@ def test_a_long_text_is_cut_and_the_cut_words_are_not_counted(family):
     annotate = annotator(family)
     encoded = annotate(["word " * 50], max_length=8)
     assert len(encoded["input_ids"][0]) == 8
-    assert annotate.coverage.covered_words == annotate.coverage.words < 50
+    coverage = annotate.coverage
+    assert coverage.covered_words == coverage.words < 50
+    assert coverage.words + coverage.cut_words == 50
 
 
 @EVERY
 def test_pairs_are_beyond_each_others_reach_and_count_sentences_on(family):
-    encoded = annotator(family)(["One here. Two."], ["Three there."])
+    encoded = annotator(family)(["One here . Two ."], ["Three there ."])
     words = [word for word in encoded["word_ids"][0] if word >= 0]
     first = [word for word in words if word < MAX_OFFSET]
     second = [word for word in words if word >= MAX_OFFSET]
@@ -150,15 +198,18 @@ def test_collator_carries_labels_and_refuses_texts_without_tags():
 
 def test_strict_raises_below_its_threshold():
     class Elsewhere(PatternTagger):
+        """Takes the spaces for words."""
+
         def tag(self, texts):
-            for text in super().tag(texts):
-                yield type(text)(text.starts + 1000, text.ends + 1000, text.tag_ids, text.sentence_ids)
+            for text in texts:
+                yield from super().tag(["".join("x" if char == " " else " " for char in text)])
 
     annotate = grammask.Annotator(tokenizer("wordpiece"), Elsewhere(), cache=False, strict=0.5)
-    with pytest.raises(AlignmentError, match=r"only 0 of 3 words \(0.00%\).*strict=50.00%"):
-        annotate(["Old letters."])
-    with pytest.raises(AlignmentError, match="between 0 and 1"):
-        annotator("wordpiece", strict=2)
+    with pytest.raises(AlignmentError, match=r"only 0 of 2 words \(0.00%\).*strict=50.00%"):
+        annotate(["Old letters ."])
+    for strict in (2, float("nan"), True, "0.5"):
+        with pytest.raises(AlignmentError, match="between 0 and 1"):
+            annotator("wordpiece", strict=strict)
 
 
 @pytest.mark.parametrize(
@@ -187,10 +238,10 @@ def test_pairs_must_match_and_a_slow_tokenizer_is_refused():
 
 
 def test_coverage_adds_up():
-    total = Coverage(4, 3, 1, 6, 5) + Coverage(1, 1, 0, 2, 1)
-    assert total == Coverage(5, 4, 1, 8, 6)
-    assert (total.word_share, total.subword_share) == (0.8, 0.75)
-    assert Coverage().word_share == 1.0
+    total = Coverage(4, 3, 1, 6, 5, 2, 8, 1) + Coverage(1, 1, 0, 2, 1, 0, 2, 1)
+    assert total == Coverage(5, 4, 1, 8, 6, 2, 10, 2)
+    assert (total.word_share, total.subword_share, total.unknown_share) == (0.8, 0.75, 0.2)
+    assert (Coverage().word_share, Coverage().unknown_share) == (1.0, 0.0)
 
 
 def test_a_word_that_shares_its_subword_is_covered_but_merged():

@@ -273,6 +273,27 @@ def test_subwords_are_merged_and_a_cut_is_told():
         assert text.words_cut > 0
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_words_cut_are_counted_where_they_are_cut_and_merged_ones_are_none(side):
+    subwords = copy.deepcopy(tokenizer("spaces"))
+    subwords.truncation_side = side
+    annotate = grammask.Annotator(subwords, LexiconTagger(), cache=False)
+    guided = grammask.attach(tiny_model("bert", vocab_size=200, pad_token_id=0), "paper-sinks")
+    (text,) = shown = grammask.explain(guided, annotate, "the cat can't see [SEP] co-op")
+    assert [word.text for word in text.words[1:-1]] == ["the", "cat", "can't", "see", "[SEP]", "co-op"]
+    assert [word.is_word for word in text.words] == [False, *[True] * 6, False]
+    assert (text.words[5].tag, text.words_cut) == ("X", 0)
+    assert "longer than" not in shown._repr_html_()
+    subwords.model_max_length = 5
+    (text,) = shown = grammask.explain(guided, annotate, "the cat can't see co-op films")  # of 10 words
+    kept = ["the", "cat", "can't"] if side == "right" else ["see", "co-op", "films"]
+    assert [word.text for word in text.words[1:-1]] == kept
+    assert text.words_cut == 5
+    assert f"doesn&#x27;t read the {'first' if side == 'left' else 'last'} 5 words" in (
+        shown._repr_html_().replace("&#39;", "&#x27;").replace("&amp;", "&")
+    )
+
+
 def test_what_has_no_answer_is_refused(model, annotate):
     with pytest.raises(ModelError, match="has no grammar"):
         grammask.explain(tiny_model("bert"), annotate, ["the cat"])

@@ -13,8 +13,9 @@ ROOT = Path(grammask.__file__).parent
 # Each part may import what stands before it, and itself. What is new must take its place here.
 ORDER = (
     "errors", "names", "reading", "files", "kept", "tags", "rules", "roles", "adaptations", "grammar", "grammar_file",
-    "tables", "tagging", "align", "annotate", "inputs", "masks", "blocks", "density", "plan", "fitting", "planner",
-    "attention", "model", "collate", "induce", "controls", "report", "explaining", "experiment", "bench", "cli",
+    "tables", "tagging", "coverage", "overlap", "words", "align", "texts", "encode", "annotate", "inputs", "masks",
+    "blocks", "density", "plan", "fitting", "planner", "attention", "model", "collate", "induce", "controls",
+    "report", "explaining", "experiment", "bench", "cli",
 )  # fmt: skip
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem != "__init__")
 

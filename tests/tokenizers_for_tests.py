@@ -22,13 +22,20 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 @cache
 def tokenizer(family: str) -> PreTrainedTokenizerFast:
-    """Return a tokenizer of a family: wordpiece, bytes or sentencepiece."""
+    """Return a tokenizer of a family: wordpiece, bytes, trimmed, sentencepiece or spaces.
+
+    `trimmed` is bytes with offsets that leave spaces out, as RoBERTa's; `spaces` knows whole strings between spaces.
+    """
     if family == "wordpiece":
         made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
         made.normalizer = normalizers.BertNormalizer(lowercase=True)
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         trainer = trainers.WordPieceTrainer(vocab_size=180, special_tokens=SPECIAL)
-    elif family == "bytes":
+    elif family == "spaces":
+        made = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+        made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        trainer = trainers.WordLevelTrainer(special_tokens=SPECIAL)
+    elif family in ("bytes", "trimmed"):
         made = Tokenizer(models.BPE())
         made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         made.decoder = decoders.ByteLevel()
@@ -41,17 +48,19 @@ def tokenizer(family: str) -> PreTrainedTokenizerFast:
         made.pre_tokenizer = pre_tokenizers.Metaspace()
         trainer = trainers.UnigramTrainer(vocab_size=180, special_tokens=SPECIAL, unk_token="[UNK]")
     made.train_from_iterator(CORPUS, trainer)
-    made.post_processor = processors.TemplateProcessing(
+    around = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, made.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
+    trim = processors.ByteLevel(trim_offsets=True)
+    made.post_processor = processors.Sequence([trim, around]) if family == "trimmed" else around
     return PreTrainedTokenizerFast(
         tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
     )
 
 
-FAMILIES = ("wordpiece", "bytes", "sentencepiece")
+FAMILIES = ("wordpiece", "bytes", "trimmed", "sentencepiece", "spaces")
 
 
 class PatternTagger:

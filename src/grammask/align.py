@@ -4,65 +4,34 @@ Offsets point into the text as it was given, whatever the tokenizer does to it (
 splitting into bytes), so one way serves WordPiece, byte-level BPE and SentencePiece.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding
 from transformers import PreTrainedTokenizerBase
 
+from .coverage import Coverage
 from .errors import AlignmentError
+from .overlap import NO_WORD, Integers
 from .rules import MAX_OFFSET
 from .tagging.tagged import TaggedText
 from .tags import CLS, PAD, SEP, UNK
-
-NO_WORD: Final[int] = -1
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How well words and subwords met: counts that add up over texts.
-
-    `words` counts the tagger's words (but not those that truncation cut off), `covered_words` those that a subword
-    overlaps. `merged_words` are covered, but share their only subword with a word that overlaps it more, whose tag it
-    carries ("not" in a tokenizer's "cannot"). `subwords` counts real subwords, `covered_subwords` those that belong to
-    a word.
-    """
-
-    words: int = 0
-    covered_words: int = 0
-    merged_words: int = 0
-    subwords: int = 0
-    covered_subwords: int = 0
-
-    def __add__(self, other: "Coverage") -> "Coverage":
-        return Coverage(
-            self.words + other.words,
-            self.covered_words + other.covered_words,
-            self.merged_words + other.merged_words,
-            self.subwords + other.subwords,
-            self.covered_subwords + other.covered_subwords,
-        )
-
-    @property
-    def word_share(self) -> float:
-        """The share of words that a subword overlaps; 1 where there are no words."""
-        return self.covered_words / self.words if self.words else 1.0
-
-    @property
-    def subword_share(self) -> float:
-        """The share of real subwords that belong to a word; 1 where there are none."""
-        return self.covered_subwords / self.subwords if self.subwords else 1.0
+from .words import ReadWords, read_words
 
 
 @dataclass(frozen=True, eq=False)
 class AlignedText:
-    """The tag, word and sentence of each token of an encoded text: int64 arrays (length,), and the coverage."""
+    """The tag, word and sentence of each token of an encoded text: int64 arrays (length,), and the coverage.
 
-    tag_ids: NDArray[np.int64]
-    word_ids: NDArray[np.int64]
-    sentence_ids: NDArray[np.int64]
+    `texts` holds the words of its one or two texts.
+    """
+
+    tag_ids: Integers
+    word_ids: Integers
+    sentence_ids: Integers
+    texts: tuple[ReadWords, ...]
     coverage: Coverage
 
 
@@ -70,6 +39,11 @@ class Aligner:
     """Aligns what one fast tokenizer encodes; raises `AlignmentError` for a tokenizer without character offsets."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            raise AlignmentError(
+                f"{type(tokenizer).__name__} is no tokenizer of transformers; load one with "
+                "AutoTokenizer.from_pretrained(...)"
+            )
         if not tokenizer.is_fast:
             raise AlignmentError(
                 f"{type(tokenizer).__name__} is a slow tokenizer without character offsets, so words cannot be found "
@@ -79,72 +53,71 @@ class Aligner:
             **{token: SEP for token in (tokenizer.eos_token_id, tokenizer.sep_token_id) if token is not None},
             **{token: CLS for token in (tokenizer.bos_token_id, tokenizer.cls_token_id) if token is not None},
         }
+        added = tokenizer.added_tokens_decoder.items()
+        self._special = [*tokenizer.all_special_ids, *(number for number, token in added if token.special)]
+        self._unknown = tokenizer.unk_token_id, tokenizer.unk_token
 
-    def align(self, encoding: Encoding, tagged: tuple[TaggedText, ...]) -> AlignedText:
-        """Align one encoding with its one or two tagged texts (two for a sentence pair)."""
-        sequences = np.array([NO_WORD if number is None else number for number in encoding.sequence_ids])
-        spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-        tag_ids = np.full(len(spans), UNK, dtype=np.int64)
-        word_ids = np.full(len(spans), NO_WORD, dtype=np.int64)
-        sentence_ids = np.full(len(spans), NO_WORD, dtype=np.int64)
-        for position in (sequences == NO_WORD).nonzero()[0]:
-            tag_ids[position] = self._structural.get(encoding.ids[position], UNK)
-        coverage = Coverage()
+    def align(self, encoding: Encoding, texts: tuple[str, ...], tagged: tuple[TaggedText, ...]) -> AlignedText:
+        """Align one encoding with its one or two texts (two for a sentence pair)."""
+        ids, sequences, spans = _columns(encoding)
+        tag_ids = np.array([self._structural.get(token, UNK) for token in encoding.ids], dtype=np.int64)
+        word_ids, sentence_ids = np.full((2, len(ids)), NO_WORD, dtype=np.int64)
+        rest = encoding.overflowing
         first_word = first_sentence = 0
-        for number, text in enumerate(tagged):
-            inside = (sequences == number).nonzero()[0]
-            words = overlapping_words(spans[inside], text)
-            met, at = words[words != NO_WORD], inside[words != NO_WORD]
-            tag_ids[at] = text.tag_ids[met]
-            word_ids[at] = met + first_word
-            sentence_ids[at] = text.sentence_ids[met] + first_sentence
-            coverage += _coverage(words, text, spans[inside], truncated=bool(encoding.overflowing))
+        found = []
+        for number, (text, words) in enumerate(zip(texts, tagged, strict=True)):
+            inside = sequences == number
+            special = self._are_special(ids[inside], spans[inside], text)
+            read = read_words(text, words, spans[inside], special, _spans_of(rest, number))
+            tag_ids[inside] = read.tag_ids
+            word_ids[inside] = _from(first_word, read.word_ids)
+            sentence_ids[inside] = _from(first_sentence, read.sentence_ids)
             # No bounded reach may lead from one text of a pair into the other.
-            first_word += len(text) + MAX_OFFSET
-            first_sentence += int(text.sentence_ids[-1]) + 1 if len(text) else 0
+            first_word += int(read.word_ids.max(initial=NO_WORD)) + 1 + MAX_OFFSET
+            sentences = words.sentence_ids if len(words) else read.sentence_ids
+            first_sentence += int(sentences.max(initial=NO_WORD)) + 1
+            found.append(read)
         padding = np.array(encoding.attention_mask) == 0
         tag_ids[padding] = PAD
-        return AlignedText(tag_ids, word_ids, sentence_ids, coverage)
+        around = Coverage(tokens=int((~padding).sum()), unknown_tokens=int((tag_ids == UNK).sum()))
+        return AlignedText(tag_ids, word_ids, sentence_ids, tuple(found), sum(map(_coverage, found), around))
+
+    def _are_special(self, ids: Integers, spans: Integers, text: str) -> NDArray[np.bool_]:
+        """Tell which tokens are special ones that the text spells out; the unknown token may stand for any word."""
+        special = np.isin(ids, self._special)
+        unknown, spelled = self._unknown
+        for position in (special & (ids == unknown)).nonzero()[0]:
+            start, end = spans[position]
+            special[position] = text[start:end].strip() == spelled
+        return special
 
 
-def overlapping_words(spans: NDArray[np.int64], text: TaggedText) -> NDArray[np.int64]:
-    """Return for each character span (start, end) the word that overlaps it most, the first of equals, or -1.
-
-    An empty span belongs to the word that it lies in.
-    """
-    first, last = _touched(spans, text)
-    words = np.where(first <= last, first, NO_WORD)
-    starts, ends = spans[:, 0], spans[:, 1]
-    for position in (first < last).nonzero()[0]:
-        candidates = slice(first[position], last[position] + 1)
-        overlap = np.minimum(text.ends[candidates], ends[position]) - np.maximum(
-            text.starts[candidates], starts[position]
-        )
-        words[position] += overlap.argmax()
-    return words
+def _columns(encoding: Encoding) -> tuple[Integers, Integers, Integers]:
+    """Return an encoding's token ids, the number of the text that each is from (-1 for none), and their spans."""
+    sequences = [NO_WORD if number is None else number for number in encoding.sequence_ids]
+    spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+    return np.array(encoding.ids, dtype=np.int64), np.array(sequences, dtype=np.int64), spans
 
 
-def _touched(spans: NDArray[np.int64], text: TaggedText) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first and the last word that each span overlaps; the first is beyond the last where there is none."""
-    starts, ends = spans[:, 0], np.maximum(spans[:, 1], spans[:, 0] + 1)
-    return np.searchsorted(text.ends, starts, side="right"), np.searchsorted(text.starts, ends, side="left") - 1
+def _spans_of(encodings: list[Encoding], number: int) -> Iterator[Integers]:
+    """Return the spans of one text's tokens in each encoding."""
+    for encoding in encodings:
+        _, sequences, spans = _columns(encoding)
+        yield spans[sequences == number]
 
 
-def _coverage(words: NDArray[np.int64], text: TaggedText, spans: NDArray[np.int64], *, truncated: bool) -> Coverage:
-    readable = len(text)
-    if truncated:
-        readable = int((text.starts < spans[:, 1].max(initial=0)).sum())
-    first, last = _touched(spans, text)
-    touching = np.zeros(len(text) + 1, dtype=np.int64)
-    some = first <= last
-    np.add.at(touching, first[some], 1)
-    np.add.at(touching, last[some] + 1, -1)
-    covered = int((touching.cumsum()[:-1] > 0).sum())
-    owners = np.unique(words[words != NO_WORD])
+def _from(first: int, numbers: Integers) -> Integers:
+    return np.where(numbers == NO_WORD, NO_WORD, numbers + first)
+
+
+def _coverage(read: ReadWords) -> Coverage:
+    covered = int((read.numbers != NO_WORD).sum())
+    cut = read.cut_before + read.cut_after
     return Coverage(
-        words=readable,
+        words=len(read.numbers) - cut,
         covered_words=covered,
-        merged_words=covered - len(owners),
-        subwords=len(words),
-        covered_subwords=int((words != NO_WORD).sum()),
+        merged_words=covered - read.owned,
+        subwords=len(read.word_ids),
+        covered_subwords=int((read.word_ids != NO_WORD).sum()),
+        cut_words=cut,
     )

@@ -1,26 +1,41 @@
 """The Annotator: from texts to model inputs with the tag, word and sentence of every token."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from .align import Aligner, Coverage
-from .errors import AlignmentError, InputError
+from .align import AlignedText, Aligner
+from .coverage import Coverage
+from .encode import encode
+from .errors import AlignmentError, InputError, TaggingError
 from .tagging.cache import CachedTagger
+from .tagging.checked import CheckedTagger, check_all
 from .tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource, SpacyTagger
 from .tagging.tagged import TaggedText, Tagger
+from .texts import check_pairs, check_texts
 
-_LONGEST = 1_000_000  # tokenizers without a limit say 1e30, which the Rust side cannot hold
+
+@dataclass(frozen=True, eq=False)
+class ReadText:
+    """One text with what the tagger and the tokenizer made of it; `inputs` are tensors (1, length)."""
+
+    text: str
+    tagged: TaggedText
+    aligned: AlignedText
+    inputs: dict[str, Tensor]
 
 
 class Annotator:
     """Turns texts into model inputs: input_ids, attention_mask, tag_ids, word_ids and sentence_ids.
 
     `tokenizer` is a fast transformers tokenizer. `tagger` is the name of a spaCy pipeline or any `Tagger`.
-    `sentences` says where sentence numbers come from: the rule-based "sentencizer" or the "parser". Tags are cached
-    on disk unless `cache` is False; a path names the cache's file. `strict` is the least share of words that must
-    get a subword in every call, below which `AlignmentError` is raised. `coverage` adds up over all calls.
+    `sentences` says where a pipeline's sentence numbers come from: the rule-based "sentencizer" or the "parser". Tags
+    are cached on disk unless `cache` is False; a path names the cache's file. `strict` is the least share of words that
+    must get a subword in every call, below which `AlignmentError` is raised. `coverage` adds up over all calls.
     """
 
     def __init__(
@@ -29,24 +44,19 @@ class Annotator:
         tagger: str | Tagger = DEFAULT_PIPELINE,
         *,
         sentences: SentenceSource = "sentencizer",
-        cache: bool | Path = True,
+        cache: bool | str | Path = True,
         strict: float | None = None,
     ) -> None:
-        if strict is not None and not 0 <= strict <= 1:
-            raise AlignmentError(f"strict is a share of words between 0 and 1, but is {strict}")
         self.tokenizer = tokenizer
-        self._aligner = Aligner(tokenizer)
-        answering = SpacyTagger(tagger, sentences=sentences) if isinstance(tagger, str) else tagger
-        if cache is not False:
-            answering = CachedTagger(answering, cache if isinstance(cache, Path) else None)
-        self.tagger: Tagger = answering
+        Aligner(tokenizer)  # one that cannot be aligned says so now
+        self.tagger = _make_tagger(tagger, sentences, cache)
         self.coverage = Coverage()
-        self._strict = strict
+        self._strict = _check_share(strict)
 
     def __call__(
         self,
-        texts: str | Sequence[str],
-        pairs: str | Sequence[str] | None = None,
+        texts: str | Iterable[str],
+        pairs: str | Iterable[str] | None = None,
         *,
         max_length: int | None = None,
         return_tensors: str | None = None,
@@ -54,17 +64,12 @@ class Annotator:
         """Annotate texts, or sentence pairs where `pairs` holds the second text of each.
 
         Texts longer than `max_length` tokens (default: what the tokenizer says the model reads) are cut. With
-        `return_tensors="pt"` the batch is padded into tensors (batch, length), else every text keeps its length in
-        lists. Raises `InputError`, `TaggingError` and `AlignmentError`.
+        `return_tensors="pt"` (or "np") the batch is padded into tensors (batch, length), else every text keeps its
+        length in lists. Raises `InputError`, `TaggingError` and `AlignmentError`.
         """
-        first = check_texts(texts)
-        second = None if pairs is None else check_texts(pairs)
-        if second is not None and len(second) != len(first):
-            raise InputError(f"there are {len(first)} texts but {len(second)} pairs; each text needs one")
-        return self.join(
-            first, second, self.tagger.tag(first), None if second is None else self.tagger.tag(second),
-            max_length=max_length, return_tensors=return_tensors,
-        )  # fmt: skip
+        first, second = check_pairs(texts, pairs)
+        tagged = self.tagger.tag(first), None if second is None else self.tagger.tag(second)
+        return self._join(first, second, *tagged, max_length=max_length, return_tensors=return_tensors)[0]
 
     def join(
         self,
@@ -77,47 +82,76 @@ class Annotator:
         return_tensors: str | None = None,
     ) -> BatchEncoding:
         """Annotate texts whose tags are there already; otherwise as calling the annotator."""
-        limit = max_length or self.tokenizer.model_max_length
-        encoded = self.tokenizer(
-            list(texts),
-            None if pairs is None else list(pairs),
-            truncation=limit < _LONGEST,
-            max_length=limit if limit < _LONGEST else None,
-            padding=return_tensors is not None,
-        )
+        first, second = check_pairs(texts, pairs)
+        if (second is None) != (tagged_pairs is None):
+            raise InputError("pairs and tagged_pairs belong together: give both or none")
         tagged = (
-            zip(tagged_texts, strict=False) if tagged_pairs is None else zip(tagged_texts, tagged_pairs, strict=True)
+            check_all(tagged_texts, first, origin="tagged_texts"),
+            None if second is None else check_all(tagged_pairs or (), second, origin="tagged_pairs"),
         )
+        return self._join(first, second, *tagged, max_length=max_length, return_tensors=return_tensors)[0]
+
+    def read(self, text: str, *, max_length: int | None = None) -> ReadText:
+        """Annotate one text, and return what was found out on the way too; raises what calling does."""
+        texts = check_texts(text)
+        tagged = list(self.tagger.tag(texts))
+        batch, aligned = self._join(texts, None, tagged, None, max_length=max_length, return_tensors="pt")
+        return ReadText(texts[0], tagged[0], aligned[0], dict(batch))
+
+    def _join(
+        self,
+        first: list[str],
+        second: list[str] | None,
+        tagged_first: Iterable[TaggedText],
+        tagged_second: Iterable[TaggedText] | None,
+        *,
+        max_length: int | None,
+        return_tensors: str | None,
+    ) -> tuple[BatchEncoding, list[AlignedText]]:
+        encoded = encode(self.tokenizer, first, second, max_length=max_length, return_tensors=return_tensors)
+        texts = zip(first, strict=True) if second is None else zip(first, second, strict=True)
+        tagged = (
+            zip(tagged_first, strict=True) if tagged_second is None else zip(tagged_first, tagged_second, strict=True)
+        )
+        aligner = Aligner(self.tokenizer)  # tokens may have been added since
         aligned = [
-            self._aligner.align(encoding, words)
-            for encoding, words in zip(encoded.encodings or (), tagged, strict=True)
+            aligner.align(encoding, text, words)
+            for encoding, text, words in zip(encoded.encodings or (), texts, tagged, strict=True)
         ]
-        coverage = sum((text.coverage for text in aligned), Coverage())
-        self.coverage += coverage
-        if self._strict is not None and coverage.word_share < self._strict:
-            raise AlignmentError(
-                f"only {coverage.covered_words} of {coverage.words} words ({coverage.word_share:.2%}) got a subword, "
-                f"less than strict={self._strict:.2%}; do tokenizer and tagger read the same language?"
-            )
+        self._count(sum((text.coverage for text in aligned), Coverage()))
         data = {
             **encoded.data,
             "tag_ids": [text.tag_ids.tolist() for text in aligned],
             "word_ids": [text.word_ids.tolist() for text in aligned],
             "sentence_ids": [text.sentence_ids.tolist() for text in aligned],
         }
-        return BatchEncoding(data, tensor_type=return_tensors)
+        return BatchEncoding(data, tensor_type=return_tensors), aligned
+
+    def _count(self, coverage: Coverage) -> None:
+        self.coverage += coverage
+        if self._strict is not None and coverage.word_share < self._strict:
+            raise AlignmentError(
+                f"only {coverage.covered_words} of {coverage.words} words ({coverage.word_share:.2%}) got a subword, "
+                f"less than strict={self._strict:.2%}; do tokenizer and tagger read the same language?"
+            )
 
 
-def check_texts(texts: str | Sequence[str]) -> list[str]:
-    """Return `texts` as a list; raise `InputError` on anything that is no text."""
-    checked = [texts] if isinstance(texts, str) else list(texts)
-    if not checked:
-        raise InputError("there is no text to annotate")
-    for number, text in enumerate(checked):
-        if not isinstance(text, str):
-            raise InputError(f"text {number} is no text but {text!r} ({type(text).__name__})")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(f"text {number} holds half a character (a lone surrogate) at {error.start}") from error
-    return checked
+def _make_tagger(tagger: str | Tagger, sentences: SentenceSource, cache: bool | str | Path) -> Tagger:
+    if not isinstance(tagger, str) and sentences != "sentencizer":
+        raise TaggingError(
+            f"sentences={sentences!r} is for pipelines given by name; give the tagger itself what it needs"
+        )
+    if not isinstance(cache, bool | str | Path):
+        raise TaggingError(f"cache must be True, False or the path of a file, but is {cache!r}")
+    checked = CheckedTagger(SpacyTagger(tagger, sentences=sentences) if isinstance(tagger, str) else tagger)
+    if cache is False:
+        return checked
+    return CachedTagger(checked, None if cache is True else Path(cache))
+
+
+def _check_share(strict: Any) -> float | None:
+    if strict is None:
+        return None
+    if isinstance(strict, bool) or not isinstance(strict, int | float) or not 0 <= strict <= 1:
+        raise AlignmentError(f"strict is a share of words between 0 and 1, but is {strict!r}")
+    return float(strict)

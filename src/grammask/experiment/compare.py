@@ -109,6 +109,7 @@ def _compare(
         "tagger": {
             "name": annotator.tagger.name, "version": annotator.tagger.version,
             "word_coverage": annotator.coverage.word_share, "subword_coverage": annotator.coverage.subword_share,
+            "unknown_share": annotator.coverage.unknown_share,
             "texts_tagged": tagged, "texts_from_cache": cached, "seconds": data.tagging_seconds,
         },
         "environment": environment(precision),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from datasets import Dataset
 
-from ..annotate import Annotator, check_texts
+from ..annotate import Annotator
 from ..tagging.cache import CachedTagger
 from ..tagging.tagged import TaggedText
+from ..texts import check_texts
 from .splits import Split, Task
 
 # Wraps an iterable in a progress bar: (iterable, description, length).

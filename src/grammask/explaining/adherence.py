@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..annotate import Annotator, check_texts
+from ..annotate import Annotator
 from ..errors import ExplainError
 from ..grammar import Grammar
 from ..inputs import Annotation
 from ..masks import allowed_pairs
+from ..overlap import NO_WORD
 from ..tables import compile_layers
+from ..texts import check_texts
+from ..words import ReadWords
 from .positions import Positions, find_positions
 from .reading import read_by
 from .relations import Followed, Relation, best_heads, parse_relations
@@ -73,13 +76,13 @@ def measure_adherence(
     sums, entropies, counts = [], [], np.zeros(2)
     model.train(False)
     for number, text in enumerate(progress(texts)):
-        inputs = read_by(model, annotate, text)
+        read = read_by(model, annotate, text)
+        inputs = read.inputs
         with torch.no_grad():
             weights = torch.stack([layer[0].float() for layer in model(**inputs, output_attentions=True).attentions])
         annotation = Annotation(inputs["tag_ids"], inputs["word_ids"], inputs["sentence_ids"])
         allowed = torch.cat([allowed_pairs(table, **vars(annotation)).expand(-1, heads, -1, -1) for table in tables])
-        (tagged,) = annotate.tagger.tag([text])
-        positions = find_positions(text, tagged, annotation, inputs["input_ids"], annotate.tokenizer)
+        positions = find_positions(read, annotate.tokenizer)
         words = torch.tensor(positions.is_word).nonzero()[:, 0]
         if len(words) < 2:
             continue
@@ -89,7 +92,7 @@ def measure_adherence(
         sums.append(_sums(between, pairs))
         entropies.append(_entropy(weights, allowed, positions, words))
         counts += [float(pairs.float().mean()) * len(words) ** 2, len(words) ** 2]
-        halves[number % 2].add(parses[number], between)
+        halves[number % 2].add(_between_read(parses[number], read.aligned.texts[0]), between)
     if not sums:
         raise ExplainError("no text has two words, so no word reads another")
     by_text = np.stack(sums)
@@ -101,6 +104,13 @@ def measure_adherence(
         relations=best_heads(*halves),
         by_text=by_text,
     )
+
+
+def _between_read(arcs: Sequence[tuple[int, int, str]], words: ReadWords) -> list[tuple[int, int, str]]:
+    """Return the arcs between words as the model reads them: those inside of one, or to one cut off, are left out."""
+    places = np.where(words.numbers == NO_WORD, NO_WORD, words.numbers - words.cut_before).tolist()
+    moved = [(places[word], places[head], name) for word, head, name in arcs if max(word, head) < len(places)]
+    return [(word, head, name) for word, head, name in moved if word != head and NO_WORD not in (word, head)]
 
 
 def _sums(between: Tensor, pairs: Tensor) -> Floats:

@@ -17,7 +17,7 @@ def to_bertviz(model: PreTrainedModel, annotate: Annotator, text: str) -> dict[s
     grammar. BertViz itself isn't needed for it. Raises `ModelError` for a model without a grammar.
     """
     grammar_of(model)
-    inputs = read_by(model, annotate, text)
+    inputs = read_by(model, annotate, text).inputs
     training = model.training
     model.train(False)
     try:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..align import NO_WORD
+from ..overlap import NO_WORD
 
 Row = dict[str, Tensor]
 

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..annotate import Annotator, check_texts
+from ..annotate import Annotator
 from ..errors import ExplainError, ModelError
 from ..inputs import Annotation
 from ..model.attach import grammar_of
 from ..tags import CLS
+from ..texts import check_texts
 from .ablate import Ablations
 from .arcs import mass_by_source, strongest_arcs
 from .explanation import Explanation, Explanations, Word
@@ -82,7 +83,8 @@ class _Explainer:
         self._rules = rules
 
     def explain(self, text: str) -> Explanation:
-        inputs = read_by(self._model, self._annotate, text)
+        read = read_by(self._model, self._annotate, text)
+        inputs = read.inputs
         annotation = Annotation(inputs["tag_ids"], inputs["word_ids"], inputs["sentence_ids"])
         owners = Owners(self._grammar, self._strategy, annotation, heads=self._heads)
         off = find_sources(owners.sources, self._rules) or tuple(source for source in owners.sources if source.is_rule)
@@ -95,8 +97,7 @@ class _Explainer:
             )
         probabilities = output.logits[0].softmax(-1)
         label = int(probabilities.argmax())
-        (tagged,) = self._annotate.tagger.tag([text])
-        positions = find_positions(text, tagged, annotation, inputs["input_ids"], self._annotate.tokenizer)
+        positions = find_positions(read, self._annotate.tokenizer)
         by_layer = [owners.of_layer(layer) for layer in range(len(output.attentions))]
         weights = [weights[0].float() for weights in output.attentions]
         firsts = positions.firsts
@@ -116,6 +117,7 @@ class _Explainer:
             probabilities={names[number]: float(value) for number, value in enumerate(probabilities)},
             words=self._words(inputs, positions, by_layer, label, positions.summed(by_rules).tolist()),
             words_cut=positions.cut,
+            is_cut_before=positions.is_cut_before,
             sources=owners.sources,
             layers=self._layers,
             mass=tuple(mass_by_source(weights[layer], by_layer[layer], len(owners.sources)) for layer in self._layers),

@@ -45,7 +45,8 @@ class Ablation:
 class Explanation:
     """One text. Numbers of sources are places in `sources`; `mass` is (layers, sources), each layer sums to 1.
 
-    `words_cut` counts the words at the end that the model doesn't read.
+    `words_cut` counts the words that the model doesn't read, since the text is longer than its input: those at the
+    text's beginning where `is_cut_before`, as the tokenizer's truncation side says, else those at its end.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Explanation:
     probabilities: dict[str, float]
     words: tuple[Word, ...]
     words_cut: int
+    is_cut_before: bool
     sources: tuple[Source, ...]
     layers: tuple[int, ...]
     mass: tuple[tuple[float, ...], ...]

@@ -95,7 +95,7 @@ class _Erased:
 
     def scores(self, text: str, explained: Explanation, orders: Sequence[Sequence[NDArray[np.int64]]]) -> Floats:
         """Return the AOPC (ways, measures) of one text under the orders of each way."""
-        inputs = read_by(self._model, self._annotate, text)
+        inputs = read_by(self._model, self._annotate, text).inputs
         numbers = torch.unique(inputs["word_ids"][inputs["word_ids"] >= 0]).numpy()
         rows: list[Row] = []
         for order in (order for way in orders for order in way):

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from ..inputs import Annotation
-from ..tagging.tagged import TaggedText
+from ..annotate import ReadText
+from ..overlap import NO_WORD
 from ..tags import TAGS
 
 
@@ -15,7 +15,8 @@ from ..tags import TAGS
 class Positions:
     """The words and structural tokens of one text, in order: what each is called, its tag, and whose tokens it has.
 
-    `of_token` (length,) is the position of each token; `cut` is the number of words that the model doesn't read.
+    `of_token` (length,) is the position of each token; `cut` is the number of words that the model doesn't read, those
+    at the text's beginning where `is_cut_before`, else those at its end.
     """
 
     labels: tuple[str, ...]
@@ -23,6 +24,7 @@ class Positions:
     is_word: tuple[bool, ...]
     of_token: Tensor
     cut: int
+    is_cut_before: bool = False
 
     @property
     def firsts(self) -> Tensor:
@@ -44,12 +46,11 @@ class Positions:
         return self.summed(by_key.transpose(-1, -2)).transpose(-1, -2) / sizes[:, None]
 
 
-def find_positions(
-    text: str, tagged: TaggedText, annotation: Annotation, input_ids: Tensor, tokenizer: PreTrainedTokenizerBase
-) -> Positions:
-    """Lay out one text; `input_ids` and the annotation are (1, length)."""
-    words, tags = annotation.word_ids[0].tolist(), annotation.tag_ids[0].tolist()
-    tokens = tokenizer.convert_ids_to_tokens(input_ids[0].tolist())
+def find_positions(read: ReadText, tokenizer: PreTrainedTokenizerBase) -> Positions:
+    """Lay out one text as the model reads it."""
+    words, tags = read.aligned.word_ids.tolist(), read.aligned.tag_ids.tolist()
+    tokens = tokenizer.convert_ids_to_tokens(read.inputs["input_ids"][0].tolist())
+    spelled = _spelled(read)
     labels: list[str] = []
     found_tags: list[str] = []
     of_token: list[int] = []
@@ -58,7 +59,7 @@ def find_positions(
         place = seen.get(word) if word >= 0 else None
         if place is None:
             place = len(labels)
-            labels.append(text[tagged.starts[word] : tagged.ends[word]] if word >= 0 else token)
+            labels.append(spelled.get(word, token))
             found_tags.append(TAGS[tag])
             if word >= 0:
                 seen[word] = place
@@ -66,5 +67,17 @@ def find_positions(
     is_word = [False] * len(labels)
     for place in seen.values():
         is_word[place] = True
-    cut = len(tagged) - 1 - max(seen, default=-1)
-    return Positions(tuple(labels), tuple(found_tags), tuple(is_word), torch.tensor(of_token), cut)
+    (found,) = read.aligned.texts
+    return Positions(
+        tuple(labels), tuple(found_tags), tuple(is_word), torch.tensor(of_token), found.cut_before + found.cut_after,
+        is_cut_before=found.cut_before > 0,
+    )  # fmt: skip
+
+
+def _spelled(read: ReadText) -> dict[int, str]:
+    """Return how each word that the model reads is written: "cannot" where the tagger reads two words, it one."""
+    tagged, numbers = read.tagged, read.aligned.texts[0].numbers.tolist()
+    spans: dict[int, tuple[int, int]] = {}
+    for number, start, end in zip(numbers, tagged.starts.tolist(), tagged.ends.tolist(), strict=True):
+        spans[number] = spans.get(number, (start, end))[0], end
+    return {number: read.text[start:end] for number, (start, end) in spans.items() if number != NO_WORD}

@@ -2,24 +2,24 @@
 
 from typing import Final
 
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
-from ..annotate import Annotator
+from ..annotate import Annotator, ReadText
 from ..errors import ExplainError
 
 _UNLIMITED: Final[int] = 1 << 30
 
 
-def read_by(model: PreTrainedModel, annotate: Annotator, text: str) -> dict[str, Tensor]:
-    """Return the inputs (1, length) of one text, cut to what tokenizer and model can hold.
+def read_by(model: PreTrainedModel, annotate: Annotator, text: str) -> ReadText:
+    """Return one text with its inputs (1, length), cut to what tokenizer and model can hold.
 
     Raises `ExplainError` for a model that isn't on the CPU, where masks and attention are counted.
     """
     if model.device.type != "cpu":
         raise ExplainError(f"the model is on {model.device}; models are explained on the CPU: model.to('cpu')")
     longest = min(annotate.tokenizer.model_max_length, _positions(model))
-    return dict(annotate([text], max_length=longest, return_tensors="pt"))
+    return annotate.read(text, max_length=longest)
 
 
 def _positions(model: PreTrainedModel) -> int:

@@ -1,0 +1,42 @@
+"""Coverage: how well words and subwords met."""
+
+from dataclasses import astuple, dataclass
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How well words and subwords met: counts that add up over texts.
+
+    `words` counts the tagger's words (but not those that truncation cut off: these are `cut_words`), `covered_words`
+    those that a subword overlaps. `merged_words` are covered, but no subword is theirs: their only one carries the tag
+    of a word that it overlaps more ("not" in a tokenizer's "cannot"), or is a special token. `subwords` counts the
+    subwords of texts, `covered_subwords` those that belong to a word. `tokens` counts these and the tokens around them,
+    all but padding, `unknown_tokens` those of them that are tagged [UNK], which read everything and are read by all.
+    """
+
+    words: int = 0
+    covered_words: int = 0
+    merged_words: int = 0
+    subwords: int = 0
+    covered_subwords: int = 0
+    cut_words: int = 0
+    tokens: int = 0
+    unknown_tokens: int = 0
+
+    def __add__(self, other: "Coverage") -> "Coverage":
+        return Coverage(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def word_share(self) -> float:
+        """The share of words that a subword overlaps; 1 where there are no words."""
+        return self.covered_words / self.words if self.words else 1.0
+
+    @property
+    def subword_share(self) -> float:
+        """The share of subwords that belong to a word; 1 where there are none."""
+        return self.covered_subwords / self.subwords if self.subwords else 1.0
+
+    @property
+    def unknown_share(self) -> float:
+        """The share of tokens that are tagged [UNK]; 0 where there are none."""
+        return self.unknown_tokens / self.tokens if self.tokens else 0.0
