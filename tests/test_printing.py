@@ -1,0 +1,69 @@
+"""What others wrote is shown as it is, and moves nothing on the terminal."""
+
+import io
+import unicodedata
+
+import pytest
+from rich.table import Table
+
+from grammask.cli.console import PlainConsole
+from grammask.printing import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain text, café, 漢字, 👍🏽", "plain text, café, 漢字, 👍🏽"),
+        ("no-break\u00a0space and C:\\new", "no-break\u00a0space and C:\\new"),
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("\x9b31m", r"\x9b31m"),
+        ("a\nb\tc\rd\x00\x7f", r"a\nb\tc\rd\x00\x7f"),
+        ("\u202etxt.exe\u2066", r"\u202etxt.exe\u2066"),
+        ("zero\u200bwidth\ufeff\u00ad", r"zero\u200bwidth\ufeff\xad"),
+        ("line\u2028paragraph\u2029", r"line\u2028paragraph\u2029"),
+        ("lone \ud800", r"lone \ud800"),
+        ("tag \U000e0041", r"tag \U000e0041"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_what_is_not_seen_becomes_an_escape(text, shown):
+    assert printable(text) == shown
+
+
+def test_no_character_moves_the_cursor_or_the_direction():
+    for code in range(0x110000):
+        shown = printable(chr(code))
+        assert shown.encode()  # no lone surrogate
+        assert not {unicodedata.category(character) for character in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def _printed(monkeypatch, *objects):
+    monkeypatch.setenv("COLUMNS", "200")
+    console = PlainConsole()
+    console.file = io.StringIO()
+    for item in objects:
+        console.print(item)
+    return console.file.getvalue()
+
+
+HOSTILE = ["[/etc]", "[red]x[/red]", "[link=file:///x]y[/link]", ":smile:", "\\[x]", "[/", "[bold", "\x1b[2J", "\r!"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_every_string_of_a_console_is_data(monkeypatch, text):
+    table = Table(text, title=text, caption=text)
+    table.add_row(text)
+    shown = _printed(monkeypatch, text, table)
+    assert shown.count(printable(text)) == 5
+    assert "\x1b" not in shown
+    assert "\r" not in shown
+
+
+def test_lines_of_ours_stay_lines(monkeypatch):
+    assert _printed(monkeypatch, "two\nlines") == "two\nlines\n"
+
+
+def test_what_is_said_is_one_line_however_long(capsys):
+    PlainConsole().say("long " * 100 + "[x]\nsecond :smile:")
+    assert capsys.readouterr().out == "long " * 100 + "[x]\\nsecond :smile:\n"
