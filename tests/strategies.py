@@ -24,7 +24,7 @@ rules = st.builds(
 )
 grammars = st.builds(
     Grammar,
-    name=st.text(min_size=1, max_size=12).filter(str.strip),
+    name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,10}[A-Za-z0-9_-]", fullmatch=True),
     rules=st.lists(rules, max_size=6).map(tuple),
     sinks=st.lists(st.sampled_from(["[CLS]", "[SEP]", "[UNK]"]), max_size=3, unique=True).map(tuple),
     same_tag=st.booleans(),

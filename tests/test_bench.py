@@ -40,7 +40,7 @@ from grammask.masks import allowed_pairs, count_pairs, pair_strengths
 from grammask.report.bench import render_bench_report
 from grammask.rules import Reach, Rule
 
-BY_SENTENCE = Grammar("by sentence", rules=(Rule(("NOUN", "VERB"), ("ADJ", "NOUN"), Reach("sentence"), 2.0),))
+BY_SENTENCE = Grammar("by-sentence", rules=(Rule(("NOUN", "VERB"), ("ADJ", "NOUN"), Reach("sentence"), 2.0),))
 BY_HEAD = Grammar(
     "by head",
     rules=(

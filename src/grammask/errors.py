@@ -3,19 +3,6 @@
 Every message says what was wrong, with which value, and what to do.
 """
 
-from typing import Final
-
-_SHOWN: Final[int] = 80  # characters of a value in a message
-
-
-def shown(value: object) -> str:
-    """Return a value as a message shows it: its spelling, cut short."""
-    try:
-        text = " ".join(repr(value).split())
-    except ValueError:  # Python refuses to spell whole numbers of thousands of digits
-        return "a whole number of thousands of digits"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
 
 class GrammaskError(Exception):
     """Base class of every error that grammask raises on purpose."""

@@ -5,7 +5,6 @@ The meaning of every field is in docs/grammar.md; `masks.py` is its executable d
 
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import fill
 from typing import Any, Final
@@ -13,6 +12,9 @@ from typing import Any, Final
 import tomli_w
 
 from .errors import GrammarError
+from .limits import LONGEST_TEXT, MAX_REACHES, MAX_RULES, MAX_TABLES, check_size, check_text
+from .names import check_file_name
+from .printing import quoted
 from .rules import Rule
 from .tags import STRUCTURAL, check_tags
 
@@ -35,25 +37,30 @@ class Grammar:
     source: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("name", "description", "source"):
-            if not isinstance(getattr(self, name), str):
-                raise GrammarError(f"key {name!r} must be text, but is {getattr(self, name)!r}")
-        if not self.name.strip():
-            raise GrammarError("key 'name' is empty; give the grammar a name")
+        for key in ("name", "description", "source"):
+            check_text(getattr(self, key), key=key, most=LONGEST_TEXT)
+        check_file_name(self.name, what="key 'name'", error=GrammarError)
         if not isinstance(self.same_tag, bool):
-            raise GrammarError(f"key 'same_tag' must be true or false, but is {self.same_tag!r}")
+            raise GrammarError(f"key 'same_tag' must be true or false, but is {quoted(self.same_tag)}")
         object.__setattr__(self, "sinks", check_tags(self.sinks, where="key 'sinks'"))
         for tag in self.sinks:
             if tag not in STRUCTURAL or tag == "[PAD]":
                 raise GrammarError(
                     f"key 'sinks': {tag!r} is no sink; sinks are [CLS] [SEP] [UNK], padding is never read"
                 )
-        if isinstance(self.rules, Rule) or not isinstance(self.rules, Iterable):
-            raise GrammarError(f"key 'rules' must be a list of rules, but is {self.rules!r}")
+        if not isinstance(self.rules, list | tuple):
+            raise GrammarError(f"key 'rules' must be a list of rules, but is {quoted(self.rules)}")
+        check_size(len(self.rules), most=MAX_RULES, what="rules")
         object.__setattr__(self, "rules", tuple(self.rules))
         for rule in self.rules:
             if not isinstance(rule, Rule):
-                raise GrammarError(f"key 'rules' must hold Rule objects, but holds {rule!r}")
+                raise GrammarError(f"key 'rules' must hold Rule objects, but holds {quoted(rule)}")
+        check_size(self.reaches, most=MAX_REACHES, what="different reaches")
+
+    @property
+    def reaches(self) -> int:
+        """How many different reaches the rules have."""
+        return len({rule.reach for rule in self.rules})
 
     @property
     def needs_sentences(self) -> bool:
@@ -71,7 +78,7 @@ class Grammar:
         return any(rule.heads is not None for rule in self.rules)
 
     def check_fits(self, *, layers: int, heads: int) -> None:
-        """Raise `GrammarError` when a rule names a layer or head that a model of this size doesn't have."""
+        """Raise `GrammarError` for a layer or head that a model of this size doesn't have, and for too many tables."""
         for number, rule in enumerate(self.rules, start=1):
             for name, indices, size in (("layers", rule.layers, layers), ("heads", rule.heads, heads)):
                 if indices is not None and indices[-1] >= size:
@@ -79,6 +86,8 @@ class Grammar:
                         f"grammar {self.name!r}, rule {number}: key {name!r} names {indices[-1]}, but the model has "
                         f"{size} {name}, counted from 0"
                     )
+        tables = (layers if self.varies_by_layer else 1) * (heads if self.varies_by_head else 1) * (self.reaches + 1)
+        check_size(tables, most=MAX_TABLES, what="tables, one for each reach of each layer and head that rules name")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the parsed form of the grammar's file: plain dicts, lists, strings, numbers; defaults left out."""

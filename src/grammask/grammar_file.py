@@ -14,6 +14,8 @@ from typing import Any
 
 from .errors import GrammarError
 from .grammar import Grammar
+from .limits import MAX_BYTES
+from .printing import quoted
 from .reading import parse_toml, read_text
 from .rules import Rule
 
@@ -41,17 +43,26 @@ def load_grammar(name_or_path: "str | Path | Grammar") -> Grammar:
     """
     if isinstance(name_or_path, Grammar):
         return name_or_path
+    if not isinstance(name_or_path, str | Path):
+        raise GrammarError(f"a grammar is a name, a path or a Grammar, but got {quoted(name_or_path)}")
     name = str(name_or_path)
     if name in shipped_grammars():
         return _shipped(name)
-    path = Path(name).expanduser()
-    if not path.is_file():
-        near = get_close_matches(name, shipped_grammars(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+    path = _find(name)
+    if path is None:
         raise GrammarError(
-            f"no grammar {name!r}: neither a shipped grammar ({', '.join(shipped_grammars())}) nor a file{hint}"
+            f"no grammar {quoted(name)}: neither a shipped grammar ({', '.join(shipped_grammars())}) nor a file"
+            f"{_hint(name, shipped_grammars(), '; ')}"
         )
-    return parse_grammar(read_text(path, error=GrammarError), origin=str(path))
+    return parse_grammar(read_text(path, error=GrammarError, most=MAX_BYTES), origin=str(path))
+
+
+def _find(name: str) -> Path | None:
+    try:
+        path = Path(name).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):  # a name too long, a folder that is closed, ~ of somebody who isn't here
+        return None
 
 
 def parse_grammar(text: str, *, origin: str = "grammar") -> Grammar:
@@ -61,6 +72,8 @@ def parse_grammar(text: str, *, origin: str = "grammar") -> Grammar:
 
 def grammar_from_dict(data: Mapping[str, Any], *, origin: str = "grammar") -> Grammar:
     """Build a grammar from the parsed form of a grammar file (also how it is stored in a model's config)."""
+    if not isinstance(data, Mapping):
+        raise GrammarError(f"{origin}: a grammar must be a table with a name, but is {quoted(data)}")
     _check_keys(data, _GRAMMAR_KEYS, origin)
     if "name" not in data:
         raise GrammarError(f"{origin}: key 'name' is missing; give the grammar a name")
@@ -88,6 +101,11 @@ def _rule(table: Mapping[str, Any], where: str) -> Rule:
 def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key in table:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise GrammarError(f"{where}: unknown key {key!r}; {hint}Keys are: {', '.join(known)}")
+            raise GrammarError(
+                f"{where}: unknown key {quoted(key)};{_hint(key, known, ' ')} Keys are: {', '.join(known)}"
+            )
+
+
+def _hint(name: object, known: tuple[str, ...], before: str) -> str:
+    near = get_close_matches(quoted(name).strip("'"), known, n=1)
+    return f"{before}did you mean {near[0]!r}?" if near else ""

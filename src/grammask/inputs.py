@@ -10,9 +10,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from .errors import InputError, shown
+from .errors import InputError
 from .kept import for_any_call
-from .rules import MOST
+from .printing import quoted
 from .tags import PAD, TAGS, UPOS
 
 _HIGHEST: Final[int] = (1 << 28) - 1  # leaves room for differences of 32 bits
@@ -126,12 +126,12 @@ def check_vocabulary(input_ids: Tensor, vocab_size: int) -> None:
         )
 
 
-def check_whole(name: str, value: object, *, lowest: int, highest: int = MOST - 1) -> int:
+def check_whole(name: str, value: object, *, lowest: int, highest: int) -> int:
     """Return `value`; raise `InputError` unless it is a whole number from `lowest` to `highest`."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise InputError(f"{name} must be a whole number, but is {shown(value)}")
+        raise InputError(f"{name} must be a whole number, but is {quoted(value)}")
     if not lowest <= value <= highest:  # type: ignore[operator]
-        raise InputError(f"{name} is {shown(value)}, but must be {lowest} to {highest}")
+        raise InputError(f"{name} is {quoted(value)}, but must be {lowest} to {highest}")
     return int(value)
 
 

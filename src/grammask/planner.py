@@ -9,8 +9,9 @@ from .errors import InputError
 from .grammar import Grammar
 from .grammar_file import load_grammar
 from .inputs import check_annotation, check_padding, check_whole, each_its_own_word
+from .limits import MAX_HEADS, MAX_LAYERS
 from .plan import Plan
-from .rules import MOST, Strategy, check_strategy
+from .rules import Strategy, check_strategy
 from .tables import compile_layers
 
 
@@ -36,7 +37,8 @@ def make_plan(
         raise InputError("tag_ids must be an integer tensor (batch, length); grammask.Annotator makes it from texts")
     return plan_batch(
         load_grammar(grammar), tag_ids, word_ids, sentence_ids, attention_mask, strategy=check_strategy(strategy),
-        layers=check_whole("layers", layers, lowest=1, highest=MOST), heads=check_whole("heads", heads, lowest=1),
+        layers=check_whole("layers", layers, lowest=1, highest=MAX_LAYERS),
+        heads=check_whole("heads", heads, lowest=1, highest=MAX_HEADS),
         shape=(tag_ids.shape[0], tag_ids.shape[1]), device=tag_ids.device,
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ should be: Python has an exception for each, and callers should meet one of ours
 """
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,8 @@ from typing import Any, Final
 from .errors import GrammaskError, InputError
 
 LARGEST_FILE: Final[int] = 1 << 30  # bytes; what is larger is no text, grammar or record
+# Keys such as a.a.a.a: what tomllib does with them takes the square of their parts.
+_DEEP_KEY: Final = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""", re.ASCII)
 
 
 def read_bytes(path: Path, *, error: type[GrammaskError] = InputError, most: int = LARGEST_FILE) -> bytes:
@@ -57,6 +60,8 @@ def parse_json_object(text: str | bytes, *, origin: object, error: type[Grammask
 
 def parse_toml(text: str, *, origin: object, error: type[GrammaskError] = InputError) -> dict[str, Any]:
     """Parse TOML; raises `error`, naming `origin`, whatever is wrong with it."""
+    if _DEEP_KEY.search(text):
+        raise error(f"{origin}: not valid TOML here: a key of more than 50 parts")
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as why:
@@ -66,4 +71,6 @@ def parse_toml(text: str, *, origin: object, error: type[GrammaskError] = InputE
 def _reason(why: ValueError | RecursionError) -> str:
     if isinstance(why, RecursionError):
         return "it is nested too deep"
+    if "integer string conversion" in str(why):
+        return "it holds a whole number of more than 4,300 digits"
     return " ".join(str(why).split())[:200] or type(why).__name__

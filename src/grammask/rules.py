@@ -7,7 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from .errors import GrammarError, shown
+from .errors import GrammarError
+from .limits import LONGEST_NAME_OF_RULE, MAX_HEADS, MAX_LAYERS, check_text
+from .printing import quoted
 from .tags import TAGS, check_tags
 
 Strategy = Literal["full", "hard", "soft"]
@@ -15,8 +17,6 @@ STRATEGIES: Final[tuple[Strategy, ...]] = ("full", "hard", "soft")
 
 # Bounded reaches stay below this; the second text of a pair is numbered from beyond it (see align.py).
 MAX_OFFSET: Final[int] = 1_000_000
-# Layers and heads are counted from 0 to below this.
-MOST: Final[int] = 10_000
 # Logits. Far below this a weight is already 0 or all there is, and far above it float16 overflows.
 MAX_STRENGTH: Final[float] = 10_000.0
 
@@ -24,9 +24,9 @@ MAX_STRENGTH: Final[float] = 10_000.0
 def check_strategy(strategy: str) -> Strategy:
     """Return `strategy`; raise `GrammarError` unless it is "full", "hard" or "soft"."""
     for known in STRATEGIES:
-        if strategy == known:
+        if isinstance(strategy, str) and strategy == known:
             return known
-    raise GrammarError(f"unknown strategy {shown(strategy)}; strategies are: {', '.join(STRATEGIES)}")
+    raise GrammarError(f"unknown strategy {quoted(strategy)}; strategies are: {', '.join(STRATEGIES)}")
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Reach:
     hi: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("document", "sentence", "words"):
-            raise GrammarError(f"unknown reach {self.kind!r}; a reach is {_REACHES}")
-        if self.kind != "words" and (self.lo, self.hi) != (0, 0):
-            raise GrammarError(f"a {self.kind} reach has no bounds, but got [{self.lo}, {self.hi}]")
+        if not isinstance(self.kind, str) or self.kind not in ("document", "sentence", "words"):
+            raise GrammarError(f"unknown reach {quoted(self.kind)}; a reach is {_REACHES}")
         for bound in (self.lo, self.hi):
             if not isinstance(bound, int) or isinstance(bound, bool):
-                raise GrammarError(f"a word offset must be a whole number, but is {shown(bound)}")
+                raise GrammarError(f"a word offset must be a whole number, but is {quoted(bound)}")
             if abs(bound) >= MAX_OFFSET:
-                raise GrammarError(f"word offset {shown(bound)} is too far: offsets stay within +-{MAX_OFFSET - 1}")
+                raise GrammarError(f"word offset {quoted(bound)} is too far: offsets stay within +-{MAX_OFFSET - 1}")
+        if self.kind != "words" and (self.lo, self.hi) != (0, 0):
+            raise GrammarError(f"a {self.kind} reach has no bounds, but got [{self.lo}, {self.hi}]")
         if self.lo > self.hi:
             raise GrammarError(f"reach [{self.lo}, {self.hi}] is empty: its first offset is beyond its last")
 
@@ -59,13 +59,11 @@ class Reach:
         """Read the spelling of a grammar file: "document", "sentence" or a pair [lo, hi] of word offsets."""
         if isinstance(value, Reach):
             return value
-        if value == "document":
-            return cls("document")
-        if value == "sentence":
-            return cls("sentence")
+        if isinstance(value, str) and value in ("document", "sentence"):
+            return cls("document" if value == "document" else "sentence")
         if isinstance(value, list | tuple) and len(value) == 2:
             return cls("words", value[0], value[1])
-        raise GrammarError(f"unknown reach {value!r}; a reach is {_REACHES}")
+        raise GrammarError(f"unknown reach {quoted(value)}; a reach is {_REACHES}")
 
     def spell(self) -> str | list[int]:
         """Return the spelling that `parse` reads."""
@@ -101,12 +99,11 @@ class Rule:
             object.__setattr__(self, name, tags)
         object.__setattr__(self, "reach", Reach.parse(self.reach))
         object.__setattr__(self, "strength", _strength(self.strength))
-        if not isinstance(self.name, str):
-            raise GrammarError(f"key 'name' must be text, but is {self.name!r}")
+        check_text(self.name, key="name", most=LONGEST_NAME_OF_RULE)
         if not isinstance(self.allow, bool):
-            raise GrammarError(f"key 'allow' must be true or false, but is {self.allow!r}")
-        for name in ("layers", "heads"):
-            object.__setattr__(self, name, _indices(getattr(self, name), name))
+            raise GrammarError(f"key 'allow' must be true or false, but is {quoted(self.allow)}")
+        for name, most in (("layers", MAX_LAYERS), ("heads", MAX_HEADS)):
+            object.__setattr__(self, name, _indices(getattr(self, name), name, most))
 
     def applies(self, layer: int, head: int) -> bool:
         """Tell whether the rule holds in this layer and head, both counted from 0."""
@@ -136,22 +133,22 @@ class Rule:
 
 def _strength(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise GrammarError(f"key 'strength' must be a number, but is {shown(value)}")
+        raise GrammarError(f"key 'strength' must be a number, but is {quoted(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise GrammarError(f"key 'strength' must be finite, but is {value!r}")
     if abs(value) > MAX_STRENGTH:
-        raise GrammarError(f"key 'strength' must be within +-{MAX_STRENGTH:g} logits, but is {shown(value)}")
+        raise GrammarError(f"key 'strength' must be within +-{MAX_STRENGTH:g} logits, but is {quoted(value)}")
     return float(value)
 
 
-def _indices(value: object, name: str) -> tuple[int, ...] | None:
+def _indices(value: object, name: str, most: int) -> tuple[int, ...] | None:
     if value is None:
         return None
     if not isinstance(value, list | tuple) or not value:
-        raise GrammarError(f"key {name!r} must be a list of numbers counted from 0, but is {shown(value)}")
+        raise GrammarError(f"key {name!r} must be a list of numbers counted from 0, but is {quoted(value)}")
     for index in value:
         if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-            raise GrammarError(f"key {name!r}: {shown(index)} is no number counted from 0")
-        if index >= MOST:
-            raise GrammarError(f"key {name!r} names {shown(index)}, but {name} are counted from 0 to {MOST - 1}")
+            raise GrammarError(f"key {name!r}: {quoted(index)} is no number counted from 0")
+        if index >= most:
+            raise GrammarError(f"key {name!r}: {quoted(index)} is too large; a model has at most {most} {name} here")
     return tuple(sorted(set(value)))

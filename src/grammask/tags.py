@@ -4,11 +4,13 @@ Universal POS tags: universaldependencies.org/u/pos. A tag's id is its index in 
 and saved models, so the order never changes.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Final
 
 from .errors import GrammarError
+from .printing import quoted
 
 UPOS: Final[tuple[str, ...]] = (
     "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM",
@@ -24,17 +26,17 @@ PAD: Final[int] = TAG_IDS["[PAD]"]
 UNK: Final[int] = TAG_IDS["[UNK]"]
 
 
-def check_tags(tags: Iterable[str], *, where: str) -> tuple[str, ...]:
+def check_tags(tags: Sequence[str], *, where: str) -> tuple[str, ...]:
     """Return `tags` as a tuple; raise `GrammarError`, naming `where`, on an unknown or repeated one."""
-    if isinstance(tags, str) or not isinstance(tags, Iterable):
-        raise GrammarError(f'{where} must be a list of tags, but is {tags!r}; write for example ["NOUN"]')
+    if not isinstance(tags, list | tuple):
+        raise GrammarError(f'{where} must be a list of tags, but is {quoted(tags)}; write for example ["NOUN"]')
     checked = tuple(tags)
     for tag in checked:
         if not isinstance(tag, str) or tag not in TAG_IDS:
-            near = get_close_matches(str(tag).upper(), TAGS, n=1)
+            near = get_close_matches(quoted(tag).strip("'").upper(), TAGS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise GrammarError(f"{where}: unknown tag {tag!r}{hint} Tags are: {' '.join(TAGS)}")
+            raise GrammarError(f"{where}: unknown tag {quoted(tag)}{hint} Tags are: {' '.join(TAGS)}")
     if len(set(checked)) != len(checked):
-        repeated = sorted({tag for tag in checked if checked.count(tag) > 1})
+        repeated = [tag for tag, count in Counter(checked).items() if count > 1]
         raise GrammarError(f"{where}: tag named twice: {' '.join(repeated)}")
     return checked

@@ -7,7 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from ..errors import InputError, shown
+from ..errors import InputError
+from ..printing import quoted
 
 _FLOATS: Final = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 _LARGEST: Final[float] = torch.finfo(torch.float32).max
@@ -79,11 +80,11 @@ def _check_tensor(name: str, tensor: object) -> None:
 
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{name} must be a number, but is {shown(value)}")
+        raise InputError(f"{name} must be a number, but is {quoted(value)}")
     try:
         number = float(value)
     except OverflowError:  # a whole number beyond float64
         number = math.inf
     if not abs(number) <= _LARGEST:
-        raise InputError(f"{name} must be finite in float32, but is {shown(value)}")
+        raise InputError(f"{name} must be finite in float32, but is {quoted(value)}")
     return number

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from ..blocks.parts import SPARSE, backend_for, check_backend
-from ..errors import GrammarError, InputError, shown
+from ..errors import GrammarError, InputError
 from ..fitting import check_plan, check_size
 from ..inputs import check_whole
+from ..limits import MAX_HEADS, MAX_LAYERS
 from ..plan import Plan
+from ..printing import quoted
 
 BACKENDS: Final[tuple[str, ...]] = ("auto", "dense", *SPARSE)
 _LOG = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ class Choice:
 def check_name(backend: str) -> str:
     """Return `backend`; raise `GrammarError` for one that doesn't exist."""
     if backend not in BACKENDS:
-        raise GrammarError(f"unknown backend {shown(backend)}; backends are: {', '.join(BACKENDS)}")
+        raise GrammarError(f"unknown backend {quoted(backend)}; backends are: {', '.join(BACKENDS)}")
     return backend
 
 
@@ -89,11 +91,12 @@ def explain_dispatch(
     for inputs that no sparse backend can take.
     """
     plan = check_plan(plan)
-    layer, heads = check_whole("layer", layer, lowest=0), check_whole("heads", heads, lowest=1)
+    layer = check_whole("layer", layer, lowest=0, highest=MAX_LAYERS - 1)
+    heads = check_whole("heads", heads, lowest=1, highest=MAX_HEADS)
     head_dim = check_whole("head_dim", head_dim, lowest=1, highest=1 << 20)
     check_size(plan, layer=layer, heads=heads)
     if not isinstance(drops, bool):
-        raise InputError(f"drops must be True or False, but is {shown(drops)}")
+        raise InputError(f"drops must be True or False, but is {quoted(drops)}")
     return choose(plan, Call(layer, heads, head_dim, backend, _device(device), drops))
 
 
@@ -101,7 +104,7 @@ def _device(name: str | torch.device) -> torch.device:
     try:
         return torch.device(name)
     except (RuntimeError, TypeError) as error:
-        raise InputError(f"device {shown(name)} is none that torch knows, such as cpu or cuda") from error
+        raise InputError(f"device {quoted(name)} is none that torch knows, such as cpu or cuda") from error
 
 
 def choose(plan: Plan, call: Call) -> Choice:

@@ -8,6 +8,7 @@ from ..fitting import check_fits, check_plan
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
 from ..inputs import check_whole
+from ..limits import MAX_LAYERS
 from ..plan import Plan
 from ..planner import plan_batch
 from ..rules import check_strategy
@@ -46,7 +47,8 @@ def grammar_attention(
     """
     check_inputs(query, key, value)
     batch, heads, length, head_dim = query.shape
-    scale, dropout, layer = check_scale(scale, head_dim), check_dropout(dropout), check_whole("layer", layer, lowest=0)
+    scale, dropout = check_scale(scale, head_dim), check_dropout(dropout)
+    layer = check_whole("layer", layer, lowest=0, highest=MAX_LAYERS - 1)
     grammar = load_grammar(grammar)
     strategy = check_strategy(strategy)
     if plan is None:

@@ -10,6 +10,7 @@ from ..grammar import Grammar
 from ..induce.allowed import allowed_cells
 from ..induce.cells import FARTHEST, Cells, count_pairs
 from ..induce.offsets import NEAREST, fill_offsets, offset_rules
+from ..names import LONGEST_NAME
 from ..tags import UPOS
 from .names import Control
 
@@ -27,7 +28,8 @@ def control_grammar(
         for rule in grammar.rules
         if (query := tuple(tag for tag in rule.query if tag not in UPOS))
     )
-    bare = Grammar(f"{grammar.name}-{control.name}", structural, grammar.sinks, source=f"control of {grammar.name}")
+    name = f"{grammar.name[: LONGEST_NAME - len(control.name) - 1]}-{control.name}"
+    bare = Grammar(name, structural, grammar.sinks, source=f"control of {grammar.name}")
     if control.name == "self-sinks":
         return bare
     if control.name == "permuted":
