@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
+from .console import PlainConsole
 from .outputs import Outputs
 from .quiet import quieten
 
@@ -37,7 +37,7 @@ def adherence_command(
     """Measure a model's attention, masked or stock, against a grammar, random pairs and a window of equal density."""
     outputs = Outputs(out, data=data, figures=figures, force=force)
     quieten()
-    console = Console()
+    console = PlainConsole()
     with console.status("loading libraries"):
         from ..annotate import Annotator
         from ..experiment.models import find_model, load_guided, load_tokenizer
@@ -68,9 +68,8 @@ def adherence_command(
         write_adherence_figures(measured, figures)
     for kind, difference in measured["differences"].items():
         low, high = difference["interval"]
-        console.print(
+        console.say(
             f"attention on the grammar's pairs, less that on {kind}: {100 * difference['value']:+.1f} points "
-            f"[{100 * low:+.1f}, {100 * high:+.1f}]",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+            f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+        )
     outputs.say(console)

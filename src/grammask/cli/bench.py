@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from .console import PlainConsole
 from .lists import split, whole_numbers
 from .quiet import quieten
 from .signals import advising
@@ -61,7 +61,7 @@ def bench_command(
         "memory": memory,
     }  # fmt: skip
     quieten()
-    console = Console()
+    console = PlainConsole()
     with console.status("loading libraries"):
         from ..bench.config import make_bench_config
         from ..bench.run import REPORT, RESULTS, run_bench
@@ -71,14 +71,11 @@ def bench_command(
     config = make_bench_config(**settings)
     folder = out or Path("runs") / datetime.now().strftime("bench-%Y-%m-%d-%H%M%S")
 
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
     with advising(lambda: f"what was measured until then is in {folder}" if (folder / RESULTS).is_file() else ""):
-        results = run_bench(config, folder, force=force, say=say)
+        results = run_bench(config, folder, force=force, say=console.say)
     if figures is not None:
         write_bench_figures(results, figures)
     for table in bench_tables(results):
         console.print(table)
     for file in (REPORT, RESULTS):
-        say(str(folder / file))
+        console.say(str(folder / file))

@@ -6,13 +6,13 @@ from textwrap import shorten
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from ..errors import ExperimentError
 from ..files import read_lines
+from ..printing import printable
+from .console import PlainConsole
 from .outputs import Outputs
 from .quiet import quieten
 
@@ -44,7 +44,7 @@ def explain_command(
     outputs = Outputs(out, data=data, figures=figures, force=force)
     given = texts or read_lines(text or Path())
     quieten()
-    console = Console()
+    console = PlainConsole()
     with console.status("loading libraries"):
         from ..annotate import Annotator
         from ..experiment.models import find_model, load_saved, load_tokenizer
@@ -74,10 +74,10 @@ def _table(explained: dict[str, Any]) -> Table:
         of_words = (row for row in text["ablations"] if row["share"])
         strongest = sorted(of_words, key=lambda row: -row["share"])[:_STRONGEST]
         table.add_row(
-            escape(shorten(text["text"], 40, placeholder="…")),
-            f"{escape(text['label'])} {100 * text['probabilities'][text['label']]:.0f} %",
+            printable(shorten(text["text"], 40, placeholder="…")),
+            f"{printable(text['label'])} {100 * text['probabilities'][text['label']]:.0f} %",
             "\n".join(
-                escape(f"{100 * row['change']:+.1f} {text['sources'][row['source']]['name']}") for row in strongest
+                printable(f"{100 * row['change']:+.1f} {text['sources'][row['source']]['name']}") for row in strongest
             ),
         )
     return table

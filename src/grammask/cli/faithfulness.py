@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from .console import PlainConsole
 from .outputs import Outputs
 from .quiet import quieten
 
@@ -31,7 +31,7 @@ def faithfulness_command(
     """Measure comprehensiveness and sufficiency of word importance: through rules, by gradients, in random order."""
     outputs = Outputs(out, data=data, figures=None, force=force)
     quieten()
-    console = Console()
+    console = PlainConsole()
     with console.status("loading libraries"):
         from ..annotate import Annotator
         from ..experiment.models import find_model, load_saved, load_tokenizer

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ..files import read_lines
@@ -15,6 +14,7 @@ from ..roles import spell_rule
 from ..rules import Rule
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 from ..tags import TAGS
+from .console import PlainConsole
 
 app = typer.Typer(help="List, show, check and measure grammars.", no_args_is_help=True)
 _Name = Annotated[str, typer.Argument(help="A shipped grammar's name or a file.", metavar="GRAMMAR")]
@@ -34,24 +34,24 @@ def list_command() -> None:
     for name in shipped_grammars():
         grammar = load_grammar(name)
         table.add_row(name, str(len(grammar.rules)), _plain(grammar.sinks), grammar.description, grammar.source)
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 @app.command("show")
 def show_command(name: _Name) -> None:
     """Show a grammar as a tag x tag table and its rules one by one."""
     grammar = load_grammar(name)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{grammar.name}: {grammar.description}", markup=False)
-    console.print(f"source: {grammar.source or 'not given'}", markup=False)
-    console.print(f"sinks: {' '.join(grammar.sinks) or 'none'}; same tag: {grammar.same_tag}", markup=False)
-    console.print(_tag_table(grammar), soft_wrap=False)
-    console.print(_LEGEND, markup=False)
+    console = PlainConsole()
+    console.say(f"{grammar.name}: {_in_one_line(grammar.description)}")
+    console.say(f"source: {_in_one_line(grammar.source) or 'not given'}")
+    console.say(f"sinks: {_plain(grammar.sinks)}; same tag: {grammar.same_tag}")
+    console.print(_tag_table(grammar))
+    console.say(_LEGEND)
     for heading, rules in _parts(grammar):
         if heading:
-            console.print(heading, markup=False)
+            console.say(heading)
         for number, rule in rules:
-            console.print(f"{number:3}  {_line(rule, limits=not heading)}", markup=False)
+            console.say(f"{number:3}  {_line(rule, limits=not heading)}")
 
 
 def _parts(grammar: Grammar) -> Iterator[tuple[str, list[tuple[int, Rule]]]]:
@@ -91,7 +91,7 @@ def _line(rule: Rule, *, limits: bool) -> str:
 def check_command(name: _Name) -> None:
     """Check a grammar file; the first mistake is named with its place."""
     grammar = load_grammar(name)
-    Console().print(f"{grammar.name}: {len(grammar.rules)} rules, nothing wrong", markup=False, highlight=False)
+    PlainConsole().say(f"{grammar.name}: {len(grammar.rules)} rules, nothing wrong")
 
 
 @app.command("density")
@@ -120,8 +120,9 @@ def density_command(
         grammar.name, f"{len(texts):,}", f"{100 * counts.density:.1f}", f"{100 * counts.word_density:.1f}",
         f"{1 / counts.density:.2f}",
     )  # fmt: skip
-    Console().print(table)
-    Console().print("Each word counts as one token, between [CLS] and [SEP].", highlight=False, markup=False)
+    console = PlainConsole()
+    console.print(table)
+    console.say("Each word counts as one token, between [CLS] and [SEP].")
 
 
 def _read_texts(path: Path | None) -> list[str]:
@@ -133,7 +134,11 @@ def _read_texts(path: Path | None) -> list[str]:
 
 
 def _plain(tags: tuple[str, ...]) -> str:
-    return " ".join(tags).replace("[", r"\[") or "-"
+    return " ".join(tags) or "none"
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _tag_table(grammar: Grammar) -> Table:
@@ -143,7 +148,7 @@ def _tag_table(grammar: Grammar) -> Table:
     for tag in shown:
         table.add_column("\n".join(tag.strip("[]")), justify="center", vertical="bottom", width=2)
     for query in shown:
-        table.add_row(query.replace("[", r"\["), *(_cell(grammar, query, key) for key in shown))
+        table.add_row(query, *(_cell(grammar, query, key) for key in shown))
     return table
 
 

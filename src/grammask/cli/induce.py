@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ..errors import ExperimentError
 from ..grammar_file import load_grammar
+from .console import PlainConsole
 from .quiet import quieten
 
 
@@ -48,15 +48,12 @@ def induce_command(
     quieten()
     files = {kind: out.with_suffix(f".{kind}") for kind in ("toml", "json", "svg")}
     _check(out, files, force=force, source=source, scope=scope, text=text, conllu=conllu, held_out=held_out)
-    console = Console()
+    console = PlainConsole()
     with console.status("loading libraries"):
         from ..experiment import induction
         from ..files import dump, write_whole
         from ..induce.build import Recipe, Scope, induce
         from ..report.curve_plot import curve_plot
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     given = None if start is None else load_grammar(start)
     if conllu is not None:
@@ -65,7 +62,7 @@ def induce_command(
         read = induction.built_in_text(texts) if text is None else induction.own_text(text, texts)
         kind = cast("induction.Source", source)
         gathered = induction.from_texts(
-            read, kind, attention_share=attention_share, model=model, tagger=tagger, say=say
+            read, kind, attention_share=attention_share, model=model, tagger=tagger, say=console.say
         )
     sizes = gathered.layers, gathered.heads
     recipe = Recipe(budget, most_rules, cast("Scope", scope), by_query, offsets_share, *sizes, given, strength)
@@ -78,14 +75,14 @@ def induce_command(
         source=f"grammask induce {settings}, on {gathered.facts['texts']} texts of {gathered.facts['text']}",
     )  # fmt: skip
     measured = induction.measure(grammar, gathered)
-    rows = induction.curve(gathered, recipe, say)
+    rows = induction.curve(gathered, recipe, console.say)
     record = {**gathered.facts, "settings": settings, "rules": len(grammar.rules), **measured, "curve": rows}
     write_whole(files["json"], dump(record))
     write_whole(files["svg"], curve_plot(rows, measured, name=grammar.name).svg())
     write_whole(files["toml"], grammar.to_toml())
     console.print(_table([*rows, {"budget": budget, "rules": len(grammar.rules), **measured}]))
     for file in files.values():
-        say(str(file))
+        console.say(str(file))
 
 
 def _check(out: Path, files: dict[str, Path], *, force: bool, source: str, scope: str, **given: Path | None) -> None:

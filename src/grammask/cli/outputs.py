@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from ..errors import ExperimentError
+from .console import PlainConsole
 
 
 class Outputs:
@@ -31,7 +30,7 @@ class Outputs:
         if self._data is not None:
             write_whole(self._data, dump(data), kept="the page is written")
 
-    def say(self, console: Console) -> None:
+    def say(self, console: PlainConsole) -> None:
         """Print where everything is."""
         for path in self._all:
-            console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+            console.say(str(path))

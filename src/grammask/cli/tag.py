@@ -3,11 +3,12 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from ..printing import printable
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 from ..tags import TAGS
+from .console import PlainConsole
 
 
 def tag_command(
@@ -19,10 +20,10 @@ def tag_command(
     from ..tagging.spacy_tagger import SpacyTagger, check_source
 
     tool = SpacyTagger(tagger, sentences=check_source(sentences))
-    console = Console(highlight=False)
+    console = PlainConsole()
     for text, tagged in zip(texts, tool.tag(texts), strict=True):
-        table = Table("word", "tag", "sentence", title=text, title_justify="left")
+        table = Table("word", "tag", "sentence", title=printable(text), title_justify="left")
         spans = zip(tagged.starts, tagged.ends, tagged.tag_ids, tagged.sentence_ids, strict=True)
         for start, end, tag, sentence in spans:
-            table.add_row(text[start:end].replace("[", r"\["), TAGS[tag], str(sentence))
+            table.add_row(printable(text[start:end]), TAGS[tag], str(sentence))
         console.print(table)
