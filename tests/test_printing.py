@@ -7,7 +7,7 @@ import pytest
 from rich.table import Table
 
 from grammask.cli.console import PlainConsole
-from grammask.printing import printable
+from grammask.printing import printable, quoted, writable
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,35 @@ def test_lines_of_ours_stay_lines(monkeypatch):
 def test_what_is_said_is_one_line_however_long(capsys):
     PlainConsole().say("long " * 100 + "[x]\nsecond :smile:")
     assert capsys.readouterr().out == "long " * 100 + "[x]\\nsecond :smile:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("two\nlines\tand a zero\u200djoiner", "two\nlines\tand a zero\u200djoiner"),
+        ("\x00\x1b[0m\x85", r"\x00\x1b[0m\x85"),
+        ("\u202eturned\u2069", r"\u202eturned\u2069"),
+        ("\ud800\uffff", r"\ud800\uffff"),
+    ],
+)
+def test_what_a_page_cannot_hold_becomes_an_escape(text, shown):
+    assert writable(text) == shown
+
+
+class Odd:
+    def __repr__(self):
+        raise TypeError("no")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("a\x1b", r"'a\x1b'"), (10**5000, "<int too large to show>"), (None, "None"), ([1.5], "[1.5]")],
+    ids=["text", "large", "None", "list"],
+)
+def test_values_are_quoted(value, shown):
+    assert quoted(value) == shown
+
+
+@pytest.mark.parametrize("value", ["x" * 10**6, [["x" * 99] * 9] * 9, {"x" * 999: 1}, Odd()], ids=lambda _: "")
+def test_what_is_quoted_is_short(value):
+    assert len(quoted(value)) < 210

@@ -9,6 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
 
+from .csv_text import csv_text
 from .errors import ExperimentError, InputError
 from .reading import read_text
 
@@ -85,7 +86,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write rows as CSV, their keys as its header."""
     import pandas as pd  # only where tables are written
 
-    write_whole(path, str(pd.DataFrame(list(rows)).to_csv(index=False, lineterminator="\n")))
+    write_whole(path, csv_text(pd.DataFrame(list(rows))))
 
 
 def read_lines(path: Path) -> list[str]:

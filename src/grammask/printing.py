@@ -3,6 +3,7 @@
 A terminal obeys control characters, and shows text in another order where a direction is overridden.
 """
 
+import re
 import reprlib
 import unicodedata
 from typing import Final
@@ -10,6 +11,11 @@ from typing import Final
 # Controls, formats (directions, zero-width characters), lone surrogates, line and paragraph separators.
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
+# What no page or SVG may hold (XML 1.0), and what turns the direction of the text around it.
+_UNWRITABLE: Final = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+_LONGEST: Final[int] = 200  # characters of a value that is quoted
 _REPR: Final = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 100
 
@@ -21,15 +27,25 @@ def printable(text: str) -> str:
     return "".join(_seen(character) for character in text)
 
 
+def writable(text: str) -> str:
+    """Return `text` with what a page or an SVG file cannot hold as escapes; joiners and line breaks stay."""
+    return _UNWRITABLE.sub(lambda found: _escaped(found[0]), text)
+
+
 def _seen(character: str) -> str:
     if unicodedata.category(character) not in _UNSEEN:
         return character
+    return _escaped(character)
+
+
+def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
 def quoted(value: object) -> str:
     """Return a value as errors quote it: short, however long, deep or odd it is."""
     try:
-        return printable(_REPR.repr(value))
+        text = printable(_REPR.repr(value))
     except (ValueError, RecursionError):  # Python spells no integer of more than 4,300 digits
         return f"<{type(value).__name__} too large to show>"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

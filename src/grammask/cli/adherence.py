@@ -47,11 +47,12 @@ def adherence_command(
         from ..model.attach import grammar_of
         from ..report.adherence_page import adherence_page, write_adherence_figures
 
+    read, name = texts_of(text, task, texts)
+    given = None if grammar is None else load_grammar(grammar)
     source = find_model(model)
     guided = load_guided(source, grammar)
     own, strategy = grammar_of(guided)
-    wanted = own if grammar is None else load_grammar(grammar)
-    read, name = texts_of(text, task, texts)
+    wanted = given or own
     annotate = Annotator(load_tokenizer(source), tagger)
 
     def progress(waiting: Sequence[str]) -> Sequence[str]:

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Callable
 
 import typer
-from rich.console import Console
 
 from . import adherence, bench, compare, explain, faithfulness, grammar, induce, results, tag
+from .console import PlainConsole
 from .endings import ending
 from .signals import Listener
 
@@ -51,5 +51,4 @@ def run_plainly(command: Callable[[], object], listener: Listener | None = None)
 
 def _complain(text: str) -> None:
     """Print one line on standard error, whatever the text quotes."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
-    console.print("grammask: " + " ".join(text.split()), markup=False)
+    PlainConsole(stderr=True).say("grammask: " + " ".join(text.split()))

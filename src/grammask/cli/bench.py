@@ -8,6 +8,7 @@ import typer
 
 from .console import PlainConsole
 from .lists import split, whole_numbers
+from .places import check_folder
 from .quiet import quieten
 from .signals import advising
 
@@ -60,6 +61,10 @@ def bench_command(
         "attention_dropout": attention_dropout, "tagger": tagger, "text": text, "seconds": seconds, "seed": seed,
         "memory": memory,
     }  # fmt: skip
+    if out is not None:
+        check_folder(out, "--out")
+    if figures is not None:
+        check_folder(figures, "--figures")
     quieten()
     console = PlainConsole()
     with console.status("loading libraries"):

@@ -8,6 +8,7 @@ import typer
 from ..errors import ExperimentError
 from .comparing import report_comparison, run_comparison, run_grid_file
 from .lists import split, whole_numbers
+from .places import check_folder
 
 # With 6,000 texts MiniLM is a good model, and four runs end within six minutes on two cores.
 _BUILT_IN_TRAIN_SIZE = 6000
@@ -75,6 +76,9 @@ def compare_command(
     ] = False,
 ) -> None:
     """Fine-tune and evaluate one model per strategy, and compare accuracy and cost."""
+    for folder, option in ((out, "--out"), (figures, "--figures")):
+        if folder is not None:
+            check_folder(folder, option)
     if grid is not None:
         _refuse_beside_grid(context)
         run_grid_file(grid, out, resume=resume, report_only=report_only, keep_models=keep_models)

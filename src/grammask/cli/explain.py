@@ -12,6 +12,7 @@ from rich.table import Table
 from ..errors import ExperimentError
 from ..files import read_lines
 from ..printing import printable
+from ..tagging.spacy_tagger import check_source
 from .console import PlainConsole
 from .outputs import Outputs
 from .quiet import quieten
@@ -42,6 +43,7 @@ def explain_command(
     if bool(texts) == (text is not None):
         raise ExperimentError("name texts to explain, or a file of them with --text; one of the two")
     outputs = Outputs(out, data=data, figures=figures, force=force)
+    source_of_sentences = check_source(sentences)
     given = texts or read_lines(text or Path())
     quieten()
     console = PlainConsole()
@@ -51,11 +53,11 @@ def explain_command(
         from ..explaining.explain import explain
         from ..report.explain_files import write_figures
         from ..report.explain_page import explain_page
-        from ..tagging.spacy_tagger import SpacyTagger, check_source
+        from ..tagging.spacy_tagger import SpacyTagger
 
     source = find_model(model)
     guided = load_saved(source)
-    annotate = Annotator(load_tokenizer(source), SpacyTagger(tagger, sentences=check_source(sentences)))
+    annotate = Annotator(load_tokenizer(source), SpacyTagger(tagger, sentences=source_of_sentences))
 
     def progress(waiting: Sequence[str]) -> Sequence[str]:
         return list(waiting) if len(waiting) < 2 else track(waiting, "explaining", console=console)  # type: ignore[return-value]

@@ -23,7 +23,7 @@ def faithfulness_command(
     ] = "film-reviews",
     texts: Annotated[int, typer.Option(help="Texts at most.", min=2)] = _TEXTS,
     tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = "en_core_web_sm",
-    seed: Annotated[int, typer.Option(help="Of the random orders.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random orders.", min=0, max=2**32 - 1)] = 0,
     out: Annotated[Path, typer.Option(help="The page.")] = Path("faithfulness.html"),
     data: Annotated[bool, typer.Option("--data", help="Write what the page shows as JSON beside it, too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
@@ -40,10 +40,10 @@ def faithfulness_command(
         from ..model.attach import grammar_of
         from ..report.faithfulness_page import faithfulness_page
 
+    read, name = texts_of(text, task, texts)
     source = find_model(model)
     guided = load_saved(source)
     grammar, strategy = grammar_of(guided)
-    read, name = texts_of(text, task, texts)
     annotate = Annotator(load_tokenizer(source), tagger)
 
     def progress(waiting: Sequence[str]) -> Sequence[str]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from ..files import read_lines
 from ..grammar import Grammar
 from ..grammar_file import load_grammar, shipped_grammars
+from ..limits import MAX_HEADS, MAX_LAYERS
 from ..roles import spell_rule
 from ..rules import Rule
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
@@ -102,8 +103,12 @@ def density_command(
     ] = None,
     tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = DEFAULT_PIPELINE,
     sentences: Annotated[str, typer.Option(help="Where sentences come from: sentencizer or parser.")] = "sentencizer",
-    layers: Annotated[int, typer.Option(help="Layers of the model, for grammars that name layers.")] = 12,
-    heads: Annotated[int, typer.Option(help="Heads of the model, for grammars that name heads.")] = 12,
+    layers: Annotated[
+        int, typer.Option(help="Layers of the model, for grammars that name layers.", min=1, max=MAX_LAYERS)
+    ] = 12,
+    heads: Annotated[
+        int, typer.Option(help="Heads of the model, for grammars that name heads.", min=1, max=MAX_HEADS)
+    ] = 12,
 ) -> None:
     """Measure which share of all pairs a grammar allows, word by word, on a text."""
     from ..density import measure_density
@@ -112,8 +117,9 @@ def density_command(
 
     grammar = load_grammar(name)
     grammar.check_fits(layers=layers, heads=heads)
+    source = check_source(sentences)
     texts = _read_texts(text)
-    tagged = CachedTagger(SpacyTagger(tagger, sentences=check_source(sentences))).tag(texts)
+    tagged = CachedTagger(SpacyTagger(tagger, sentences=source)).tag(texts)
     counts = measure_density(grammar, tagged, layers=layers, heads=heads)
     table = Table("grammar", "texts", "density %", "word density %", "ideal speed-up")
     table.add_row(

@@ -1,5 +1,6 @@
 """`grammask induce`: a grammar for a density budget, from parsed text or from a model's own attention."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
@@ -7,8 +8,11 @@ import typer
 from rich.table import Table
 
 from ..errors import ExperimentError
+from ..grammar import Grammar
 from ..grammar_file import load_grammar
+from ..rules import Rule
 from .console import PlainConsole
+from .places import check_file
 from .quiet import quieten
 
 
@@ -48,6 +52,16 @@ def induce_command(
     quieten()
     files = {kind: out.with_suffix(f".{kind}") for kind in ("toml", "json", "svg")}
     _check(out, files, force=force, source=source, scope=scope, text=text, conllu=conllu, held_out=held_out)
+    for option, value in (
+        ("--budget", budget),
+        ("--offsets-share", offsets_share),
+        ("--attention-share", attention_share),
+    ):
+        if math.isnan(value):
+            raise ExperimentError(f"{option} must be a number from 0 to 1, but is nan")
+    # What a grammar cannot have is told now, not at the end.
+    Grammar(out.stem, (Rule(("X",), ("X",), strength=strength),), description=description)
+    given = None if start is None else load_grammar(start)
     console = PlainConsole()
     with console.status("loading libraries"):
         from ..experiment import induction
@@ -55,7 +69,6 @@ def induce_command(
         from ..induce.build import Recipe, Scope, induce
         from ..report.curve_plot import curve_plot
 
-    given = None if start is None else load_grammar(start)
     if conllu is not None:
         gathered = induction.from_conllu(conllu, held_out)
     else:
@@ -91,6 +104,8 @@ def _check(out: Path, files: dict[str, Path], *, force: bool, source: str, scope
 
     if out.suffix != ".toml":
         raise ExperimentError(f"--out {out} must end in .toml; its name is the grammar's")
+    for file in files.values():
+        check_file(file, "--out")
     if there := [str(file) for file in files.values() if file.exists() and not force]:
         raise ExperimentError(f"{', '.join(there)} exists; name another file with --out, or write over it with --force")
     for name, value, known in (("--from", source, get_args(Source)), ("--scope", scope, get_args(Scope))):

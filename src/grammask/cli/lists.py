@@ -1,6 +1,7 @@
 """Options that hold several values, with commas."""
 
 from ..errors import ExperimentError
+from ..printing import quoted
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -13,4 +14,6 @@ def whole_numbers(text: str, *, option: str, example: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in split(text))
     except ValueError:
-        raise ExperimentError(f"{option} are whole numbers with commas, such as {example}, but got {text!r}") from None
+        raise ExperimentError(
+            f"{option} are whole numbers with commas, such as {example}, but got {quoted(text)}"
+        ) from None

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments, se
 from transformers.trainer_callback import ProgressCallback
 
 from ..collate import Collator
+from ..csv_text import csv_text
 from ..grammar import Grammar
 from ..model.attach import attach, set_redraw
 from .adapting import Ramp, learned_strengths
@@ -146,4 +147,4 @@ def _predictions_csv(task: Task, predictions: list[int], probabilities: NDArray[
         "prediction": [task.label_names[label] for label in predictions],
         **{f"probability {name}": probabilities[:, index] for index, name in enumerate(task.label_names)},
     })  # fmt: skip
-    return str(table.to_csv(index=False, lineterminator="\n"))
+    return csv_text(table)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from spacy.displacy.render import DependencyRenderer
 
+from ..printing import writable
 from .figures import COLOURS
 
 _DISTANCE: Final[int] = 84  # pixels from word to word
@@ -50,7 +51,7 @@ def arcs_svg(text: Mapping[str, Any], name: str) -> str:
     svg = renderer.render_svg(name, words, drawn)
     attributes = iter([_attributes(arc, sources) for arc in arcs])
     svg = re.sub('<g class="displacy-arrow">', lambda _: f'<g class="displacy-arrow" {next(attributes)}>', svg)
-    return _cropped(svg.strip(), renderer)
+    return writable(_cropped(svg.strip(), renderer))
 
 
 def is_right_to_left(text: str) -> bool:

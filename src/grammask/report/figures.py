@@ -14,6 +14,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from ..files import write_whole
+from ..printing import writable
+
 # Stands for the page's text colour, which an SVG inside HTML can name and matplotlib cannot.
 INK: Final[str] = "#123456"
 COLOURS: Final[tuple[str, ...]] = (
@@ -47,14 +50,14 @@ class Picture:
         stream = io.StringIO()
         with style(self.name):
             self.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        svg = stream.getvalue()
+        svg = writable(stream.getvalue())
         svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
         # Metadata names addresses that nobody needs; ids must not clash with the other figure's.
         svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
         svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{self.name}-", svg)
         head_end = svg.index(">") + 1
         # Our own SVG, its texts escaped by matplotlib.
-        return Markup(f'{svg[: head_end - 1]} role="img"><title>{escape(self.title)}</title>{svg[head_end:]}')  # noqa: S704
+        return Markup(f'{svg[: head_end - 1]} role="img"><title>{escape(writable(self.title))}</title>{svg[head_end:]}')  # noqa: S704
 
     def save(self, folder: Path) -> None:
         """Write the figure as NAME.svg and NAME.png, black on white."""
@@ -63,8 +66,10 @@ class Picture:
             if artist.get_color() == INK:
                 artist.set_color(_BLACK)
         with style(self.name):
-            for kind in ("svg", "png"):
-                self.figure.savefig(folder / f"{self.name}.{kind}", dpi=150, facecolor="white")
+            self.figure.savefig(folder / f"{self.name}.png", dpi=150, facecolor="white")
+            stream = io.StringIO()
+            self.figure.savefig(stream, format="svg", facecolor="white")
+        write_whole(folder / f"{self.name}.svg", writable(stream.getvalue()))
 
 
 def heat_map(

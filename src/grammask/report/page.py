@@ -8,12 +8,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..printing import writable
+from .markdown import plain
+
 
 def render_page(template: str, **values: Any) -> str:
     """Fill a template of this package; all values are escaped but `Markup`, and a missing one is an error."""
     environment = Environment(
-        loader=PackageLoader("grammask", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+        loader=PackageLoader("grammask", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        finalize=lambda value: writable(value) if type(value) is str else value,
+    )  # fmt: skip
     return environment.get_template(template).render(**{"script": None, **values})
 
 
@@ -24,11 +28,11 @@ def read_script(name: str) -> dict[str, Any]:
     return {"text": Markup(text), "sha256": Markup(sha256)}  # noqa: S704 - our own file
 
 
-def render_text(template: str, **values: Any) -> str:
-    """Fill a template of plain text, where nothing is escaped; a missing value is an error."""
+def render_markdown(template: str, **values: Any) -> str:
+    """Fill a template of Markdown; all text is escaped but `Markdown`, and a missing value is an error."""
     environment = Environment(
         loader=PackageLoader("grammask", "report"), autoescape=False, undefined=StrictUndefined, trim_blocks=True,  # noqa: S701
-        keep_trailing_newline=True,
+        keep_trailing_newline=True, finalize=plain,
     )  # fmt: skip
     return environment.get_template(template).render(**values)
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from ..files import dump, write_whole
 from ..grammar_file import shipped_grammars
 from .density_plot import Mark, density_plot
 from .figures import Picture
-from .page import percent, points, render_text
+from .markdown import Markdown, code
+from .page import percent, points, render_markdown
 from .plots import row_name
 
 RECORD: Final[Path] = Path("results") / "grid.json"
@@ -29,18 +31,18 @@ def write_results_page(grid: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def results_page(grid: Mapping[str, Any]) -> str:
     """Return the Markdown page of a grid; see `experiment.grid.summarise_grid`."""
-    return render_text(
+    return render_markdown(
         "results.md.j2",
         **grid,
         name=row_name,
         percent=percent,
         points=points,
         density=lambda mean: _density(grid["tasks"], mean),
-        span=lambda bounds: f"[{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]",
-        p=lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}",
+        span=lambda bounds: Markdown(f"[{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]"),
+        p=lambda value: Markdown("< 0.001" if value < 0.001 else f"{value:.3f}"),
         verdict=lambda bounds: "better" if bounds[0] > 0 else "worse" if bounds[1] < 0 else "not shown to differ",
-        command=_command,
-        options=_options,
+        command=lambda task: code(_command(task)),
+        options=lambda row: code(_options(row)),
     )
 
 
@@ -48,9 +50,10 @@ def _command(task: Mapping[str, Any]) -> str:
     size = f" --train-size {task['train_rows']}" if task["train_size"] is not None else ""
     precision = task["environments"][0]["precision"]
     return (
-        f"grammask compare --task {task['task']} --model {task['model']}{size} --epochs {task['epochs']:g} "
-        f"--batch-size {task['batch_size']} --learning-rate {task['learning_rate']:g} "
-        f"--max-length {task['max_length']} --precision {precision} --metric {task['metric']} --out runs/{task['name']}"
+        f"grammask compare --task {quote(task['task'])} --model {quote(task['model'])}{size} "
+        f"--epochs {task['epochs']:g} --batch-size {task['batch_size']} --learning-rate {task['learning_rate']:g} "
+        f"--max-length {task['max_length']} --precision {precision} --metric {task['metric']} "
+        f"--out {quote('runs/' + task['name'])}"
     )
 
 
@@ -62,7 +65,7 @@ def _options(row: Mapping[str, Any]) -> str:
     extra += "" if row["adaptation"] is None else f" --adapt {row['adaptation']}"
     limit = "controls" if row["control"] else row["strategy"]
     grammar = row["grammar"] if row["grammar"] in shipped_grammars() else f"{row['grammar']}.toml"
-    return f"--strategies full,{row['strategy']} --grammar {grammar}:{limit}{extra} {seeds}"
+    return f"--strategies full,{row['strategy']} --grammar {quote(f'{grammar}:{limit}')}{extra} {seeds}"
 
 
 def results_plot(grid: Mapping[str, Any]) -> Picture:
