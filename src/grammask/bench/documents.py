@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..errors import InputError
 from ..experiment.films import film_reviews
+from ..reading import read_text
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,4 @@ def load_source(path: str | None, tokenizer: PreTrainedTokenizerBase) -> Source:
     """Read a UTF-8 file, or for None the built-in sentences, joined; raises `InputError` for what is no text."""
     if path is None:
         return Source("the built-in film-review sentences, joined", " ".join(film_reviews().train.texts), tokenizer)
-    try:
-        return Source(path, Path(path).read_text(encoding="utf-8"), tokenizer)
-    except OSError as error:
-        raise InputError(f"--text {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"--text {path}: byte {error.start} is not UTF-8; convert the file") from error
+    return Source(path, read_text(Path(path)), tokenizer)

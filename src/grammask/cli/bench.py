@@ -64,7 +64,7 @@ def bench_command(
     if out is not None:
         check_folder(out, "--out")
     if figures is not None:
-        check_folder(figures, "--figures")
+        check_folder(figures, "--figures", empty=not force)
     quieten()
     console = PlainConsole()
     with console.status("loading libraries"):

@@ -76,9 +76,10 @@ def compare_command(
     ] = False,
 ) -> None:
     """Fine-tune and evaluate one model per strategy, and compare accuracy and cost."""
-    for folder, option in ((out, "--out"), (figures, "--figures")):
-        if folder is not None:
-            check_folder(folder, option)
+    if out is not None:
+        check_folder(out, "--out")
+    if figures is not None:
+        check_folder(figures, "--figures", empty=not (resume or report_only))
     if grid is not None:
         _refuse_beside_grid(context)
         run_grid_file(grid, out, resume=resume, report_only=report_only, keep_models=keep_models)

@@ -14,9 +14,11 @@ def check_file(path: Path, option: str) -> None:
         raise ExperimentError(f"{option} {path} is a folder; name a file")
 
 
-def check_folder(path: Path, option: str) -> None:
-    """Raise `ExperimentError` where no folder can be made at `path`, or none that is there can be written to."""
+def check_folder(path: Path, option: str, *, empty: bool = False) -> None:
+    """Raise `ExperimentError` where no files can be written to the folder, and where it must be `empty` and isn't."""
     _check(path / "file", option)
+    if empty and path.is_dir() and any(path.iterdir()):
+        raise ExperimentError(f"{option} {path} isn't empty; name another folder")
 
 
 def _check(path: Path, option: str) -> None:

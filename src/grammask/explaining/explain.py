@@ -11,6 +11,7 @@ from ..annotate import Annotator
 from ..errors import ExplainError, ModelError
 from ..inputs import Annotation
 from ..model.attach import grammar_of
+from ..printing import quoted
 from ..tags import CLS
 from ..texts import check_texts
 from .ablate import Ablations
@@ -76,8 +77,8 @@ class _Explainer:
         self._grammar, self._strategy = grammar_of(model)
         size, self._heads = model.config.num_hidden_layers, model.config.num_attention_heads
         for layer in layers:
-            if not 0 <= layer < size:
-                raise ExplainError(f"unknown layer {layer}; the model has layers 0 to {size - 1}")
+            if not isinstance(layer, int) or isinstance(layer, bool) or not 0 <= layer < size:
+                raise ExplainError(f"unknown layer {quoted(layer)}; the model has layers 0 to {size - 1}")
         self._layers = layers or tuple(range(size))
         self._ablations = Ablations(model, self._grammar, self._strategy, layers=size, heads=self._heads)
         self._rules = rules

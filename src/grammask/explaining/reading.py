@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 
 from ..annotate import Annotator, ReadText
 from ..errors import ExplainError
+from ..printing import quoted
 
 _UNLIMITED: Final[int] = 1 << 30
 
@@ -14,8 +15,11 @@ _UNLIMITED: Final[int] = 1 << 30
 def read_by(model: PreTrainedModel, annotate: Annotator, text: str) -> ReadText:
     """Return one text with its inputs (1, length), cut to what tokenizer and model can hold.
 
-    Raises `ExplainError` for a model that isn't on the CPU, where masks and attention are counted.
+    Raises `ExplainError` for a model that isn't on the CPU, where masks and attention are counted, and for what is no
+    `Annotator`.
     """
+    if not isinstance(annotate, Annotator):
+        raise ExplainError(f"texts are read by an Annotator, but got {quoted(annotate)}")
     if model.device.type != "cpu":
         raise ExplainError(f"the model is on {model.device}; models are explained on the CPU: model.to('cpu')")
     longest = min(annotate.tokenizer.model_max_length, _positions(model))
