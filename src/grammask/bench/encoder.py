@@ -29,7 +29,7 @@ class Encoder:
     def stock(self) -> PreTrainedModel:
         """The model as it comes, but for its positions and its attention dropout; not to be changed."""
         set_seed(self._seed)
-        model = load_classifier(self.source, self.tokenizer, ("0", "1"))
+        model = load_classifier(self.source, ("0", "1")).model
         lengthen(model, self._longest)
         _set_attention_dropout(model, self._attention_dropout)
         return model

@@ -55,7 +55,9 @@ def compare_command(
     epochs: Annotated[float, typer.Option(help="Passes over the training texts.")] = 1.0,
     batch_size: Annotated[int, typer.Option(help="Texts in a batch.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate, falling linearly to 0.")] = 1e-4,
-    max_length: Annotated[int, typer.Option(help="Tokens after which a text is cut.")] = 128,
+    max_length: Annotated[
+        int | None, typer.Option(help="Tokens after which a text is cut  [default: 128, or all that the model reads]")
+    ] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder for the results  [default: runs/<time>]")] = None,
     metric: Annotated[str, typer.Option(help="What differences are about: accuracy or matthews.")] = "accuracy",
@@ -99,8 +101,8 @@ def compare_command(
             "strategies": split(strategies), "controls": split(controls), "adaptations": split(adapt),
             "seeds": whole_numbers(seeds, option="--seeds", example="0,1,2"),
             "train_size": train_size, "eval_size": eval_size, "epochs": epochs, "batch_size": batch_size,
-            "learning_rate": learning_rate, "max_length": max_length, "precision": precision, "metric": metric,
-            "margin": margin,
+            "learning_rate": learning_rate, "precision": precision, "metric": metric, "margin": margin,
+            **({} if max_length is None else {"max_length": max_length}),
         },
         out,
         resume=resume,

@@ -15,7 +15,7 @@ from .cost import measure_shape
 from .environment import choose_precision, environment
 from .finished import gather, write_results
 from .folder import Folder, open_folder
-from .models import find_model, load_classifier, load_tokenizer
+from .models import find_model, fit_length, load_classifier, load_tokenizer
 from .prepare import Progress, prepare, tagger_counts
 from .run import Bench, run
 from .splits import Task, spell_labels
@@ -70,13 +70,15 @@ def _compare(
     tokenizer = load_tokenizer(source)
     annotator = Annotator(tokenizer, SpacyTagger(config.tagger, sentences=config.sentences))
     set_seed(0)
-    model = load_classifier(source, tokenizer, task.label_names)
+    loaded = load_classifier(source, task.label_names)
+    model, new_parameters = loaded.model, list(loaded.new)
+    config = fit_length(config, model)
     parameters, model_type, hidden_size = model.num_parameters(), model.config.model_type, model.config.hidden_size
     for grammar in grammars.values():
         with attached(model, grammar):  # a model that cannot be guided says so now, not after the first run
             pass
     shape = measure_shape(model)
-    del model
+    del model, loaded
     folder.begin(
         {
             **config.shared, "task_sha256": task.sha256, "model_sha256": source.sha256,
@@ -105,6 +107,7 @@ def _compare(
         "model": {
             "name": source.name, "model_type": model_type, "layers": shape.layers, "heads": shape.heads,
             "hidden_size": hidden_size, "parameters": parameters, "sha256": source.sha256,
+            "new_parameters": new_parameters,
         },
         "tagger": {
             "name": annotator.tagger.name, "version": annotator.tagger.version,

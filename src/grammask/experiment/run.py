@@ -59,7 +59,7 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None, *, keep: Path | No
     ]  # fmt: skip
     with PeakMemory() as memory, tempfile.TemporaryDirectory() as scratch:
         set_seed(spec.seed)  # before the model: its head is random, and equal for all strategies of a seed
-        model = load_classifier(bench.source, bench.tokenizer, bench.task.label_names)
+        model = load_classifier(bench.source, bench.task.label_names).model
         if controlled.grammar is not None:
             attach(model, controlled.grammar, spec.strategy, learn_strengths=learned_strengths(spec.adaptation))
         if controlled.redraw is not None:
