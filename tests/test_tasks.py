@@ -176,6 +176,72 @@ def test_second_texts_and_ids_are_found(folder):
     assert load_task(where, text_column="idx", pair_column="sentence1").train.pairs == ("a", "c")
 
 
+PAIRS = [
+    ("question", "sentence"), ("question", "passage"), ("question1", "question2"), ("text", "text_pair"),
+    ("premise", "hypothesis"), ("sentence1", "sentence2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_the_usual_pairs_are_read_and_stand_in_the_note(folder, pair):
+    rows = [("a b", "c d", "no"), ("e f", "g h", "yes")]
+    content = delimited(rows, header=(*pair, "label"))
+    task = load_task(folder(train__tsv=content, dev__tsv=content))
+    assert (task.train.texts, task.train.pairs) == (("a b", "e f"), ("c d", "g h"))
+    assert f"text from {pair[0]!r} and {pair[1]!r}, label from 'label'" in task.note
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "other"),
+    [
+        (("premise", "choice1", "label"), ("It fell.", "wind", "{}"), "choice1"),
+        (("word", "sentence1", "sentence2", "label"), ("bank", "a bank", "the bank", "{}"), "word"),
+        (("sentence", "remark", "label"), ("a", "he said so {}", "{}"), "remark"),
+        (("text", "title", "label"), ("a", "News", "{}"), "title"),
+    ],
+)
+def test_a_text_that_would_not_be_read_is_named(folder, header, row, other):
+    content = delimited([[cell.format(label) for cell in row] for label in "01"], header=header)
+    where = folder(train__tsv=content, dev__tsv=content)
+    with pytest.raises(TaskError, match=f"train.tsv: column {other!r} holds texts too.*--pair-column"):
+        load_task(where)
+    assert load_task(where, text_column=header[0]).train.pairs is None
+
+
+def test_other_columns_are_no_texts(folder):
+    header = ("id", "source", "date", "url", "annotators", "answer", "note", "text", "label")
+    rows = [("a1", "web", "2020-01-01 10:00 Z", "http://a b", "3", "1", "all the same note", f"t{n}", n) for n in "01"]
+    content = delimited(rows, header=header)
+    assert load_task(folder(train__tsv=content, dev__tsv=content)).train.texts == ("t0", "t1")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (("1", "0", "1 ", "0"), ("0", "1")),
+        (("pos", "neg", " pos", "neg"), ("neg", "pos")),
+        (("pos", "neg", "pos\u00a0", "neg"), ("neg", "pos")),
+        (("pos", "neg", "po\u200bs", "\ufeffneg"), ("neg", "pos")),
+        (("cafe\u0301", "no", "caf\u00e9", "no"), ("caf\u00e9", "no")),
+        (("not  it", "no", "not\u2003it", "no"), ("no", "not it")),
+        (("1.0", "0", "1", "0.0"), ("0", "1")),
+        (("01", "0", "+1", "-0"), ("0", "1")),
+    ],
+)
+def test_labels_that_look_alike_are_one_class(folder, labels, names):
+    content = json_lines({"text": f"t{index}", "label": label} for index, label in enumerate(labels))
+    task = load_task(folder(train__jsonl=content, dev__jsonl=content))
+    assert task.label_names == names
+    assert task.train.labels[0] == task.train.labels[2] != task.train.labels[1] == task.train.labels[3]
+
+
+def test_labels_that_differ_in_case_stay_apart_with_a_note(folder):
+    content = delimited([("a", "Pos"), ("b", "pos")])
+    task = load_task(folder(train__tsv=content, dev__tsv=content))
+    assert task.label_names == ("Pos", "pos")
+    assert "classes 'Pos' and 'pos' differ in case only" in task.note
+
+
 def test_ids_that_repeat_are_not_used(folder):
     rows = [("7", *row) for row in ROWS]
     content = delimited(rows, header=("id", "sentence", "label"))
@@ -223,8 +289,13 @@ BAD_FILES = {
     "short row after a line in quotes": ("csv", b'sentence,label\n"a\nb",1\nc\n', "line 4 has 1 columns"),
     "open quote": ("csv", b'sentence,label\n"a,1\nb,0\n', "unexpected end"),
     "column twice": ("tsv", b"sentence\tlabel\tlabel\na\t1\t0\n", "two columns are called 'label'"),
-    "no JSON": ("jsonl", b'{"text": "a", "label": 1}\n{"text":\n', "line 2 is not JSON"),
+    "no JSON": ("jsonl", b'{"text": "a", "label": 1}\n{"text":\n', "line 2: not valid JSON"),
     "no object": ("jsonl", b"[1]\n", "line 1 is no JSON object"),
+    "deep JSON": ("jsonl", b"[" * 10_000, "line 1: not valid JSON: it is nested too deep"),
+    "deep list": ("json", b"[" * 10_000, "nested too deep"),
+    "long number": ("jsonl", b'{"text": "a", "label": ' + b"9" * 5_000 + b"}", "line 1: not valid JSON"),
+    "NUL": ("csv", b"text,label\na,1\nb\0,0\n", "line 3 holds a NUL"),
+    "label NaN": ("jsonl", b'{"sentence": "a", "label": NaN}', "row 0 .*label is missing"),
     "no Parquet": ("parquet", b"nope", "cannot be read"),
     "missing label": ("tsv", b"sentence\tlabel\na\t1\nb\t\n", "row 1 .*label is missing"),
     "no label column": ("tsv", b"sentence\tgrade\na\t1\n", "which column holds the label.*sentence, grade"),
@@ -272,6 +343,24 @@ def test_a_single_file_names_the_row_of_the_file(folder, tmp_path):
     folder(all__jsonl=json_lines(rows))
     with pytest.raises(TaskError, match="row 150 "):
         load_task(str(tmp_path / "all.jsonl"))
+
+
+def test_parquet_of_other_types_and_folders_with_an_ending_are_refused(folder, tmp_path):
+    where = folder(dev__tsv=delimited())
+    pd.DataFrame({"sentence": [["a"], ["b"]], "label": [0, 1]}).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(TaskError, match="train.parquet: row 0 .*which is no text"):
+        load_task(where)
+    pd.DataFrame({"sentence": ["a", "b"], "label": [[0], [1]]}).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(TaskError, match="train.parquet: row 0 .*is no class"):
+        load_task(where)
+    whole = (tmp_path / "train.parquet").read_bytes()
+    (tmp_path / "train.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TaskError, match="train.parquet: cannot be read"):
+        load_task(where)
+    (tmp_path / "train.parquet").unlink()
+    (tmp_path / "train.csv").mkdir()
+    with pytest.raises(TaskError, match="train.csv cannot be read: Is a directory"):
+        load_task(where)
 
 
 def test_nulls_of_parquet_are_refused(folder, tmp_path):

@@ -1,18 +1,35 @@
 """Columns of a table: which ones hold text and label, and what their cells must be."""
 
 import re
-from collections.abc import Set
+import unicodedata
+from collections.abc import Sequence, Set
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from ..errors import TaskError
 
 _TEXT: Final[tuple[str, ...]] = ("sentence", "text", "sentence1", "premise", "question", "review", "content")
-_PAIR: Final[dict[str, str]] = {"sentence1": "sentence2", "premise": "hypothesis"}
+# Pairs as well-known tasks call them, the first text first; found before a text alone.
+_PAIRS: Final[tuple[tuple[str, str], ...]] = (
+    ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"), ("question", "sentence"),
+    ("question", "passage"), ("question", "context"), ("question", "answer"), ("text", "text_pair"),
+    ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("sentence_A", "sentence_B"),
+    ("query", "passage"), ("query", "document"), ("claim", "evidence"),
+)  # fmt: skip
 _LABEL: Final[tuple[str, ...]] = ("label", "labels", "target", "class")
+# Columns that are texts whatever their cells look like: a choice or a word may be one word long.
+_TEXT_NAME: Final = re.compile(
+    "(sentence|text|premise|hypothesis|question|review|content|passage|context|answer|query|document|claim|evidence|title|"
+    "choice|option|word|phrase|body|paragraph|summary|target_text|utterance|comment|description|headline|abstract)"
+    "s?([ _-]?(pair|[0-9]+|[a-eA-E]))?"
+)
+_INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 _HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half of a character, which no file and no tagger can hold
-_WHOLE = re.compile(r"[+-]?[0-9]+")
+_WORD = re.compile(r"[^\W\d_]")
+_PROSE = re.compile(r"[^\W\d_]\S*\s+[^\W\d_]\S*\s+[^\W\d_]")  # three words and more
+_SMALL = re.compile(r"[+-]?[0-9]{1,15}")  # 01 and +1 are 1, as 1.0 is
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 # Text, pair and label column: as asked for, and as found.
@@ -27,18 +44,43 @@ def find_columns(table: pd.DataFrame, origin: str, asked: Columns) -> FoundColum
         if column is not None and column not in table:
             raise TaskError(f"{origin} has no column {column!r}; its columns are: {there}")
     text, pair, label = asked
+    if text is None and pair is None:
+        text, pair = next((both for both in _PAIRS if all(column in table for column in both)), (None, None))
     text = text or next((column for column in _TEXT if column in table), None)
     label = label or next((column for column in _LABEL if column in table), None)
     if text is None:
         raise TaskError(f"{origin}: which column holds the text? Name it with --text-column; columns are: {there}")
     if label is None:
         raise TaskError(f"{origin}: which column holds the label? Name it with --label-column; columns are: {there}")
-    if pair is None and asked[0] is None and _PAIR.get(text) in table:
-        pair = _PAIR[text]
     used = [column for column in (text, pair, label) if column is not None]
     if len(set(used)) < len(used):
         raise TaskError(f"{origin}: one column is used twice: {', '.join(used)}")
+    if asked[0] is None:
+        _refuse_other_texts(table, origin, text, pair, label)
     return text, pair, label
+
+
+def _refuse_other_texts(table: pd.DataFrame, origin: str, text: str, pair: str | None, label: str) -> None:
+    """Raise `TaskError` for a text that would not be read: a model cannot learn from what it doesn't see."""
+    others = [
+        column
+        for column in table.columns
+        if column not in (text, pair, label) and _holds_text(table[column], named=bool(_TEXT_NAME.fullmatch(column)))
+    ]
+    if others:
+        read = repr(text) if pair is None else f"{text!r} and {pair!r}"
+        raise TaskError(
+            f"{origin}: column {others[0]!r} holds texts too, but {read} would be read; name what to read with "
+            "--text-column and, for pairs, --pair-column"
+        )
+
+
+def _holds_text(cells: "pd.Series[Any]", *, named: bool) -> bool:
+    """Tell whether most cells are prose, not all the same; or any word at all, where the name is that of a text."""
+    strings = [value for value in cells if isinstance(value, str)]
+    if named:
+        return any(_WORD.search(value) for value in strings)
+    return sum(map(bool, map(_PROSE.search, strings))) > len(cells) / 2 and len(set(strings)) > 1
 
 
 def read_texts(table: pd.DataFrame, column: str, origin: str) -> tuple[str, ...]:
@@ -57,21 +99,40 @@ def read_labels(table: pd.DataFrame, column: str, origin: str) -> list[str]:
 
 
 def _label(value: Any, where: str) -> str:
-    """Return a label as text: whole numbers without a fraction, other text as it is."""
+    """Return a label as text: whole numbers without a fraction, other text in one spelling of spaces and accents."""
+    if isinstance(value, str):
+        value = " ".join(unicodedata.normalize("NFC", value.translate(_INVISIBLE)).split())
     if pd.api.types.is_scalar(value) and (pd.isna(value) or not str(value).strip()):
         raise TaskError(f"{where}: the label is missing")
-    if not isinstance(value, str | bool | int | float):
+    if not isinstance(value, str | bool | int | float | np.generic):
         raise TaskError(f"{where}: label {value!r} is no class; a label is a text or a whole number")
-    if isinstance(value, float) or (isinstance(value, str) and _DECIMAL.fullmatch(value)):
+    if isinstance(value, str) and _HALF.search(value):
+        raise TaskError(f"{where}: label {value!r} holds half a character")
+    if isinstance(value, float | np.floating) or (isinstance(value, str) and _DECIMAL.fullmatch(value)):
         number = float(value)
         if not number.is_integer():
             raise TaskError(f"{where}: label {value!r} is no class: grammask learns classes, not quantities")
         return str(int(number))
-    return str(value)
+    return str(int(value)) if isinstance(value, str) and _SMALL.fullmatch(value) else str(value)
 
 
 def in_order(labels: Set[str]) -> list[str]:
     """Sort labels: by number where all are whole numbers, else as text."""
-    if all(_WHOLE.fullmatch(label) for label in labels):
+    if all(_SMALL.fullmatch(label) for label in labels):
         return sorted(labels, key=lambda label: (int(label), label))
     return sorted(labels)
+
+
+def describe(columns: FoundColumns) -> str:
+    """Say in words which columns are read."""
+    text, pair, label = columns
+    return f"text from {text!r}" + (f" and {pair!r}" if pair else "") + f", label from {label!r}"
+
+
+def differ_in_case(labels: Sequence[str]) -> tuple[str, str] | None:
+    """Return two labels that are one but for upper and lower case, None where there are none."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        if (other := seen.setdefault(label.casefold(), label)) != label:
+            return other, label
+    return None

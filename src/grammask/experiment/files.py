@@ -1,14 +1,14 @@
 """Local data: TSV, CSV, JSON and Parquet files, read strictly. A row that doesn't fit is an error, never a guess."""
 
 import csv
-import json
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
 from ..errors import TaskError
+from ..reading import parse_json, read_bytes, read_text
 
 SUFFIXES: Final[tuple[str, ...]] = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
 
@@ -23,14 +23,14 @@ def read_table(path: Path, *, header: bool) -> pd.DataFrame:
         raise TaskError(f"{path}: files end in {', '.join(SUFFIXES)}, not in {path.suffix or 'nothing'!r}")
     try:
         if path.suffix == ".parquet":
-            table = pd.read_parquet(path).reset_index(drop=True)
+            table = pd.read_parquet(BytesIO(read_bytes(path, error=TaskError))).reset_index(drop=True)
         elif path.suffix in (".tsv", ".csv"):
             table = _read_delimited(path, header=header)
         else:
             table = _read_json(path)
     except TaskError:
         raise
-    except (OSError, ValueError) as error:
+    except Exception as error:  # pandas and pyarrow raise many kinds for damaged files
         raise TaskError(f"{path}: cannot be read: {first_line(error)}") from error
     if table.empty:
         raise TaskError(f"{path}: the file holds no rows")
@@ -66,17 +66,13 @@ def _one(folder: Path, paths: list[Path], stems: tuple[str, ...]) -> Path:
 
 
 def _decode(path: Path) -> str:
-    content = path.read_bytes()
-    if not content.strip():
+    text = read_text(path, error=TaskError)
+    if not text.strip():
         raise TaskError(f"{path}: the file is empty")
-    try:
-        return content.decode("utf-8").removeprefix("\ufeff")  # the byte order mark of spreadsheet programs
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise TaskError(
-            f"{path}: line {line} holds bytes that are not UTF-8 (0x{content[error.start]:02x} at byte {error.start}); "
-            "convert the file to UTF-8, for example with iconv -f latin1 -t utf-8"
-        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise TaskError(f"{path}: line {line} holds a NUL character; the file is damaged, or no text")
+    return text
 
 
 def _read_delimited(path: Path, *, header: bool) -> pd.DataFrame:
@@ -107,17 +103,16 @@ def _read_delimited(path: Path, *, header: bool) -> pd.DataFrame:
 def _read_json(path: Path) -> pd.DataFrame:
     text = _decode(path)
     if path.suffix == ".json" and text.lstrip().startswith("["):
-        objects = list(enumerate(json.loads(text)))
+        objects = list(enumerate(parse_json(text, origin=path, error=TaskError)))
         unit = "entry"
     else:
-        objects = []
         unit = "line"
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                try:
-                    objects.append((number, json.loads(line)))
-                except json.JSONDecodeError as error:
-                    raise TaskError(f"{path}: line {number} is not JSON: {error.msg}") from error
+        lines = enumerate(text.split("\n"), start=1)
+        objects = [
+            (number, parse_json(line, origin=f"{path}: line {number}", error=TaskError))
+            for number, line in lines
+            if line.strip()
+        ]
     for number, entry in objects:
         if not isinstance(entry, dict):
             raise TaskError(f'{path}: {unit} {number} is no JSON object such as {{"text": ..., "label": ...}}')

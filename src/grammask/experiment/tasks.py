@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import TaskError
 from ..files import read_lines
-from .columns import Columns, FoundColumns, find_columns, in_order, read_labels, read_texts
+from .columns import Columns, FoundColumns, describe, differ_in_case, find_columns, in_order, read_labels, read_texts
 from .files import read_table, split_files
 from .films import film_reviews
 from .hub import hub_tables
@@ -94,7 +94,10 @@ def _task(
         for table, origin, split, of_split in zip(tables, origins, ("train", "dev"), labels, strict=True)
     )
     shared = len(_rows(dev) & _rows(train))
-    note = f"{len(values)} classes{how}" + (f"; {shared} texts of dev are also in train" if shared else "")
+    note = f"{len(values)} classes{how}; {describe(columns)}"
+    note += f"; {shared} texts of dev are also in train" if shared else ""
+    if cased := differ_in_case(names or values):
+        note += f"; classes {cased[0]!r} and {cased[1]!r} differ in case only"
     return Task(name, source, tuple(names or values), train, dev, note)
 
 
