@@ -42,7 +42,7 @@ from grammask.rules import Reach, Rule
 
 BY_SENTENCE = Grammar("by-sentence", rules=(Rule(("NOUN", "VERB"), ("ADJ", "NOUN"), Reach("sentence"), 2.0),))
 BY_HEAD = Grammar(
-    "by head",
+    "by-head",
     rules=(
         Rule(("NOUN",), ("VERB",), Reach("document"), 1.0, heads=(0,)),
         Rule(("VERB",), ("NOUN",), Reach("words", -1, 3), -2.0, heads=(1,)),

@@ -9,7 +9,7 @@ from lexicon import annotator, sentences, trained
 from test_report import results
 
 import grammask
-from grammask.experiment.folder import read
+from grammask.experiment.records import read_json
 from grammask.report.adherence_page import adherence_page
 from grammask.report.bench import render_bench_report
 from grammask.report.compare_page import render_report
@@ -151,9 +151,9 @@ def page_of_adherence():
 # What is drawn from records is drawn from those that are shown in docs.
 PAGES = {
     "adherence": (page_of_adherence, 3),
-    "faithfulness": (lambda: faithfulness_page(read(RECORDS / "faithfulness-sst2.json")), 0),
+    "faithfulness": (lambda: faithfulness_page(read_json(RECORDS / "faithfulness-sst2.json")), 0),
     "compare": (lambda: render_report(results()), 3),
-    "bench": (lambda: render_bench_report(read(RECORDS / "bench-forward.json")), 3),
+    "bench": (lambda: render_bench_report(read_json(RECORDS / "bench-forward.json")), 3),
 }
 
 

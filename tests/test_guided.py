@@ -493,7 +493,7 @@ def test_multiple_choice_takes_annotations_of_choices(batch):
 
 def test_what_holds_no_model_or_several_is_refused():
     for stranger in (None, "bert", nn.Linear(2, 2), nn.Sequential(), Path("x")):
-        with pytest.raises(ModelError, match="attach needs a transformers model"):
+        with pytest.raises(ModelError, match="needs a transformers model"):
             grammask.attach(stranger, "paper")
     two = nn.ModuleList([tiny_model("bert"), tiny_model("distilbert")])
     with pytest.raises(ModelError, match="holds 2 transformers models"):

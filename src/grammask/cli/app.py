@@ -35,7 +35,8 @@ def run_plainly(command: Callable[[], object], listener: Listener | None = None)
     """
     try:
         try:
-            command()
+            # Not its own way with mistakes, which fills a screen.
+            command(standalone_mode=False) if isinstance(command, typer.Typer) else command()
         except SystemExit as exit_:
             if exit_.code:
                 raise

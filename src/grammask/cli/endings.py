@@ -7,7 +7,7 @@ import sys
 import tempfile
 import traceback
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -32,11 +32,22 @@ def ending(error: BaseException) -> tuple[int, str]:
         return _PIPE_CLOSED, ""
     if isinstance(error, SystemExit):
         return MISTAKE, ""  # of the parser of options, which has said what is wrong
+    if hasattr(error, "format_message"):  # the parser's own errors, whose class typer keeps to itself
+        return MISTAKE, _usage(error)
     if isinstance(error, ModuleNotFoundError):
         return MISTAKE, f"this command needs {error.name}, which isn't installed: pip install 'grammask[all]'"
     if isinstance(error, (GrammaskError, OSError)):
         return MISTAKE, str(error)
     return _FAULT, _unexpected(error)
+
+
+def _usage(error: Any) -> str:
+    """Say in one line what is wrong with the options, and where they are described."""
+    said: str = error.format_message().strip()
+    context = getattr(error, "ctx", None)
+    if not said:  # the help was shown
+        return ""
+    return said.rstrip(".") + (f"; see {context.command_path} --help" if context is not None else "")
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -13,11 +13,11 @@ from ..errors import ModelError
 def inner_model(model: object) -> PreTrainedModel:
     """Return the outermost transformers model in `model`; raises `ModelError` where there is none, or several."""
     if not isinstance(model, nn.Module):
-        raise ModelError(f"attach needs a transformers model (PreTrainedModel), but got {type(model).__name__}")
+        raise ModelError(f"this needs a transformers model (PreTrainedModel), but got {type(model).__name__}")
     outermost = _outermost(model)
     if not outermost:
         raise ModelError(
-            f"attach needs a transformers model (PreTrainedModel), but {type(model).__name__} is none and holds none"
+            f"this needs a transformers model (PreTrainedModel), but {type(model).__name__} is none and holds none"
         )
     if len(outermost) > 1:
         raise ModelError(
