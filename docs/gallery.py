@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from grammask.experiment.folder import read
+from grammask.experiment.records import read_json
 from grammask.files import write_whole
 from grammask.report.bench import render_bench_report
 
@@ -49,7 +49,7 @@ def main() -> None:
         grammask("explain", "--model", model, *SENTENCES, *out, str(GALLERY / "explain.html"))
         grammask("faithfulness", "--model", model, *out, str(GALLERY / "faithfulness.html"))
     grammask("adherence", "--grammar", GRAMMAR, *out, str(GALLERY / "adherence.html"))
-    bench = render_bench_report(read(DOCS / "results" / "bench-forward.json"))
+    bench = render_bench_report(read_json(DOCS / "results" / "bench-forward.json"))
     write_whole(GALLERY / "bench.html", bench)
     take_pictures()
 
