@@ -9,11 +9,12 @@ import transformers
 from conftest import tiny_model
 from test_folder import a_record
 from tokenizers_for_tests import tokenizer
-from transformers import TrainerState
+from transformers import Trainer, TrainerState
 
 import grammask
 from grammask.errors import ExperimentError, GrammaskError, ModelError
 from grammask.experiment import compare as module
+from grammask.experiment import run as running
 from grammask.experiment.adapting import Ramp
 from grammask.experiment.compare import compare
 from grammask.experiment.config import make_config, plan_runs
@@ -175,6 +176,73 @@ def test_the_runs_of_a_configuration():
     for wrong in ({"seeds": (1, 1)}, {"batch_size": 0}, {"unknown": 1}):
         with pytest.raises(GrammaskError, match=next(iter(wrong)).replace("_", "-")):
             make_config(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    {
+        "learning_rate": (float("inf"), float("nan"), 0, -1, "x", 10**20),
+        "epochs": (float("inf"), float("nan"), 0, -1, 10**20),
+        "seeds": ((2**32,), (-1,), (10**20,), (), (0, 0), (0.5,), (10**5000,)),
+        "max_length": (0, 1, -1, 10**20),
+        "batch_size": (0, -1, 10**20),
+        "train_size": (0, 1, -1, 10**20),
+        "eval_size": (10**20,),
+        "margin": (0, 1, float("nan")),
+        "strategies": ((),),
+        "grammars": (("paper", "paper"),),
+    }.items(),
+)
+def test_settings_beyond_all_sense_are_one_line(name, values):
+    for value in values:
+        with pytest.raises(ExperimentError, match=f"setting '{name.replace('_', '-')}' is ") as caught:
+            make_config(**{name: value})
+        assert len(str(caught.value)) < 500
+    assert make_config(seeds=(2**32 - 1,)).seeds == (4294967295,)
+
+
+def test_less_than_one_step_is_refused_before_anything_is_tagged(settings, tmp_path):
+    with pytest.raises(ExperimentError, match="--epochs 1e-09 of 24 texts in batches of 8 is less than one step"):
+        run(settings, tmp_path / "out", epochs=1e-9)
+    assert not (tmp_path / "out").exists()
+    make_config(epochs=1 / 3, batch_size=8).check_steps(24)
+
+
+def test_a_training_that_diverged_is_no_row_and_loses_none(settings, tmp_path, monkeypatch):
+    out, real = tmp_path / "out", Trainer.compute_loss
+
+    def broken(self, model, inputs, **given):
+        loss = real(self, model, inputs, **given)
+        return loss * float("nan") if hasattr(model, "grammask_broken") else loss
+
+    attached = running.attach
+
+    def attach_and_break(model, *given, **named):
+        model.grammask_broken = True
+        return attached(model, *given, **named)
+
+    monkeypatch.setattr(Trainer, "compute_loss", broken)
+    monkeypatch.setattr(running, "attach", attach_and_break)
+    with pytest.raises(ExperimentError, match="run paper-hard-seed0 diverged: the loss of step 1 of 3 is NaN .*0.0001"):
+        run(settings, out, grammars=("paper:hard",))
+    assert [path.stem for path in (out / "runs").iterdir()] == ["full-seed0"]
+    monkeypatch.setattr(running, "attach", attached)
+    results, said = run(settings, out, resume=True, grammars=("paper:hard",))
+    assert results["complete"]
+    assert "finished before" in said[1]
+
+
+def test_a_model_that_answers_nan_is_no_row(settings, tmp_path, monkeypatch):
+    real = Trainer.predict
+
+    def broken(self, *given, **named):
+        found = real(self, *given, **named)
+        return found._replace(predictions=found.predictions * float("inf"))
+
+    monkeypatch.setattr(Trainer, "predict", broken)
+    with pytest.raises(ExperimentError, match="run full-seed0 diverged: what the trained model answers is NaN"):
+        run(settings, tmp_path / "out", strategies=("full",))
+    assert not (tmp_path / "out" / "runs").exists()
 
 
 def test_two_grammars_of_one_name_are_refused(tmp_path):

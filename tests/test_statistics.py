@@ -31,6 +31,19 @@ def test_f1_is_macro_beyond_two_classes_and_one_answer_only_has_no_correlation()
     assert classification_metrics((0, 1), (1, 1)).matthews == 0.0
 
 
+def test_f1_hangs_on_the_classes_of_the_task():
+    # Of three classes the third neither stands in dev nor is predicted: its F1 is 0, and it counts.
+    assert classification_metrics((0, 1, 1, 0), (0, 1, 0, 0), classes=3).f1 == pytest.approx((4 / 5 + 2 / 3 + 0) / 3)
+    # Whether a run hits upon it changes its own term only, not what is averaged.
+    assert classification_metrics((0, 1, 1, 0), (0, 1, 2, 0), classes=3).f1 == pytest.approx((1 + 2 / 3 + 0) / 3)
+    constant = classification_metrics((0, 1, 1, 0), (0, 0, 0, 0), classes=2)
+    assert (constant.f1, constant.matthews) == (0.0, 0.0)
+    with pytest.raises(ExperimentError, match="none of the task's 2 classes"):
+        classification_metrics((0, 1), (0, 2), classes=2)
+    rows = summarise([RunOutcome(None, "full", 0, (0, 1, 1, 0), (0, 1, 0, 0), classes=3)])
+    assert rows[0].f1 == pytest.approx((4 / 5 + 2 / 3) / 3)
+
+
 def test_the_difference_is_paired():
     full, hard = summarise([outcome("full", GOOD), outcome("hard", WORSE)])
     assert full.difference is None

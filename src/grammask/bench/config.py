@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ..errors import ExperimentError
-from ..experiment.config import setting_error
+from ..experiment.config import LARGEST_SEED, setting_error
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
@@ -16,7 +16,7 @@ Guided = Literal["hard", "soft"]
 Dtype = Literal["float32", "bfloat16"]
 Backend = Literal["auto", "dense", "sorted", "banded", "mixed", "biased"]
 Peer = Literal["dense-masked", "flex", "longformer", "bigbird"]
-Size = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=4096)]
 
 FULL: Final[str] = "full"
 
@@ -34,20 +34,22 @@ class BenchConfig(BaseModel):
     strategies: tuple[Guided, ...] = Field(default=("hard", "soft"), min_length=1)
     levels: tuple[Level, ...] = Field(default=("operator", "model", "end-to-end"), min_length=1)
     passes: tuple[Pass, ...] = Field(default=("forward", "training"), min_length=1)
-    lengths: tuple[Annotated[int, Field(ge=8)], ...] = Field(default=(512, 1024, 2048, 4096), min_length=1)
+    lengths: tuple[Annotated[int, Field(ge=8, le=1_048_576)], ...] = Field(
+        default=(512, 1024, 2048, 4096), min_length=1
+    )
     batch_sizes: tuple[Size, ...] = Field(default=(1,), min_length=1)
-    heads: int = Field(default=12, ge=1)
-    head_dim: int = Field(default=64, ge=1)
+    heads: Size = 12
+    head_dim: Size = 64
     threads: tuple[Size, ...] | None = Field(default=None, min_length=1)
     dtypes: tuple[Dtype, ...] = Field(default=("float32",), min_length=1)
     backends: tuple[Backend, ...] = ("auto", "dense", "sorted", "banded", "mixed", "biased")
     peers: tuple[Peer, ...] = ("dense-masked", "flex", "longformer", "bigbird")
     model: str = "minilm"
     tagger: str = DEFAULT_PIPELINE
-    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
+    attention_dropout: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
     text: str | None = None
-    seconds: float = Field(default=3.0, ge=0, allow_inf_nan=False)
-    seed: int = Field(default=0, ge=0)
+    seconds: float = Field(default=3.0, ge=0, le=86_400, allow_inf_nan=False)
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
     memory: bool = True
 
     @field_validator(

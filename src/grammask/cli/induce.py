@@ -1,6 +1,6 @@
 """`grammask induce`: a grammar for a density budget, from parsed text or from a model's own attention."""
 
-import math
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
@@ -51,14 +51,8 @@ def induce_command(
     """Induce a grammar: the cells of tags and word offset that carry most arcs or attention for the pairs they cost."""
     quieten()
     files = {kind: out.with_suffix(f".{kind}") for kind in ("toml", "json", "svg")}
+    _check_finite(budget=budget, offsets_share=offsets_share, attention_share=attention_share, strength=strength)
     _check(out, files, force=force, source=source, scope=scope, text=text, conllu=conllu, held_out=held_out)
-    for option, value in (
-        ("--budget", budget),
-        ("--offsets-share", offsets_share),
-        ("--attention-share", attention_share),
-    ):
-        if math.isnan(value):
-            raise ExperimentError(f"{option} must be a number from 0 to 1, but is nan")
     # What a grammar cannot have is told now, not at the end.
     Grammar(out.stem, (Rule(("X",), ("X",), strength=strength),), description=description)
     given = None if start is None else load_grammar(start)
@@ -96,6 +90,12 @@ def induce_command(
     console.print(_table([*rows, {"budget": budget, "rules": len(grammar.rules), **measured}]))
     for file in files.values():
         console.say(str(file))
+
+
+def _check_finite(**options: float) -> None:
+    for name, value in options.items():
+        if not isfinite(value):
+            raise ExperimentError(f"--{name.replace('_', '-')} is {value}, but must be a finite number")
 
 
 def _check(out: Path, files: dict[str, Path], *, force: bool, source: str, scope: str, **given: Path | None) -> None:

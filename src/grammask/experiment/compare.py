@@ -66,6 +66,7 @@ def _compare(
         whole.name, whole.source, whole.label_names,
         whole.train.take(config.train_size, seed=0), whole.dev.take(config.eval_size, seed=0), whole.note,
     )  # fmt: skip
+    config.check_steps(len(task.train))
     source = find_model(config.model)
     tokenizer = load_tokenizer(source)
     annotator = Annotator(tokenizer, SpacyTagger(config.tagger, sentences=config.sentences))

@@ -15,6 +15,8 @@ from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 GUIDED: Final[tuple[Strategy, ...]] = ("hard", "soft")
 # What says which runs there are. All else is the same for the runs of a folder, but for how they are judged.
 CHOICES: Final[tuple[str, ...]] = ("grammars", "strategies", "controls", "adaptations", "seeds")
+LARGEST_SEED: Final[int] = 2**32 - 1  # of NumPy
+_MOST_TEXTS: Final[int] = 10**9
 _JUDGED: Final[tuple[str, ...]] = ("metric", "margin")
 
 
@@ -38,19 +40,19 @@ class Config(BaseModel):
     tagger: str = DEFAULT_PIPELINE
     sentences: SentenceSource = "sentencizer"
     grammars: tuple[str, ...] = ("paper", "paper-sinks:hard")
-    strategies: tuple[str, ...] = STRATEGIES
+    strategies: tuple[str, ...] = Field(default=STRATEGIES, min_length=1)
     controls: tuple[str, ...] = ()
     adaptations: tuple[Adaptation, ...] = ()
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    train_size: int | None = Field(default=None, ge=2)
-    eval_size: int | None = Field(default=None, ge=2)
-    epochs: float = Field(default=1.0, gt=0)
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0)
-    max_length: int = Field(default=128, ge=8)
+    train_size: int | None = Field(default=None, ge=2, le=_MOST_TEXTS)
+    eval_size: int | None = Field(default=None, ge=2, le=_MOST_TEXTS)
+    epochs: float = Field(default=1.0, gt=0, le=10_000, allow_inf_nan=False)
+    batch_size: int = Field(default=32, ge=1, le=65_536)
+    learning_rate: float = Field(default=1e-4, gt=0, le=10, allow_inf_nan=False)
+    max_length: int = Field(default=128, ge=8, le=1_000_000)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     metric: Literal["accuracy", "matthews"] = "accuracy"
-    margin: float = Field(default=0.01, gt=0, lt=1)
+    margin: float = Field(default=0.01, gt=0, lt=1, allow_inf_nan=False)
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -70,9 +72,25 @@ class Config(BaseModel):
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-            raise ValueError("seeds are distinct whole numbers from 0 on")
+        if len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) > LARGEST_SEED:
+            raise ValueError(f"seeds are distinct whole numbers from 0 to {LARGEST_SEED}")
         return seeds
+
+    @field_validator("grammars")
+    @classmethod
+    def _once(cls, grammars: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(grammars)) < len(grammars):
+            raise ValueError("each grammar may be named once")
+        return grammars
+
+    def check_steps(self, texts: int) -> None:
+        """Raise `ExperimentError` where `texts` are too few for a single step of training."""
+        batches = -(-texts // self.batch_size)
+        if self.epochs * batches < 1:
+            raise ExperimentError(
+                f"--epochs {self.epochs:g} of {texts:,} texts in batches of {self.batch_size} is less than one step of "
+                f"training; take at least {1 / batches:.2g}"
+            )
 
 
 def make_config(**settings: object) -> Config:
@@ -88,7 +106,15 @@ def setting_error(error: ValidationError) -> ExperimentError:
     first = error.errors()[0]
     name = str(first["loc"][0]).replace("_", "-")
     message = first["msg"].removeprefix("Value error, ")
-    return ExperimentError(f"setting {name!r} is {first['input']!r}: {message}")
+    return ExperimentError(f"setting {name!r} is {_shown(first['input'])}: {message}")
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python spells out no numbers of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 class RunSpec(BaseModel):

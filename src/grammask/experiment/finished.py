@@ -36,7 +36,7 @@ class Finished:
             RunOutcome(
                 record["grammar"], record["strategy"], record["seed"], labels,
                 read_labels_line(record["predictions"]),
-                record["control"], record["adaptation"],
+                record["control"], record["adaptation"], len(self.facts["task"]["labels"]),
             )
             for record in self.records
         ]  # fmt: skip

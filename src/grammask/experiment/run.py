@@ -17,6 +17,7 @@ from transformers.trainer_callback import ProgressCallback
 
 from ..collate import Collator
 from ..csv_text import csv_text
+from ..errors import ExperimentError
 from ..grammar import Grammar
 from ..model.attach import attach, set_redraw
 from .adapting import Ramp, learned_strengths
@@ -24,10 +25,10 @@ from .config import Config, RunSpec
 from .controlled import apply_control
 from .cost import ModelShape, measure_cost
 from .memory import PeakMemory
+from .metrics import classification_metrics
 from .models import ModelSource, load_classifier
 from .prepare import Prepared
 from .splits import Task, spell_labels
-from .statistics import classification_metrics
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,9 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None, *, keep: Path | No
             attach(model, controlled.grammar, spec.strategy, learn_strengths=learned_strengths(spec.adaptation))
         if controlled.redraw is not None:
             set_redraw(model, controlled.redraw)
-        trainer = Trainer(
+        trainer = _Watched(
+            spec.id,
+            bench.config.learning_rate,
             model=model,
             args=_arguments(bench, spec.seed, scratch),
             train_dataset=controlled.train,
@@ -79,12 +82,14 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None, *, keep: Path | No
         trained = time.perf_counter()
         logits = trainer.predict(controlled.dev).predictions
         evaluated = time.perf_counter()
+        if not np.isfinite(logits).all():
+            raise _diverged(spec.id, "what the trained model answers is", bench.config.learning_rate)
         if keep is not None:
             model.save_pretrained(keep)
             bench.tokenizer.save_pretrained(keep)
     probabilities = softmax(np.asarray(logits, dtype=np.float64), axis=1)
     predictions = [int(label) for label in probabilities.argmax(1)]
-    metrics = classification_metrics(bench.task.dev.labels, predictions)
+    metrics = classification_metrics(bench.task.dev.labels, predictions, classes=len(bench.task.label_names))
     training, evaluation = costs
     record = {
         "id": spec.id,
@@ -113,6 +118,30 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None, *, keep: Path | No
         "predictions": spell_labels(predictions),
     }
     return record, _predictions_csv(bench.task, predictions, probabilities)
+
+
+class _Watched(Trainer):
+    """A Trainer that stops at the first loss that is no number: what it trains afterwards means nothing."""
+
+    def __init__(self, run_id: str, learning_rate: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._run_id = run_id
+        self._learning_rate = learning_rate
+
+    def training_step(self, *given: Any, **named: Any) -> torch.Tensor:
+        """Return the loss of a step; raises `ExperimentError` where it is NaN or infinite."""
+        loss = super().training_step(*given, **named)
+        if not bool(loss.isfinite().all()):
+            step = f"the loss of step {self.state.global_step + 1} of {self.state.max_steps} is"
+            raise _diverged(self._run_id, step, self._learning_rate)
+        return loss
+
+
+def _diverged(run_id: str, what: str, learning_rate: float) -> ExperimentError:
+    return ExperimentError(
+        f"run {run_id} diverged: {what} NaN or infinite; lower --learning-rate (it is {learning_rate:g}) with another "
+        "--out, or take --precision float32. Runs that finished before are kept"
+    )
 
 
 class _Bars(ProgressCallback):

@@ -1,16 +1,15 @@
-"""Rows of a comparison with intervals and tests; scikit-learn and statsmodels do the standard ones."""
+"""Rows of a comparison with intervals and tests; statsmodels does the standard ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from ..errors import ExperimentError
+from .metrics import classification_metrics
 from .resampling import (
     RESAMPLES,
     Floats,
@@ -22,16 +21,6 @@ from .resampling import (
     exchange_test,
     interval,
 )
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Figures of one run; `accuracy_interval` is Wilson's at 95 %. F1 is the second class's of two, else macro."""
-
-    accuracy: float
-    accuracy_interval: Interval
-    f1: float
-    matthews: float
 
 
 class Row(NamedTuple):
@@ -48,7 +37,10 @@ FULL: Final = Row(None, "full")
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What one run predicted; every run of a comparison has the same items in the same order."""
+    """What one run predicted; every run of a comparison has the same items in the same order.
+
+    `classes` is how many the task has; None for those up to the largest in labels and predictions.
+    """
 
     grammar: str | None
     strategy: str
@@ -57,6 +49,7 @@ class RunOutcome:
     predictions: tuple[int, ...]
     control: str | None = None
     adaptation: str | None = None
+    classes: int | None = None
 
     @property
     def row(self) -> Row:
@@ -89,21 +82,6 @@ class Summary:
     p_value: float | None = None
     p_holm: float | None = None
     p_inferior: float | None = None
-
-
-def classification_metrics(labels: Sequence[int], predictions: Sequence[int]) -> Metrics:
-    """Return the figures of one run; raises `ExperimentError` for no items, or not one prediction for each."""
-    if not labels or len(labels) != len(predictions):
-        raise ExperimentError(f"{len(labels)} labels and {len(predictions)} predictions cannot be compared")
-    average = "binary" if set(labels) | set(predictions) <= {0, 1} else "macro"
-    right = sum(label == prediction for label, prediction in zip(labels, predictions, strict=True))
-    low, high = proportion_confint(right, len(labels), method="wilson")
-    return Metrics(
-        accuracy=float(accuracy_score(labels, predictions)),
-        accuracy_interval=(float(low), float(high)),
-        f1=float(f1_score(labels, predictions, average=average, zero_division=0.0)),
-        matthews=float(matthews_corrcoef(labels, predictions)) if len({*labels, *predictions}) > 1 else 0.0,
-    )
 
 
 def summarise(runs: Sequence[RunOutcome], *, metric: Metric = "accuracy", margin: float = 0.01) -> tuple[Summary, ...]:
@@ -145,7 +123,7 @@ def difference(one: Scores, other: Scores, *, seed: int = 0) -> tuple[float, Flo
 
 def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome], metric: Metric, margin: float) -> Summary:
     first = next(iter(members.values()))
-    figures = [classification_metrics(run.labels, run.predictions) for run in members.values()]
+    figures = [classification_metrics(run.labels, run.predictions, classes=run.classes) for run in members.values()]
     accuracy = _scores(list(members.values()), "accuracy", classes=_classes(members))
     row = Summary(
         grammar=first.grammar,
@@ -179,7 +157,8 @@ def _scores(runs: Sequence[RunOutcome], metric: Metric, *, classes: int) -> Scor
 
 
 def _classes(*rows: dict[int, RunOutcome]) -> int:
-    return max(max(*run.labels, *run.predictions) for row in rows for run in row.values()) + 1
+    runs = [run for row in rows for run in row.values()]
+    return max(run.classes or max(*run.labels, *run.predictions) + 1 for run in runs)
 
 
 def _mcnemar(one: RunOutcome, other: RunOutcome) -> float:
