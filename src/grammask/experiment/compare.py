@@ -73,7 +73,7 @@ def _compare(
     set_seed(0)
     loaded = load_classifier(source, task.label_names)
     model, new_parameters = loaded.model, list(loaded.new)
-    config = fit_length(config, model)
+    asked, config = config, fit_length(config, model)
     parameters, model_type, hidden_size = model.num_parameters(), model.config.model_type, model.config.hidden_size
     for grammar in grammars.values():
         with attached(model, grammar):  # a model that cannot be guided says so now, not after the first run
@@ -82,7 +82,7 @@ def _compare(
     del model, loaded
     folder.begin(
         {
-            **config.shared, "task_sha256": task.sha256, "model_sha256": source.sha256,
+            **asked.shared, "task_sha256": task.sha256, "model_sha256": source.sha256,
             "tagger_version": f"{annotator.tagger.name} {annotator.tagger.version}",
         }
     )  # fmt: skip
