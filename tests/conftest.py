@@ -1,6 +1,10 @@
 """Shared pieces: one tiny model per supported architecture, and annotated random batches."""
 
+import os
 from dataclasses import dataclass
+
+# One core a process, also in the processes that tests start: pytest itself runs in several.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
