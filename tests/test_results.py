@@ -150,7 +150,7 @@ def test_a_wrong_grid_file_is_told_before_anything_runs(settings, tmp_path):  # 
         ("epochs = 0", "", "row 1, task one: setting 'epochs' is 0"),
         ("", "[[rows]]\nepochs = 2", "row 2 has 'epochs'; rows have grammars, "),
         ("", "[[rows]]\ncontrols = ['rnadom']", "row 2, task one: .*rnadom"),
-        ("", "[tasks.'a/b']", "task 'a/b' names a folder"),
+        ("", "[tasks.'a/b']", "names a folder, is 'a/b'"),
         ("", "[row]", "row: Extra inputs"),
         ("= 1", "", "not valid TOML"),
     ):

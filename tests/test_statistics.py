@@ -14,11 +14,11 @@ WORSE = (0, 0, 1, 1, 1, 1, 1, 1, 0, 0)  # 6 of 10 right, wrong on two more
 
 
 def outcome(strategy, predictions, *, seed=0, labels=LABELS):
-    return RunOutcome(None if strategy == "full" else "paper", strategy, seed, labels, predictions)
+    return RunOutcome(None if strategy == "full" else "paper", strategy, seed, labels, predictions, 2)
 
 
 def test_metrics_of_one_run():
-    metrics = classification_metrics(LABELS, GOOD)
+    metrics = classification_metrics(LABELS, GOOD, classes=2)
     assert metrics.accuracy == pytest.approx(0.8)
     # Wilson's interval for 8 of 10.
     assert metrics.accuracy_interval == pytest.approx((0.4902, 0.9433), abs=1e-4)
@@ -27,8 +27,8 @@ def test_metrics_of_one_run():
 
 
 def test_f1_is_macro_beyond_two_classes_and_one_answer_only_has_no_correlation():
-    assert classification_metrics((0, 1, 2), (0, 1, 1)).f1 == pytest.approx((1 + 2 / 3 + 0) / 3)
-    assert classification_metrics((0, 1), (1, 1)).matthews == 0.0
+    assert classification_metrics((0, 1, 2), (0, 1, 1), classes=3).f1 == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert classification_metrics((0, 1), (1, 1), classes=2).matthews == 0.0
 
 
 def test_f1_hangs_on_the_classes_of_the_task():
@@ -66,7 +66,7 @@ def test_what_cannot_be_compared_is_refused():
     with pytest.raises(ExperimentError, match="same items"):
         summarise([outcome("full", GOOD), outcome("hard", GOOD, labels=LABELS[::-1])])
     with pytest.raises(ExperimentError, match="cannot be compared"):
-        classification_metrics((0, 1), (0,))
+        classification_metrics((0, 1), (0,), classes=2)
 
 
 def test_matthews_is_that_of_scikit_learn():
@@ -118,6 +118,6 @@ def test_all_rows_share_the_correction():
     labels = tuple([0, 1] * 200)
     worse = labels[:380] + tuple(1 - label for label in labels[380:])
     full = outcome("full", labels, labels=labels)
-    same = [RunOutcome("paper", "hard", 0, labels, worse, control) for control in (None, "random", "window")]
+    same = [RunOutcome("paper", "hard", 0, labels, worse, 2, control) for control in (None, "random", "window")]
     rows = summarise([full, *same])[1:]
     assert [row.p_holm for row in rows] == pytest.approx([min(1.0, 3 * row.p_value) for row in rows])

@@ -35,8 +35,8 @@ class Finished:
         return [
             RunOutcome(
                 record["grammar"], record["strategy"], record["seed"], labels,
-                read_labels_line(record["predictions"]),
-                record["control"], record["adaptation"], len(self.facts["task"]["labels"]),
+                read_labels_line(record["predictions"]), len(self.facts["task"]["labels"]),
+                record["control"], record["adaptation"],
             )
             for record in self.records
         ]  # fmt: skip

@@ -1,16 +1,14 @@
 """Grid files: the tasks, the rows and the settings of many comparisons in one TOML file."""
 
-import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ExperimentError
+from ..names import check_file_name
 from ..reading import parse_toml, read_text
 from .config import CHOICES, Config, make_config, plan_runs
-
-_FOLDER_NAME: Final[re.Pattern[str]] = re.compile(r"[\w-]+")
 
 
 class _File(BaseModel):
@@ -35,10 +33,7 @@ def read_grid(path: Path) -> list[tuple[str, Config]]:
         first = error.errors()[0]
         raise ExperimentError(f"--grid {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     for name in file.tasks:
-        if not _FOLDER_NAME.fullmatch(name):
-            raise ExperimentError(
-                f"--grid {path}: task {name!r} names a folder; use letters, digits, hyphens and underscores"
-            )
+        check_file_name(name, what=f"--grid {path}: a task, which names a folder,", error=ExperimentError)
     cells = []
     for number, row in enumerate(file.rows, start=1):
         if wrong := sorted(row.keys() - set(CHOICES)):

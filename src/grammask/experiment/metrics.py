@@ -24,16 +24,14 @@ class Metrics:
     matthews: float
 
 
-def classification_metrics(labels: Sequence[int], predictions: Sequence[int], *, classes: int | None = None) -> Metrics:
-    """Return the figures of one run on a task of so many classes; None for those up to the largest that turns up.
+def classification_metrics(labels: Sequence[int], predictions: Sequence[int], *, classes: int) -> Metrics:
+    """Return the figures of one run on a task of so many classes.
 
     Raises `ExperimentError` for no items, or not one prediction for each, or one that is no class.
     """
     if not labels or len(labels) != len(predictions):
         raise ExperimentError(f"{len(labels)} labels and {len(predictions)} predictions cannot be compared")
-    found = max(*labels, *predictions) + 1
-    classes = found if classes is None else classes
-    if found > classes or min(*labels, *predictions) < 0:
+    if max(*labels, *predictions) >= classes or min(*labels, *predictions) < 0:
         raise ExperimentError(f"labels or predictions are none of the task's {classes} classes")
     right = sum(label == prediction for label, prediction in zip(labels, predictions, strict=True))
     low, high = proportion_confint(right, len(labels), method="wilson")

@@ -37,19 +37,16 @@ FULL: Final = Row(None, "full")
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What one run predicted; every run of a comparison has the same items in the same order.
-
-    `classes` is how many the task has; None for those up to the largest in labels and predictions.
-    """
+    """What one run predicted, of a task of so many `classes`; every run of a comparison has the same items in order."""
 
     grammar: str | None
     strategy: str
     seed: int
     labels: tuple[int, ...]
     predictions: tuple[int, ...]
+    classes: int
     control: str | None = None
     adaptation: str | None = None
-    classes: int | None = None
 
     @property
     def row(self) -> Row:
@@ -111,8 +108,7 @@ def paired(one: dict[int, RunOutcome], other: dict[int, RunOutcome], metric: Met
     shared = [seed for seed in one if seed in other]
     if not shared:
         return None
-    classes = _classes(one, other)
-    first, second = (_scores([row[seed] for seed in shared], metric, classes=classes) for row in (one, other))
+    first, second = (_scores([row[seed] for seed in shared], metric) for row in (one, other))
     return first, second
 
 
@@ -124,7 +120,7 @@ def difference(one: Scores, other: Scores, *, seed: int = 0) -> tuple[float, Flo
 def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome], metric: Metric, margin: float) -> Summary:
     first = next(iter(members.values()))
     figures = [classification_metrics(run.labels, run.predictions, classes=run.classes) for run in members.values()]
-    accuracy = _scores(list(members.values()), "accuracy", classes=_classes(members))
+    accuracy = _scores(list(members.values()), "accuracy")
     row = Summary(
         grammar=first.grammar,
         strategy=first.strategy,
@@ -152,13 +148,8 @@ def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome], metric
     )
 
 
-def _scores(runs: Sequence[RunOutcome], metric: Metric, *, classes: int) -> Scores:
-    return Scores(runs[0].labels, [run.predictions for run in runs], metric, classes=classes)
-
-
-def _classes(*rows: dict[int, RunOutcome]) -> int:
-    runs = [run for row in rows for run in row.values()]
-    return max(run.classes or max(*run.labels, *run.predictions) + 1 for run in runs)
+def _scores(runs: Sequence[RunOutcome], metric: Metric) -> Scores:
+    return Scores(runs[0].labels, [run.predictions for run in runs], metric, classes=runs[0].classes)
 
 
 def _mcnemar(one: RunOutcome, other: RunOutcome) -> float:
