@@ -428,6 +428,150 @@ def test_a_damaged_grammar_in_a_config_is_one_error(tmp_path, damaged):
         grammask.from_pretrained(tmp_path)
 
 
+def test_a_part_is_not_saved_without_its_grammar(tmp_path, batch):
+    model = tiny_model("bert")
+    grammask.attach(model.bert, "paper-sinks", "hard")
+    torch.testing.assert_close(logits(model, batch), logits(guided_model("hard"), batch))
+    with pytest.raises(ModelError, match="attach the grammar to the whole model"):
+        model.save_pretrained(tmp_path / "whole")
+    with pytest.raises(ModelError, match="attach the grammar to the whole model"):
+        lora(model, "hard").save_pretrained(tmp_path / "adapter")
+    model.state_dict()
+    guided_model("hard").bert.save_pretrained(tmp_path / "part")
+    assert grammar_of(grammask.from_pretrained(tmp_path / "part"))[1] == "hard"
+    exchanged = guided_model("hard")
+    exchanged.config = transformers.BertConfig(**TINY)
+    with pytest.raises(ModelError, match="was exchanged after it got its grammar"):
+        exchanged(**batch.everything)
+
+
+def test_what_was_changed_meanwhile_stays_when_a_model_is_detached(tmp_path):
+    model = guided_model("hard")
+    model.resize_token_embeddings(150)
+    model.config.id2label = {0: "a", 1: "b", 2: "c"}
+    grammask.detach(model).save_pretrained(tmp_path)
+    back = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    assert back.config.vocab_size == 150
+    assert back.config.id2label[2] == "c"
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_a_loaded_model_leaves_its_grammar_when_it_is_detached(tmp_path, batch):
+    guided_model("hard").save_pretrained(tmp_path / "guided")
+    model = grammask.detach(grammask.from_pretrained(tmp_path / "guided"))
+    model.save_pretrained(tmp_path / "plain")
+    with pytest.raises(ModelError, match="saved without a grammar"):
+        grammask.from_pretrained(tmp_path / "plain")
+    again = AutoModelForSequenceClassification.from_config(guided_model("hard").config)
+    grammask.detach(grammask.attach(again, "paper"))
+    again.eval()(**batch.inputs)
+
+
+def test_each_adapter_has_the_learned_strengths_or_is_refused(tmp_path, batch):
+    model = lora(guided_model("learned"), "learned")
+    model.add_adapter("other", peft.LoraConfig(**LORA))
+    with pytest.raises(ModelError, match="would not be saved with the adapter 'other'"):
+        model.save_pretrained(tmp_path)
+    both = lora(guided_model("learned"), "learned")
+    both.add_adapter("other", both.peft_config["default"])
+    with pytest.raises(ModelError, match="cannot be mixed in one batch"):
+        both.eval()(**batch.everything, adapter_names=["default", "other", "default", "other"])
+
+
+def test_peft_refuses_an_adapter_of_a_guided_model(tmp_path):
+    tiny_model("bert").save_pretrained(tmp_path / "base")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base")
+    lora(grammask.attach(model, "paper"), "hard").save_pretrained(tmp_path / "adapter")
+    with pytest.raises(ModelError, match="load it with grammask.from_pretrained"):
+        peft.AutoPeftModelForSequenceClassification.from_pretrained(tmp_path / "adapter", num_labels=3)
+    code = (
+        "import sys, warnings, peft; warnings.simplefilter('error')\n"
+        "try: peft.PeftConfig.from_pretrained(sys.argv[1])\n"
+        "except Warning as word: assert 'grammask' in str(word)\nelse: raise SystemExit('no word')"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "adapter"], check=True)
+
+
+def test_peft_may_be_loaded_after_the_grammar(tmp_path):
+    tiny_model("bert").save_pretrained(tmp_path / "base")
+    code = (
+        "import sys, grammask; from transformers import AutoModelForSequenceClassification as A\n"
+        "model = grammask.attach(A.from_pretrained(sys.argv[1] + '/base'), 'paper')\n"
+        "from peft import LoraConfig, get_peft_model\n"
+        "get_peft_model(model, LoraConfig(r=2, target_modules=['query'])).save_pretrained(sys.argv[1] + '/adapter')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert grammar_of(grammask.from_pretrained(tmp_path / "adapter"))[0].name == "paper"
+
+
+def test_strengths_learn_after_an_attach_under_inference_mode(batch):
+    model = tiny_model("bert")
+    with torch.inference_mode():
+        grammask.attach(model, "paper", "soft", learn_strengths="layer")
+    model(**batch.everything)[0].sum().backward()
+    assert model.base_model.grammask_strengths.table.grad.any()
+
+
+def test_learned_strengths_of_a_damaged_config_are_not_dropped(tmp_path):
+    guided_model("learned").save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["grammask"]["learn_strengths"] = None
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="holds learned strengths, but its config.json doesn't say so"):
+        grammask.from_pretrained(tmp_path)
+
+
+def test_a_config_that_is_handed_over_says_the_grammar(tmp_path):
+    guided_model("hard").save_pretrained(tmp_path)
+    config = transformers.AutoConfig.from_pretrained(tmp_path)
+    config.grammask["strategy"] = "soft"
+    assert grammar_of(grammask.from_pretrained(tmp_path, config=config))[1] == "soft"
+
+
+@pytest.mark.parametrize("names", [{"a": 1}, "BertModel", [], [1], None])
+def test_a_class_that_a_config_names_oddly_is_asked_for(tmp_path, names):
+    guided_model("hard").save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "architectures": names}))
+    with pytest.raises(ModelError, match=r"model_class=|cannot be used"):
+        grammask.from_pretrained(tmp_path)
+
+
+def test_forward_called_by_itself_is_guided(batch):
+    model, inputs = guided_model("hard"), dict(batch.everything)
+    with torch.no_grad():
+        direct = model.bert.forward(**inputs)[0]
+        assert torch.equal(direct, model.bert(**inputs)[0])
+
+
+def test_a_sentence_transformer_is_guided(tmp_path, batch):
+    from sentence_transformers import SentenceTransformer
+    from tokenizers_for_tests import tokenizer
+
+    base = tiny_model("bert").bert
+    base.save_pretrained(tmp_path)
+    tokenizer("wordpiece").save_pretrained(tmp_path)
+    sentences = SentenceTransformer(str(tmp_path), device="cpu")
+    assert grammask.attach(sentences, "paper-sinks", "hard") is sentences
+    with torch.no_grad():
+        found = sentences(dict(batch.everything))["token_embeddings"]
+        expected = grammask.attach(base, "paper-sinks", "hard")(**batch.everything)[0]
+    real = (batch.inputs["attention_mask"] == 1)[..., None]
+    torch.testing.assert_close(found * real, expected * real, atol=1e-5, rtol=0)
+    with pytest.raises(GrammaskError, match="tag_ids is missing"):
+        sentences.encode(["the cat"])
+
+
+def test_full_generates_as_the_stock_model():
+    torch.manual_seed(0)
+    model = CAUSAL["gpt2"]().eval()
+    ids = torch.arange(20, 26)[None]
+    options = {"attention_mask": torch.ones_like(ids), "max_new_tokens": 5, "do_sample": False, "pad_token_id": 0}
+    stock = model.generate(ids, **options)
+    grammask.attach(model, "paper", "full")
+    assert torch.equal(model.generate(ids, **options), stock)
+
+
 REFUSED = {
     "opt": lambda: transformers.OPTForCausalLM(transformers.OPTConfig(
         vocab_size=120, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=48,

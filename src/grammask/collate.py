@@ -28,6 +28,10 @@ class Collator:
 
     tokenizer: PreTrainedTokenizerBase
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.tokenizer, PreTrainedTokenizerBase):
+            raise InputError(f"Collator needs the tokenizer of the model, but got {shortened(self.tokenizer)}")
+
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Collate one batch."""
         _check_features(features)
@@ -51,7 +55,9 @@ class Collator:
 
 
 def _check_features(features: Sequence[Mapping[str, Any]]) -> None:
-    if not len(features):
+    if not isinstance(features, Sequence) or isinstance(features, str | bytes):
+        raise InputError(f"features must be a list of annotated texts, but are {shortened(features)}")
+    if not features:
         raise InputError("there is no text to collate: the list of features is empty")
     for number, feature in enumerate(features):
         if not isinstance(feature, Mapping):

@@ -1,53 +1,67 @@
 """peft on guided models: an adapter keeps its grammar beside it; learned strengths are trained and saved, or refused.
 
-peft knows nothing of a grammar. So where it is loaded, its `PeftModel.save_pretrained` is made to write the guided
-model's config.json beside each adapter, which is where `from_pretrained` looks for the grammar.
+peft knows nothing of a grammar. So where it is installed, its `PeftModel.save_pretrained` is made to write the guided
+model's config.json beside each adapter, which is where `from_pretrained` looks for the grammar, and its own
+`PeftModel.from_pretrained` to refuse such an adapter on a model without a grammar.
 """
 
-import sys
 from collections.abc import Iterable
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
+from warnings import catch_warnings, filterwarnings
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from ..errors import ModelError
+from ..files import dump, write_whole
+from ..reading import parse_json_object, read_bytes
 from .loading import Loaded
-from .model_files import first_line
+from .model_files import ADAPTER, first_line
 from .stored import CONFIG_KEY
 from .strengths import STRENGTHS
 
+_LOAD: Final[str] = "load it with grammask.from_pretrained"
 _REMEDY: Final[str] = (
     f'name them when the adapter is made, after grammask.attach: LoraConfig(..., modules_to_save=["{STRENGTHS}"])'
 )
 
 
 def keep_grammar_with_adapters() -> None:
-    """Let peft, where it is loaded, save grammars with adapters; doing it again changes nothing."""
-    peft = sys.modules.get("peft")
-    if peft is None or hasattr(peft.PeftModel.save_pretrained, "__wrapped__"):
+    """Let peft, where it is installed, save grammars with adapters; doing it again changes nothing."""
+    if find_spec("peft") is None:
         return
-    stock = peft.PeftModel.save_pretrained
+    from peft import PeftModel  # it may be used after us, and must know then
 
-    @wraps(stock)
+    peft_model: Any = PeftModel
+    if hasattr(peft_model.save_pretrained, "__wrapped__"):
+        return
+    save, load = peft_model.save_pretrained, peft_model.from_pretrained.__func__
+
+    @wraps(save)
     def save_pretrained(self: Any, save_directory: Any, *args: Any, **kwargs: Any) -> None:
-        model = self.get_base_model()
-        guided = getattr(getattr(model, "config", None), CONFIG_KEY, None) is not None
+        model, adapters = self.get_base_model(), list(kwargs.get("selected_adapters") or self.peft_config)
+        guided = _is_guided(model)
         if guided:
-            _check_saves_strengths(model)
-        stock(self, save_directory, *args, **kwargs)
+            _check_saves_strengths(model, adapters)
+        save(self, save_directory, *args, **kwargs)
         if guided and kwargs.get("is_main_process", True):
-            _save_configs(model, Path(save_directory), kwargs.get("selected_adapters") or self.peft_config)
+            _save_configs(model, Path(save_directory), adapters)
 
-    peft.PeftModel.save_pretrained = save_pretrained
+    @wraps(load)
+    def from_pretrained(cls: Any, model: Any, model_id: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _is_guided(model) and _has_grammar(Path(model_id) / (kwargs.get("subfolder") or "")):
+            raise ModelError(f"the adapter {str(model_id)!r} was trained under a grammar; {_LOAD}")
+        return load(cls, model, model_id, *args, **kwargs)
+
+    peft_model.save_pretrained, peft_model.from_pretrained = save_pretrained, classmethod(from_pretrained)
 
 
 def check_adapters(model: PreTrainedModel, base: nn.Module) -> None:
     """Raise `ModelError` for adapters that would lose the grammar, or freeze its strengths."""
-    keep_grammar_with_adapters()
     if getattr(model, "_hf_peft_config_loaded", False):
         raise ModelError(
             "adapters of transformers' own add_adapter are saved without the grammar; use peft.get_peft_model(model, "
@@ -67,9 +81,10 @@ def put_adapter(loaded: Loaded, name: str, *, trainable: bool, **hub: Any) -> An
         from peft.utils import load_peft_weights
     except ImportError as error:
         raise ModelError(f"{name!r} holds an adapter, which needs peft: pip install 'grammask[adapters]'") from error
-    keep_grammar_with_adapters()
     try:
-        model = PeftModel.from_pretrained(loaded.model, name, is_trainable=trainable, **hub)
+        with catch_warnings():
+            filterwarnings("ignore", message=r"Unexpected keyword arguments .*grammask")  # our own word to others
+            model = PeftModel.from_pretrained(loaded.model, name, is_trainable=trainable, **hub)
         there = load_peft_weights(name, device="cpu", **hub).keys()
     except KeyError as error:  # of modules that are saved whole
         raise ModelError(f"the adapter {name!r} is incomplete: it lacks {error.args[0]}") from error
@@ -77,18 +92,34 @@ def put_adapter(loaded: Loaded, name: str, *, trainable: bool, **hub: Any) -> An
         raise ModelError(f"the adapter {name!r} cannot be loaded: {first_line(error)}") from error
     wanted = get_peft_model_state_dict(model, save_embedding_layers=False).keys()
     fresh = [f"base_model.model.{key}" for key in loaded.new]
+    if loaded.model.config.grammask["learn_strengths"] is not None and not any(STRENGTHS in key for key in there):
+        raise ModelError(f"the adapter {name!r} is incomplete: it lacks its learned strengths ({STRENGTHS})")
     if lost := sorted({*wanted, *fresh} - there):
         raise ModelError(f"the adapter {name!r} is incomplete: it lacks {lost[0]} ({len(lost)} in all)")
     return model
 
 
-def _check_saves_strengths(model: PreTrainedModel) -> None:
+def _is_guided(model: Any) -> bool:
+    return getattr(getattr(model, "config", None), CONFIG_KEY, None) is not None
+
+
+def _has_grammar(folder: Path) -> bool:
+    file = folder / "config.json"
+    return file.is_file() and CONFIG_KEY in parse_json_object(read_bytes(file), origin=file)
+
+
+def _check_saves_strengths(model: PreTrainedModel, adapters: Iterable[str]) -> None:
     strengths = getattr(model.base_model, STRENGTHS, None)
-    if strengths is not None and not hasattr(strengths, "modules_to_save"):
-        raise ModelError(f"the learned strengths would not be saved with the adapter; {_REMEDY}")
+    for adapter in adapters:
+        if strengths is not None and adapter not in getattr(strengths, "modules_to_save", ()):
+            raise ModelError(f"the learned strengths would not be saved with the adapter {adapter!r}; {_REMEDY}")
 
 
 def _save_configs(model: PreTrainedModel, folder: Path, adapters: Iterable[str]) -> None:
     model.config.architectures = [type(model).__name__]
-    for adapter in adapters:  # peft gives each its own folder, but for the first
-        model.config.save_pretrained(str(folder if adapter == "default" else folder / adapter))
+    for adapter in adapters:
+        own = folder if adapter == "default" else folder / adapter  # as peft does
+        model.config.save_pretrained(str(own))
+        settings = parse_json_object(read_bytes(own / ADAPTER), origin=own / ADAPTER)
+        # peft warns of what it doesn't know, also where grammask isn't loaded.
+        write_whole(own / ADAPTER, dump({**settings, CONFIG_KEY: _LOAD}))

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ..attention.dispatch import check_name
 from ..errors import ModelError
@@ -17,8 +16,10 @@ from ..plan import Redraw
 from ..rules import Strategy, check_strategy
 from . import interface, support
 from .adapters import keep_grammar_with_adapters
+from .configs import Configs, check_is_saved, mark_config, restore_configs, switch_configs
+from .direct import DirectForward
 from .guide import Guide
-from .stored import CONFIG_KEY, StoredGrammar
+from .stored import StoredGrammar
 from .strengths import STRENGTHS, LearnStrengths, check_learnable, initial_strengths
 from .wrapped import inner_model
 
@@ -30,7 +31,7 @@ _STATE: Final[str] = "_grammask_state"
 class _State:
     """What `detach` needs to undo an attachment."""
 
-    def __init__(self, guide: Guide, hooks: list[Any], configs: list[tuple[nn.Module, PretrainedConfig]]) -> None:
+    def __init__(self, guide: Guide, hooks: list[Any], configs: Configs) -> None:
         self.guide = guide
         self.hooks = hooks
         self.configs = configs
@@ -38,6 +39,7 @@ class _State:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Come back from a pickle, perhaps in a process in which nothing was attached yet."""
         interface.register()
+        keep_grammar_with_adapters()
         vars(self).update(state)
 
 
@@ -85,8 +87,10 @@ def attach_guide(model: PreTrainedModel, guide: Guide, learn_strengths: LearnStr
     hooks = [
         base.register_forward_pre_hook(guide.before_forward, with_kwargs=True),
         base.register_forward_hook(guide.after_forward, with_kwargs=True),
+        base.register_state_dict_pre_hook(check_is_saved),  # type: ignore[no-untyped-call]
     ]
-    setattr(base, _STATE, _State(guide, hooks, _switch_configs(model, interface.NAME)))
+    base.forward = DirectForward(base)
+    setattr(base, _STATE, _State(guide, hooks, switch_configs(model)))
     try:
         assert guide.probe is not None  # noqa: S101 - it is there until settled
         found = support.survey(model, guide.probe)
@@ -94,14 +98,11 @@ def attach_guide(model: PreTrainedModel, guide: Guide, learn_strengths: LearnStr
         if learn_strengths is not None and not hasattr(base, STRENGTHS):
             heads = found.heads if learn_strengths == "head" else 1
             base.add_module(STRENGTHS, initial_strengths(guide.layer_tables, heads, model.device))
+        mark_config(model, StoredGrammar(guide.grammar, guide.strategy, learn_strengths))
         support.try_out(model, annotated=guide.strategy != "full")
     except BaseException:
         detach(model)
         raise
-    stored = StoredGrammar(guide.grammar, guide.strategy, learn_strengths)
-    setattr(model.config, CONFIG_KEY, stored.to_dict())
-    # Saved under the public name, it makes stock loads of a guided model raise instead of reading everything.
-    model.config.attn_implementation = interface.NAME
 
 
 def detach(model: Model) -> Model:
@@ -116,8 +117,8 @@ def detach(model: Model) -> Model:
         raise ModelError(f"this {type(inner).__name__} has no grammar to detach")
     for hook in state.hooks:
         hook.remove()
-    for module, config in state.configs:
-        _set_config(module, config)
+    del base.forward
+    restore_configs(inner, state.configs)
     if hasattr(base, STRENGTHS):
         delattr(base, STRENGTHS)
     delattr(base, _STATE)
@@ -159,26 +160,3 @@ def attached(
         yield model
     finally:
         detach(model)
-
-
-def _switch_configs(model: PreTrainedModel, implementation: str) -> list[tuple[nn.Module, PretrainedConfig]]:
-    """Give every module a copy of its config that asks for `implementation`; return the configs they had.
-
-    Modules read the attention's name from their config, and models built from one config object share it: changing it
-    in place would guide all of them.
-    """
-    had: list[tuple[nn.Module, PretrainedConfig]] = []
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        config = getattr(module, "config", None)
-        if isinstance(config, PretrainedConfig):
-            had.append((module, config))
-            copied = deepcopy(config, memo)
-            copied._attn_implementation = implementation
-            _set_config(module, copied)
-    return had
-
-
-def _set_config(module: nn.Module, config: PretrainedConfig) -> None:
-    """Set a plain attribute; `nn.Module`'s own stubs take every attribute for a tensor or a module."""
-    object.__setattr__(module, "config", config)

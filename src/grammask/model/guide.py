@@ -16,6 +16,7 @@ from ..tables import compile_layers
 from .adapters import check_adapters
 from .interface import NAME
 from .passes import ForwardPass, Probe
+from .stored import CONFIG_KEY
 from .strengths import strengths_of
 from .support import Survey
 
@@ -71,6 +72,11 @@ class Guide:
                 f"the attention implementation was switched to {implementation!r} on a model with a grammar, which "
                 "would read everything; call grammask.detach(model) first. For attention maps ask a guided model "
                 "itself: model(..., output_attentions=True)"
+            )
+        if self.probe is None and getattr(self.model.config, CONFIG_KEY, None) is None:
+            raise ModelError(
+                f"the config of this {type(self.model).__name__} was exchanged after it got its grammar, which would "
+                "not be saved; exchange it before grammask.attach, or change single settings of model.config"
             )
 
     def _pass(

@@ -54,15 +54,15 @@ def guided_attention(
     for argument in _FOREIGN:
         if kwargs.get(argument) is not None:
             raise ModelError(f"{name} uses {argument}, which has no exact meaning under a grammar")
-    if query.shape[2] != key.shape[2]:
-        raise ModelError(
-            f"{name} reads {key.shape[2]} keys from {query.shape[2]} queries; a grammar guides self-attention over "
-            "whole texts, not cross-attention or a key-value cache (use_cache=False)"
-        )
     layer, plan = grammar_pass.enter(module, heads=query.shape[1]), grammar_pass.plan
     if plan.strategy == "full" and not plan.need_weights:
         sdpa: Callable[..., tuple[Tensor, None]] = sdpa_attention_forward
         return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
+    if query.shape[2] != key.shape[2] and plan.strategy != "full":
+        raise ModelError(
+            f"{name} reads {key.shape[2]} keys from {query.shape[2]} queries; a grammar guides self-attention over "
+            "whole texts, not cross-attention or a key-value cache (use_cache=False)"
+        )
     check_mask(attention_mask, query)
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)

@@ -10,7 +10,7 @@ from .attach import attach_guide
 from .guide import Guide
 from .loading import Loaded, load_weights
 from .model_files import ADAPTER, hub_arguments, read_config, read_json
-from .stored import find_class, read_stored
+from .stored import CONFIG_KEY, find_class, read_stored
 from .strengths import STRENGTHS, with_strengths
 
 
@@ -36,14 +36,19 @@ def from_pretrained(name_or_path: str | Path, *, model_class: Any = None, **kwar
 
 def _load(name: str, model_class: Any, kwargs: dict[str, Any]) -> Loaded:
     config = read_config(name, **hub_arguments(kwargs))
+    if getattr(kwargs.get("config"), CONFIG_KEY, None) is not None:
+        config = kwargs["config"]
     stored = read_stored(config, name)
     loading = found = find_class(config, model_class, name)
     interface.register()  # the config names it
     if stored.learn_strengths is not None:
         loading = with_strengths(found, stored.learn_strengths)
         # Once they were a parameter of the base model itself.
-        kwargs = {**kwargs, "key_mapping": {rf"{STRENGTHS}$": f"{STRENGTHS}.table"}}
+        renamed = {rf"{STRENGTHS}$": f"{STRENGTHS}.table", **(kwargs.get("key_mapping") or {})}
+        kwargs = {**kwargs, "key_mapping": renamed}
     loaded = load_weights(loading, name, attn_implementation=None, **kwargs)
+    if any(STRENGTHS in key.split(".") for key in loaded.info["unexpected_keys"]):
+        raise ModelError(f"{name!r} holds learned strengths, but its config.json doesn't say so; it is damaged")
     loaded.model.__class__ = found
     attach_guide(loaded.model, Guide(loaded.model, stored.grammar, stored.strategy, "auto"), stored.learn_strengths)
     return loaded

@@ -53,7 +53,8 @@ def find_class(config: PreTrainedConfig, asked: Any, origin: str) -> type[PreTra
         if not (isinstance(chosen, type) and issubclass(chosen, PreTrainedModel)):
             raise ModelError(f"model_class {asked!r} is no class of transformers models for {config.model_type}")
         return chosen
-    name = str((config.architectures or ["none"])[0])
+    names = config.architectures
+    name = str(names[0]) if isinstance(names, list) and names else repr(names)
     found = getattr(transformers, name, None) if name.isidentifier() else None
     if not (isinstance(found, type) and issubclass(found, PreTrainedModel)):
         raise ModelError(

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from ..errors import GrammarError
+from ..errors import GrammarError, ModelError
 from ..grammar import Grammar
+from ..kept import for_any_call
 from ..rules import Strategy
 from ..tables import ReachTables
 from ..tags import TAGS
@@ -28,7 +29,15 @@ class StrengthTable(nn.Module):
 def strengths_of(base: nn.Module) -> Tensor | None:
     """Return the learned strengths of an attached base model (those of the active adapter), None where it has none."""
     module = getattr(base, STRENGTHS, None)
-    return None if module is None else module.table
+    if module is None:
+        return None
+    if module._forward_pre_hooks:  # peft's way to tell modules which adapter each text is for
+        raise ModelError(
+            "learned strengths of several adapters cannot be mixed in one batch (adapter_names); call the model once "
+            "for each adapter, after set_adapter"
+        )
+    table: Tensor = module.table
+    return table
 
 
 def with_strengths(model_class: type[PreTrainedModel], learned: LearnStrengths) -> type[PreTrainedModel]:
@@ -64,5 +73,6 @@ def initial_strengths(
     tables = [document.strength for document, *_ in layer_tables]
     if heads == 1 and any(table.shape[0] > 1 for table in tables):
         raise GrammarError('rules name heads: learn one table per head with learn_strengths="head"')
-    stacked = torch.stack([table.expand(heads, len(TAGS), len(TAGS)) for table in tables])
-    return StrengthTable(stacked.masked_fill(stacked.isneginf(), 0.0).to(device))
+    with for_any_call():
+        stacked = torch.stack([table.expand(heads, len(TAGS), len(TAGS)) for table in tables])
+        return StrengthTable(stacked.masked_fill(stacked.isneginf(), 0.0).to(device))
