@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass
 
+import hypothesis
+
 # One core a process, also in the processes that tests start: pytest itself runs in several.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -15,6 +17,10 @@ from transformers import PreTrainedModel
 from grammask.grammar import Grammar
 from grammask.rules import Reach, Rule
 from grammask.tags import CLS, PAD, SEP, TAGS, UPOS
+
+# What takes how long is not tested: machines differ.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 TINY = {
     "vocab_size": 120, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48,

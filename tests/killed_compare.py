@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from test_folder import SHA256, a_record
 
 from grammask.cli import comparing, run_command
+from grammask.coverage import Coverage
 from grammask.experiment import compare, finished
 from grammask.experiment.folder import Folder
 from grammask.experiment.splits import Split, Task
@@ -38,7 +39,6 @@ def stub(log):
     """Put stand-ins where a comparison loads and trains."""
     split = Split(tuple("abcd"), tuple("abcd"), None, (0, 1, 1, 1))
     tagger = SimpleNamespace(name="t", version="1")
-    coverage = SimpleNamespace(word_share=1.0, subword_share=1.0)
     model = SimpleNamespace(
         num_parameters=lambda: 1, config=SimpleNamespace(model_type="bert", hidden_size=1), layers=1, heads=1
     )
@@ -47,8 +47,9 @@ def stub(log):
         "find_model": lambda _: SimpleNamespace(name="m", sha256=SHA256),
         "load_tokenizer": lambda _: None,
         "SpacyTagger": lambda *_, **__: tagger,
-        "Annotator": lambda *_: SimpleNamespace(tagger=tagger, coverage=coverage),
-        "load_classifier": lambda *_: model,
+        "Annotator": lambda *_: SimpleNamespace(tagger=tagger, coverage=Coverage()),
+        "load_classifier": lambda *_: SimpleNamespace(model=model, new=()),
+        "fit_length": lambda config, _: config,
         "attached": lambda *_: contextlib.nullcontext(),
         "measure_shape": lambda _: model,
         "prepare": lambda *_, **__: SimpleNamespace(tagging_seconds=0.0),
@@ -116,6 +117,7 @@ def results(out):
 
 
 def main(root):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background are started to ignore it
     log = root / "log"
     stub(log)
     whole = root / "whole"

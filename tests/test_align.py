@@ -91,7 +91,7 @@ def test_each_subword_belongs_to_the_word_that_it_is_part_of(family, text):
     check_against_the_slow_reading(family, text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.sampled_from(FAMILIES),
     st.lists(
@@ -133,7 +133,7 @@ def test_overlap_equals_a_search_over_all_words(pieces, drawn):
         assert word == (overlap.index(best) if best > 0 else -1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), min_size=1, max_size=3))
 def test_any_text_can_be_annotated(texts):
     for family in FAMILIES:

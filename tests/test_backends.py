@@ -89,7 +89,7 @@ def fitting(grammar, strategy, *, layer=0, heads=HEADS):
     return ("dense", "auto", found) if strategy == "soft" else ("dense", "auto", *{found, "mixed"})
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     grammars,
     st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple),

@@ -54,7 +54,7 @@ def one_text(seed):
 
 
 @given(grammar=grammars, seed=st.integers(0, 20), layer=st.integers(0, 2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_owned_pairs_are_the_oracles(grammar, seed, layer):
     annotation = one_text(seed)
     tables = compile_tables(grammar, layer=layer, heads=3)

@@ -57,7 +57,7 @@ def by_definition(grammar, layer, head, tags, words, sentences):
     return allowed, strength
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(grammars, batches, st.integers(0, 2))
 def test_masks_equal_the_definition(grammar, batch, layer):
     tables = compile_tables(grammar, layer=layer, heads=3)
@@ -104,7 +104,7 @@ def test_rows_of_padding_follow_the_models_own_mask(strategy):
     assert not mask[1, 0, :4, 4:].any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(grammars, batches, st.sampled_from(["full", "hard", "soft"]))
 def test_attention_equals_a_loop_over_the_allowed_keys(grammar, batch, strategy):
     generator = torch.Generator().manual_seed(0)

@@ -48,6 +48,7 @@ COMMAND = """
 import os, signal, sys, time
 from grammask.cli import run_command
 signal.signal(signal.SIGHUP, signal.{hangup})
+signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background are started to ignore it
 def load():
     {loading}
     def command():

@@ -61,7 +61,7 @@ texts = st.lists(
 ).map(lambda pieces: "".join(word + space for word, space in pieces))  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.sampled_from(FAMILIES), texts, st.integers(2, 20), st.sampled_from(["left", "right"]))
 def test_words_count_on_join_their_neighbours_and_add_up_wherever_a_text_is_cut(family, text, limit, side):
     made = changed(family, truncation_side=side)

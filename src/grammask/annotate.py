@@ -12,6 +12,7 @@ from .align import AlignedText, Aligner
 from .coverage import Coverage
 from .encode import encode
 from .errors import AlignmentError, InputError, TaggingError
+from .printing import quoted
 from .tagging.cache import CachedTagger
 from .tagging.checked import CheckedTagger, check_all
 from .tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource, SpacyTagger
@@ -93,6 +94,8 @@ class Annotator:
 
     def read(self, text: str, *, max_length: int | None = None) -> ReadText:
         """Annotate one text, and return what was found out on the way too; raises what calling does."""
+        if not isinstance(text, str):
+            raise InputError(f"text must be one text, but is {quoted(text)}")
         texts = check_texts(text)
         tagged = list(self.tagger.tag(texts))
         batch, aligned = self._join(texts, None, tagged, None, max_length=max_length, return_tensors="pt")
