@@ -1,6 +1,7 @@
 """The boundary to files that others wrote: an error of ours for every kind of damage, and names that stay inside."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,12 @@ DIGITS = "1" * 5_000
 def test_damaged_json_is_one_error_of_ours(text):
     with pytest.raises(GrammarError, match="^mine.json: not valid JSON: ."):
         parse_json(text, origin="mine.json", error=GrammarError)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "b": 2, "a": 1}', '[{"b": {"a": 1, "a": 2}}]'])
+def test_a_key_that_stands_twice_is_named(text):
+    with pytest.raises(InputError, match="mine.json: not valid JSON: the key 'a' stands twice"):
+        parse_json(text, origin="mine.json")
 
 
 @pytest.mark.parametrize("text", ["[]", "1", '"a"', "null", "true"])
@@ -47,6 +54,20 @@ def test_what_is_no_readable_file_is_named(tmp_path):
     if hasattr(os, "mkfifo"):
         with pytest.raises(InputError, match="larger than"):
             read_bytes("/dev/zero", most=1000)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes in folders")
+def test_a_pipe_is_read_only_where_the_user_named_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(GrammarError, match="pipe cannot be read: it is a pipe, a socket or a device"):
+        read_text(tmp_path / "pipe", error=GrammarError, named=False)
+    with pytest.raises(InputError, match="no regular file"):
+        read_bytes(Path("/dev/zero"), named=False)
+    ready, fill = os.pipe()
+    os.write(fill, b"a text")
+    os.close(fill)
+    assert read_text(Path(f"/dev/fd/{ready}")) == "a text"
+    os.close(ready)
 
 
 @pytest.mark.parametrize("name", ["a", "english-long", "v1.2_b", "A" * LONGEST_NAME, "0"])

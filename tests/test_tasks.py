@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import datasets
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi, constants
 
@@ -289,6 +292,11 @@ BAD_FILES = {
     "short row after a line in quotes": ("csv", b'sentence,label\n"a\nb",1\nc\n', "line 4 has 1 columns"),
     "open quote": ("csv", b'sentence,label\n"a,1\nb,0\n', "unexpected end"),
     "column twice": ("tsv", b"sentence\tlabel\tlabel\na\t1\t0\n", "two columns are called 'label'"),
+    "empty first line": ("csv", b"\nsentence,label\na,1\nb,0\n", "line 1 is empty; remove it"),
+    "blank first line": ("tsv", b" \nsentence\tlabel\na\t1\nb\t0\n", "line 1 is empty; remove it"),
+    "empty line": ("tsv", b"sentence\tlabel\na\t1\n\nb\t0\n", "line 3 is empty; remove it"),
+    "key twice": ("jsonl", b'{"text": "a", "label": 1, "label": 0}\n', "line 1: .*the key 'label' stands twice"),
+    "key twice in a list": ("json", b'[{"text": "a", "label": 1, "text": "b"}]', "the key 'text' stands twice"),
     "no JSON": ("jsonl", b'{"text": "a", "label": 1}\n{"text":\n', "line 2: not valid JSON"),
     "no object": ("jsonl", b"[1]\n", "line 1 is no JSON object"),
     "deep JSON": ("jsonl", b"[" * 10_000, "line 1: not valid JSON: it is nested too deep"),
@@ -361,6 +369,39 @@ def test_parquet_of_other_types_and_folders_with_an_ending_are_refused(folder, t
     (tmp_path / "train.csv").mkdir()
     with pytest.raises(TaskError, match="train.csv cannot be read: Is a directory"):
         load_task(where)
+
+
+def test_an_index_of_parquet_is_a_column(folder, tmp_path):
+    where = folder()
+    table = pd.DataFrame({"sentence": [text for text, _ in ROWS], "label": [1, 0, 1, 0]}).set_index("sentence")
+    for split in ("train", "dev"):
+        table.to_parquet(tmp_path / f"{split}.parquet")
+    assert load_task(where).train.texts == ("good film", "bad film", "fine", "dull")
+
+
+def test_parquet_of_too_many_rows_is_refused_before_it_is_read(folder, tmp_path):
+    where = folder(dev__tsv=delimited())
+    rows = 10_000_001
+    table = pa.table({"sentence": pa.nulls(rows, pa.string()), "label": pa.nulls(rows, pa.int8())})
+    pq.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(TaskError, match=r"train\.parquet: holds 10,000,001 rows, more than 10,000,000"):
+        load_task(where)
+
+
+def test_parquet_with_one_name_twice_is_refused(folder, tmp_path):
+    where = folder(dev__tsv=delimited())
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"]), pa.array([1])], ["text", "text", "label"])
+    pq.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(TaskError, match="two columns are called 'text'"):
+        load_task(where)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes in folders")
+@pytest.mark.parametrize("suffix", ["tsv", "jsonl", "parquet"])
+def test_a_pipe_in_a_folder_is_refused(folder, tmp_path, suffix):
+    os.mkfifo(tmp_path / f"train.{suffix}")
+    with pytest.raises(TaskError, match=rf"train\.{suffix} cannot be read: it is a pipe"):
+        load_task(folder(dev__tsv=delimited()))
 
 
 def test_nulls_of_parquet_are_refused(folder, tmp_path):

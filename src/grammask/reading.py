@@ -4,8 +4,11 @@ Damaged files, other encodings, JSON nested ten thousand deep, integers of five 
 should be: Python has an exception for each, and callers should meet one of ours.
 """
 
+import errno
 import json
+import os
 import re
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +20,16 @@ LARGEST_FILE: Final[int] = 1 << 30  # bytes; what is larger is no text, grammar 
 _DEEP_KEY: Final = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""", re.ASCII)
 
 
-def read_bytes(path: Path, *, error: type[GrammaskError] = InputError, most: int = LARGEST_FILE) -> bytes:
-    """Read a file of at most `most` bytes; raises `error` for one that cannot be read or is larger."""
+def read_bytes(
+    path: Path, *, error: type[GrammaskError] = InputError, most: int = LARGEST_FILE, named: bool = True
+) -> bytes:
+    """Read a file of at most `most` bytes; raises `error` for one that cannot be read or is larger.
+
+    What the user `named` may be a pipe or a device. What was found in a folder must not: its end may never come.
+    """
     try:
+        if not named:
+            _refuse_streams(path)
         with open(path, "rb") as file:
             content = file.read(most + 1)
     except (OSError, ValueError) as why:  # ValueError: a NUL in the name
@@ -29,9 +39,11 @@ def read_bytes(path: Path, *, error: type[GrammaskError] = InputError, most: int
     return content
 
 
-def read_text(path: Path, *, error: type[GrammaskError] = InputError, most: int = LARGEST_FILE) -> str:
-    """Read a UTF-8 file, without its byte order mark; raises `error`."""
-    content = read_bytes(path, error=error, most=most)
+def read_text(
+    path: Path, *, error: type[GrammaskError] = InputError, most: int = LARGEST_FILE, named: bool = True
+) -> str:
+    """Read a UTF-8 file as `read_bytes` does, without its byte order mark; raises `error`."""
+    content = read_bytes(path, error=error, most=most, named=named)
     try:
         return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as why:
@@ -45,7 +57,7 @@ def read_text(path: Path, *, error: type[GrammaskError] = InputError, most: int 
 def parse_json(text: str | bytes, *, origin: object, error: type[GrammaskError] = InputError) -> Any:
     """Parse JSON; raises `error`, naming `origin`, whatever is wrong with it."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as why:
         raise error(f"{origin}: not valid JSON: {_reason(why)}") from why
 
@@ -66,6 +78,21 @@ def parse_toml(text: str, *, origin: object, error: type[GrammaskError] = InputE
         return tomllib.loads(text)
     except (ValueError, RecursionError) as why:
         raise error(f"{origin}: not valid TOML: {_reason(why)}") from why
+
+
+def _refuse_streams(path: Path) -> None:
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a folder has an error of its own
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, and no regular file")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
+    return found
 
 
 def _reason(why: ValueError | RecursionError) -> str:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from ..errors import TaskError
 from ..reading import parse_json, read_bytes, read_text
 
 SUFFIXES: Final[tuple[str, ...]] = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
+LARGEST_PARQUET: Final[int] = 10_000_000  # rows; a small file can hold any number of rows that are alike
 
 
 def read_table(path: Path, *, header: bool) -> pd.DataFrame:
@@ -23,7 +25,7 @@ def read_table(path: Path, *, header: bool) -> pd.DataFrame:
         raise TaskError(f"{path}: files end in {', '.join(SUFFIXES)}, not in {path.suffix or 'nothing'!r}")
     try:
         if path.suffix == ".parquet":
-            table = pd.read_parquet(BytesIO(read_bytes(path, error=TaskError))).reset_index(drop=True)
+            table = _read_parquet(path)
         elif path.suffix in (".tsv", ".csv"):
             table = _read_delimited(path, header=header)
         else:
@@ -32,9 +34,13 @@ def read_table(path: Path, *, header: bool) -> pd.DataFrame:
         raise
     except Exception as error:  # pandas and pyarrow raise many kinds for damaged files
         raise TaskError(f"{path}: cannot be read: {first_line(error)}") from error
+    table = table.rename(columns=str)
+    if table.columns.has_duplicates:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise TaskError(f"{path}: two columns are called {twice!r}; rename one")
     if table.empty:
         raise TaskError(f"{path}: the file holds no rows")
-    return table.rename(columns=str)
+    return table
 
 
 def split_files(folder: Path) -> tuple[Path, Path]:
@@ -65,8 +71,16 @@ def _one(folder: Path, paths: list[Path], stems: tuple[str, ...]) -> Path:
     )
 
 
+def _read_parquet(path: Path) -> pd.DataFrame:
+    file = pq.ParquetFile(BytesIO(read_bytes(path, error=TaskError, named=False)))
+    if (rows := file.metadata.num_rows) > LARGEST_PARQUET:
+        raise TaskError(f"{path}: holds {rows:,} rows, more than {LARGEST_PARQUET:,}; take a part of it")
+    # What pandas wrote as an index is a column like others: it may be the text.
+    return file.read().to_pandas(ignore_metadata=True)
+
+
 def _decode(path: Path) -> str:
-    text = read_text(path, error=TaskError)
+    text = read_text(path, error=TaskError, named=False)
     if not text.strip():
         raise TaskError(f"{path}: the file is empty")
     if "\0" in text:
@@ -85,6 +99,8 @@ def _read_delimited(path: Path, *, header: bool) -> pd.DataFrame:
     rows: list[list[str]] = []
     try:
         for row in reader:
+            if not "".join(row[:1]).strip() and len(row) < 2:
+                raise TaskError(f"{path}: line {reader.line_num} is empty; remove it")
             if rows and len(row) != len(rows[0]):
                 raise TaskError(
                     f"{path}: line {reader.line_num} has {len(row)} columns, but the first line has {len(rows[0])}"
@@ -94,10 +110,7 @@ def _read_delimited(path: Path, *, header: bool) -> pd.DataFrame:
         raise TaskError(f"{path}: line {reader.line_num}: {error}") from error
     if not header:
         return pd.DataFrame(rows, dtype=object)
-    names = rows[0]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise TaskError(f"{path}: two columns are called {twice[0]!r}; rename one")
-    return pd.DataFrame(rows[1:], columns=names, dtype=object)
+    return pd.DataFrame(rows[1:], columns=rows[0], dtype=object)
 
 
 def _read_json(path: Path) -> pd.DataFrame:

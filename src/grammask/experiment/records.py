@@ -143,7 +143,9 @@ class Facts(Read):
 def read_json(path: Path, *, remedy: str = _DAMAGED) -> dict[str, Any]:
     """Read a JSON file of an experiment; raises `ExperimentError`, with a remedy, when it is damaged."""
     try:
-        return parse_json_object(read_bytes(path, error=ExperimentError), origin=path, error=ExperimentError)
+        return parse_json_object(
+            read_bytes(path, error=ExperimentError, named=False), origin=path, error=ExperimentError
+        )
     except ExperimentError as error:
         raise ExperimentError(f"{error}; {remedy}") from error
 

@@ -47,7 +47,7 @@ def read_json(name: str, file: str, **hub: Any) -> dict[str, Any] | None:
     path = find_file(name, file, **hub)
     if path is None:
         return None
-    content = read_bytes(path, error=ModelError, most=_LARGEST_CONFIG)
+    content = read_bytes(path, error=ModelError, most=_LARGEST_CONFIG, named=False)
     data = parse_json_object(content, origin=f"{name}: {file}", error=ModelError)
     if data.get("auto_map"):
         raise ModelError(
