@@ -19,6 +19,7 @@ from huggingface_hub import HfApi, constants
 
 from grammask.errors import TaskError
 from grammask.experiment.films import film_review_texts, film_reviews
+from grammask.experiment.labels import read_labels
 from grammask.experiment.splits import Split
 from grammask.experiment.tasks import load_task
 
@@ -229,6 +230,15 @@ def test_other_columns_are_no_texts(folder):
         (("not  it", "no", "not\u2003it", "no"), ("no", "not it")),
         (("1.0", "0", "1", "0.0"), ("0", "1")),
         (("01", "0", "+1", "-0"), ("0", "1")),
+        (("pos", "neg", "pos\u200e", "\u202aneg\u061c"), ("neg", "pos")),
+        (("fine", "bad", "\ufb01ne", "bad\ufe0f"), ("bad", "fine")),
+        (("1", "0", "\uff11", "\uff10.\uff10"), ("0", "1")),
+        (("pos", "neg", "p\u034fos\U000e0061", "\x01neg\u3164\x7f"), ("neg", "pos")),
+        (("1.0e2", "7", 100.0, "7." + 50 * "0"), ("7", "100")),
+        (
+            ("9007199254740991", "9007199254740990.0", 9007199254740991, "9007199254740990"),
+            ("9007199254740990", "9007199254740991"),
+        ),
     ],
 )
 def test_labels_that_look_alike_are_one_class(folder, labels, names):
@@ -236,6 +246,27 @@ def test_labels_that_look_alike_are_one_class(folder, labels, names):
     task = load_task(folder(train__jsonl=content, dev__jsonl=content))
     assert task.label_names == names
     assert task.train.labels[0] == task.train.labels[2] != task.train.labels[1] == task.train.labels[3]
+
+
+def test_flags_are_told_apart():
+    flags = [
+        "\U0001f3f4" + "".join(chr(0xE0000 + ord(letter)) for letter in f"{name}\x7f") for name in ("gbeng", "gbsct")
+    ]
+    table = pd.DataFrame({"label": flags})
+    assert read_labels(table, "label", "here") == flags
+
+
+@pytest.mark.parametrize("labels", [("Stra\u00dfe", "strasse"), ("\ufb01ne", "fine and dandy"), ("a", "b")])
+def test_labels_that_differ_in_more_than_case_have_no_note(folder, labels):
+    content = delimited([("a", labels[0]), ("b", labels[1])])
+    assert "in case only" not in load_task(folder(train__tsv=content, dev__tsv=content)).note
+
+
+@pytest.mark.parametrize("other", [1, "true", 0, "yes"])
+def test_booleans_beside_other_labels_are_refused(folder, other):
+    content = json_lines({"text": f"t{index}", "label": label} for index, label in enumerate((True, other, False)))
+    with pytest.raises(TaskError, match=f"train.jsonl: column 'label' holds both booleans and {other!r}"):
+        load_task(folder(train__jsonl=content, dev__jsonl=content))
 
 
 def test_labels_that_differ_in_case_stay_apart_with_a_note(folder):
@@ -336,6 +367,18 @@ def test_bad_files_are_refused_with_their_place(folder, suffix, content, match):
         ({"text": "a", "label": "3.8"}, "row 2 .*'3.8' is no class"),
         ({"text": "a", "label": float("inf")}, "row 2 .*inf is no class"),
         ({"text": "a", "label": [0, 1]}, "row 2 .*no class"),
+        ({"text": "a", "label": "0.99999999999999999999"}, "row 2 .*is no class"),
+        ({"text": "a", "label": "1.0e-999999999"}, "row 2 .*is no class"),
+        (
+            {"text": "a", "label": "9007199254740992.0"},
+            "row 2 .*'9007199254740992.0' is too large.*give the class a name",
+        ),
+        ({"text": "a", "label": "-9007199254740993"}, "row 2 .*'-9007199254740993' is too large"),
+        ({"text": "a", "label": 9007199254740993.0}, "row 2 .*9007199254740992.0 is too large"),
+        ({"text": "a", "label": 10**400}, "row 2 .*1000.* is too large"),
+        ({"text": "a", "label": "1.0e300"}, "row 2 .*'1.0e300' is too large"),
+        ({"text": "a", "label": "1.0e999999999"}, "row 2 .*is too large"),
+        ({"text": "a", "label": "1.0e" + 30 * "9"}, "row 2 .*is no class"),
     ],
 )
 def test_cells_that_are_no_text_or_no_label_are_refused(folder, row, match):

@@ -1,14 +1,12 @@
-"""Columns of a table: which ones hold text and label, and what their cells must be."""
+"""Columns of a table: which ones hold text and label."""
 
 import re
-import unicodedata
-from collections.abc import Sequence, Set
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from ..errors import TaskError
+from .labels import HALF
 
 _TEXT: Final[tuple[str, ...]] = ("sentence", "text", "sentence1", "premise", "question", "review", "content")
 # Pairs as well-known tasks call them, the first text first; found before a text alone.
@@ -25,12 +23,8 @@ _TEXT_NAME: Final = re.compile(
     "choice|option|word|phrase|body|paragraph|summary|target_text|utterance|comment|description|headline|abstract)"
     "s?([ _-]?(pair|[0-9]+|[a-eA-E]))?"
 )
-_INVISIBLE: Final = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
-_HALF = re.compile("[\ud800-\udfff]")  # JSON can spell half of a character, which no file and no tagger can hold
-_WORD = re.compile(r"[^\W\d_]")
+_WORD: Final = re.compile(r"[^\W\d_]")
 _PROSE = re.compile(r"[^\W\d_]\S*\s+[^\W\d_]\S*\s+[^\W\d_]")  # three words and more
-_SMALL = re.compile(r"[+-]?[0-9]{1,15}")  # 01 and +1 are 1, as 1.0 is
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 # Text, pair and label column: as asked for, and as found.
 Columns = tuple[str | None, str | None, str | None]
@@ -88,51 +82,12 @@ def read_texts(table: pd.DataFrame, column: str, origin: str) -> tuple[str, ...]
     for row, value in table[column].items():
         if not isinstance(value, str):
             raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds {value!r}, which is no text")
-        if _HALF.search(value):
+        if HALF.search(value):
             raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds half a character: {value!r}")
     return tuple(table[column])
-
-
-def read_labels(table: pd.DataFrame, column: str, origin: str) -> list[str]:
-    """Return a column of labels as text; raises `TaskError` naming the row of a missing or fractional one."""
-    return [_label(value, f"{origin}: row {row} (from 0)") for row, value in table[column].items()]
-
-
-def _label(value: Any, where: str) -> str:
-    """Return a label as text: whole numbers without a fraction, other text in one spelling of spaces and accents."""
-    if isinstance(value, str):
-        value = " ".join(unicodedata.normalize("NFC", value.translate(_INVISIBLE)).split())
-    if pd.api.types.is_scalar(value) and (pd.isna(value) or not str(value).strip()):
-        raise TaskError(f"{where}: the label is missing")
-    if not isinstance(value, str | bool | int | float | np.generic):
-        raise TaskError(f"{where}: label {value!r} is no class; a label is a text or a whole number")
-    if isinstance(value, str) and _HALF.search(value):
-        raise TaskError(f"{where}: label {value!r} holds half a character")
-    if isinstance(value, float | np.floating) or (isinstance(value, str) and _DECIMAL.fullmatch(value)):
-        number = float(value)
-        if not number.is_integer():
-            raise TaskError(f"{where}: label {value!r} is no class: grammask learns classes, not quantities")
-        return str(int(number))
-    return str(int(value)) if isinstance(value, str) and _SMALL.fullmatch(value) else str(value)
-
-
-def in_order(labels: Set[str]) -> list[str]:
-    """Sort labels: by number where all are whole numbers, else as text."""
-    if all(_SMALL.fullmatch(label) for label in labels):
-        return sorted(labels, key=lambda label: (int(label), label))
-    return sorted(labels)
 
 
 def describe(columns: FoundColumns) -> str:
     """Say in words which columns are read."""
     text, pair, label = columns
     return f"text from {text!r}" + (f" and {pair!r}" if pair else "") + f", label from {label!r}"
-
-
-def differ_in_case(labels: Sequence[str]) -> tuple[str, str] | None:
-    """Return two labels that are one but for upper and lower case, None where there are none."""
-    seen: dict[str, str] = {}
-    for label in labels:
-        if (other := seen.setdefault(label.casefold(), label)) != label:
-            return other, label
-    return None

@@ -12,10 +12,11 @@ import pandas as pd
 
 from ..errors import TaskError
 from ..files import read_lines
-from .columns import Columns, FoundColumns, describe, differ_in_case, find_columns, in_order, read_labels, read_texts
+from .columns import Columns, FoundColumns, describe, find_columns, read_texts
 from .files import read_table, split_files
 from .films import film_reviews
 from .hub import hub_tables
+from .labels import differ_in_case, in_order, read_labels
 from .splits import Split, Task, by_hash
 
 BUILT_IN_TASKS: Final[tuple[str, ...]] = ("film-reviews",)
