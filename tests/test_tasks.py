@@ -202,6 +202,12 @@ def test_the_usual_pairs_are_read_and_stand_in_the_note(folder, pair):
         (("word", "sentence1", "sentence2", "label"), ("bank", "a bank", "the bank", "{}"), "word"),
         (("sentence", "remark", "label"), ("a", "he said so {}", "{}"), "remark"),
         (("text", "title", "label"), ("a", "News", "{}"), "title"),
+        (("sentence", "Title 2", "label"), ("a", "Who", "{}"), "Title 2"),
+        (("Sentence", "ASPECT", "Label"), ("a", "food", "{}"), "ASPECT"),
+        (("sentence", "reply", "label"), ("a", "very good", "{}"), "reply"),
+        (("sentence", "second", "label"), ("a", "这是一个很长的中文句子{}没有空格", "{}"), "second"),
+        (("sentence", "second", "label"), ("a", "यह एक लंबा वाक्य है {}", "{}"), "second"),
+        (("sentence", "second", "label"), ("a", "Who {}", "{}"), "second"),
     ],
 )
 def test_a_text_that_would_not_be_read_is_named(folder, header, row, other):
@@ -210,6 +216,47 @@ def test_a_text_that_would_not_be_read_is_named(folder, header, row, other):
     with pytest.raises(TaskError, match=f"train.tsv: column {other!r} holds texts too.*--pair-column"):
         load_task(where)
     assert load_task(where, text_column=header[0]).train.pairs is None
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [
+        ("choices", ["first answer", "second"]),
+        ("Context", ["A long context", None]),
+        ("translation", {"en": "long text"}),
+        ("more", {"en": [{"spoken": "a long text {}"}]}),
+        ("more", [["a long", None], ["text {}"]]),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_text_in_a_list_or_an_object_is_named(folder, tmp_path, column, cell, suffix):
+    rows = [{"text": "a", column: json.loads(json.dumps(cell).replace("{}", str(n))), "label": n} for n in (0, 1)]
+    where = folder(dev__jsonl=json_lines(rows), **({"train__jsonl": json_lines(rows)} if suffix == "jsonl" else {}))
+    if suffix == "parquet":
+        pd.DataFrame(rows).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(TaskError, match=rf"train\.{suffix}: column '{column}' holds texts too"):
+        load_task(where)
+
+
+def test_texts_that_repeat_are_texts_where_they_are_long(folder):
+    def task(*cells):
+        rows = [(f"t{index}", cells[index % 2], str(index % 2)) for index in range(20)]
+        content = delimited(rows, header=("text", "more", "label"))
+        return load_task(folder(train__tsv=content, dev__tsv=content))
+
+    assert "label from 'label'; not read: 'more'" in task("web", "newspaper").note
+    with pytest.raises(TaskError, match="column 'more' holds texts too"):
+        task("Is this review friendly?", "Is this review long?")
+
+
+def test_usual_columns_are_found_in_any_case(folder):
+    content = delimited([("a", "b", "x"), ("c", "d", "y")], header=("Sentence1", "SENTENCE2", "Label"))
+    task = load_task(folder(train__tsv=content, dev__tsv=content))
+    assert (task.train.texts, task.train.pairs, task.label_names) == (("a", "c"), ("b", "d"), ("x", "y"))
+    content = delimited([("A", "a", "2", "x"), ("B", "b", "1", "y")], header=("ID", "text", "Label", "label"))
+    task = load_task(folder(train__tsv=content, dev__tsv=content))
+    assert (task.train.texts, task.label_names) == (("a", "b"), ("x", "y"))
+    assert "label from 'label'; not read: 'ID', 'Label'" in task.note
 
 
 def test_other_columns_are_no_texts(folder):

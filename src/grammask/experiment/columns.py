@@ -3,6 +3,7 @@
 import re
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from ..errors import TaskError
@@ -13,18 +14,23 @@ _TEXT: Final[tuple[str, ...]] = ("sentence", "text", "sentence1", "premise", "qu
 _PAIRS: Final[tuple[tuple[str, str], ...]] = (
     ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"), ("question", "sentence"),
     ("question", "passage"), ("question", "context"), ("question", "answer"), ("text", "text_pair"),
-    ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("sentence_A", "sentence_B"),
+    ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"),
     ("query", "passage"), ("query", "document"), ("claim", "evidence"),
 )  # fmt: skip
 _LABEL: Final[tuple[str, ...]] = ("label", "labels", "target", "class")
 # Columns that are texts whatever their cells look like: a choice or a word may be one word long.
 _TEXT_NAME: Final = re.compile(
     "(sentence|text|premise|hypothesis|question|review|content|passage|context|answer|query|document|claim|evidence|title|"
-    "choice|option|word|phrase|body|paragraph|summary|target_text|utterance|comment|description|headline|abstract)"
-    "s?([ _-]?(pair|[0-9]+|[a-eA-E]))?"
+    "choice|option|word|phrase|body|paragraph|summary|target_text|utterance|comment|description|headline|abstract|"
+    "reply|response|aspect|prompt|message|story|ending|translation|statement|argument|post|tweet)"
+    "s?([ _-]?(pair|[0-9]+|[a-e]))?"
 )
+_ID_NAME: Final = re.compile("(.*[ _-])?(id|idx|uid|guid|uuid|url)")
 _WORD: Final = re.compile(r"[^\W\d_]")
-_PROSE = re.compile(r"[^\W\d_]\S*\s+[^\W\d_]\S*\s+[^\W\d_]")  # three words and more
+_NO_LETTER: Final = re.compile(
+    r"[\s\d!-/:-@\[-`{-~]+"
+)  # vowel signs count as letters: much of Hindi is written with them
+_LONG: Final[int] = 12  # letters
 
 # Text, pair and label column: as asked for, and as found.
 Columns = tuple[str | None, str | None, str | None]
@@ -38,10 +44,12 @@ def find_columns(table: pd.DataFrame, origin: str, asked: Columns) -> FoundColum
         if column is not None and column not in table:
             raise TaskError(f"{origin} has no column {column!r}; its columns are: {there}")
     text, pair, label = asked
+    names = _by_usual_name(table)
     if text is None and pair is None:
-        text, pair = next((both for both in _PAIRS if all(column in table for column in both)), (None, None))
-    text = text or next((column for column in _TEXT if column in table), None)
-    label = label or next((column for column in _LABEL if column in table), None)
+        usual = next((both for both in _PAIRS if names.keys() >= {*both}), None)
+        text, pair = (names[usual[0]], names[usual[1]]) if usual else (None, None)
+    text = text or next((names[name] for name in _TEXT if name in names), None)
+    label = label or next((names[name] for name in _LABEL if name in names), None)
     if text is None:
         raise TaskError(f"{origin}: which column holds the text? Name it with --text-column; columns are: {there}")
     if label is None:
@@ -54,12 +62,16 @@ def find_columns(table: pd.DataFrame, origin: str, asked: Columns) -> FoundColum
     return text, pair, label
 
 
+def _by_usual_name(table: pd.DataFrame) -> dict[str, str]:
+    """Return the columns by their names in lower case; of two that are alike, the one in lower case or the first."""
+    folded = {column.strip().casefold(): column for column in reversed(table.columns)}
+    return folded | {column: column for column in table.columns if column in folded}
+
+
 def _refuse_other_texts(table: pd.DataFrame, origin: str, text: str, pair: str | None, label: str) -> None:
     """Raise `TaskError` for a text that would not be read: a model cannot learn from what it doesn't see."""
     others = [
-        column
-        for column in table.columns
-        if column not in (text, pair, label) and _holds_text(table[column], named=bool(_TEXT_NAME.fullmatch(column)))
+        column for column in table.columns if column not in (text, pair, label) and _is_text(column, table[column])
     ]
     if others:
         read = repr(text) if pair is None else f"{text!r} and {pair!r}"
@@ -69,12 +81,37 @@ def _refuse_other_texts(table: pd.DataFrame, origin: str, text: str, pair: str |
         )
 
 
-def _holds_text(cells: "pd.Series[Any]", *, named: bool) -> bool:
-    """Tell whether most cells are prose, not all the same; or any word at all, where the name is that of a text."""
-    strings = [value for value in cells if isinstance(value, str)]
-    if named:
-        return any(_WORD.search(value) for value in strings)
-    return sum(map(bool, map(_PROSE.search, strings))) > len(cells) / 2 and len(set(strings)) > 1
+def _is_text(name: str, cells: "pd.Series[Any]") -> bool:
+    """Tell whether a column holds texts: any word under the name of a text, free text under others but an id's."""
+    name = name.strip().casefold()
+    if _TEXT_NAME.fullmatch(name):
+        return any(_WORD.search(_strings(cell)) for cell in cells)
+    return not _ID_NAME.fullmatch(name) and _is_free_text([_strings(cell) for cell in cells])
+
+
+def _is_free_text(cells: list[str]) -> bool:
+    """Tell whether most cells are mostly letters, and these mostly differ, or are long: categories are few, short."""
+    lengths = {cell: len(_NO_LETTER.sub("", cell)) for cell in set(cells)}
+    wordy = [cell for cell in cells if 3 * lengths[cell] > 2 * len("".join(cell.split()))]
+    different = set(wordy)
+    if 2 * len(wordy) <= len(cells) or len(different) < 2:
+        return False
+    return 2 * len(different) > len(wordy) or sum(map(lengths.__getitem__, different)) >= _LONG * len(different)
+
+
+def _strings(cell: Any) -> str:
+    """Return all strings in a cell, however deep they lie in its lists and objects."""
+    found: list[str] = []
+    waiting = [cell]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
+            waiting.extend(value)
+    return " ".join(found)
 
 
 def read_texts(table: pd.DataFrame, column: str, origin: str) -> tuple[str, ...]:
@@ -87,7 +124,9 @@ def read_texts(table: pd.DataFrame, column: str, origin: str) -> tuple[str, ...]
     return tuple(table[column])
 
 
-def describe(columns: FoundColumns) -> str:
-    """Say in words which columns are read."""
+def describe(columns: FoundColumns, table: pd.DataFrame) -> str:
+    """Say in words which columns are read, and which are not."""
     text, pair, label = columns
-    return f"text from {text!r}" + (f" and {pair!r}" if pair else "") + f", label from {label!r}"
+    unread = ", ".join(repr(column) for column in table.columns if column not in columns)
+    read = f"text from {text!r}" + (f" and {pair!r}" if pair else "") + f", label from {label!r}"
+    return read + (f"; not read: {unread}" if unread else "")

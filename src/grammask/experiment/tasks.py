@@ -95,7 +95,7 @@ def _task(
         for table, origin, split, of_split in zip(tables, origins, ("train", "dev"), labels, strict=True)
     )
     shared = len(_rows(dev) & _rows(train))
-    note = f"{len(values)} classes{how}; {describe(columns)}"
+    note = f"{len(values)} classes{how}; {describe(columns, tables[0])}"
     note += f"; {shared} texts of dev are also in train" if shared else ""
     if cased := differ_in_case(names or values):
         note += f"; classes {cased[0]!r} and {cased[1]!r} differ in case only"
