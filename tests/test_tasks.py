@@ -330,6 +330,15 @@ def test_ids_that_repeat_are_not_used(folder):
 
 
 @pytest.mark.parametrize(
+    ("ids", "names"),
+    [(([1], [2]), ("[1]", "[2]")), (([1], [1]), ("train-0", "train-1")), ((1, "1"), ("train-0", "train-1"))],
+)
+def test_ids_are_told_apart_as_they_are_written(folder, ids, names):
+    content = json_lines({"id": name, "text": f"t{index}", "label": index} for index, name in enumerate(ids))
+    assert load_task(folder(train__jsonl=content, dev__jsonl=content)).train.ids == names
+
+
+@pytest.mark.parametrize(
     ("labels", "names"),
     [
         ((10, 9, -1), ("-1", "9", "10")),

@@ -110,7 +110,7 @@ def _split(table: pd.DataFrame, origin: str, split: str, columns: FoundColumns, 
     text, pair, _ = columns
     ids = tuple(f"{split}-{row}" for row in table.index)
     for column in ("id", "idx"):
-        if column in table and table[column].is_unique and table[column].notna().all():
+        if column in table and table[column].notna().all() and table[column].map(str).is_unique:
             ids = tuple(map(str, table[column]))
             break
     pairs = None if pair is None else read_texts(table, pair, origin)
