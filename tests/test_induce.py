@@ -11,6 +11,7 @@ from conftest import tiny_model
 from grammask.errors import GrammarError, InputError
 from grammask.grammar import Grammar
 from grammask.grammar_file import load_grammar
+from grammask.induce import arcs
 from grammask.induce.allowed import allowed_cells
 from grammask.induce.arcs import Parse, dependent_cells, read_conllu, reader_cells
 from grammask.induce.build import Recipe, induce
@@ -260,6 +261,35 @@ def test_conllu_files(tmp_path):
             read_conllu(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_conllu(tmp_path / "none.conllu")
+
+
+def test_a_corpus_that_unpacks_to_any_number_of_lines_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.conllu.gz"
+    for content, message in (
+        (b"# a\n" * 10_001 + CONLLU.encode(), "no sentence ends within 10,000 lines"),
+        (b"\n" * 10_001 + CONLLU.encode(), "no sentence ends within 10,000 lines"),
+        (CONLLU.encode().replace(b"\n\n", b"\n") * 2_500, "no sentence ends within 10,000 lines"),
+        (b"# " + b"a" * 10**8, "a line has more than 100,000 characters"),
+    ):
+        path.write_bytes(gzip.compress(content))
+        with pytest.raises(InputError, match=message):
+            read_conllu(path)
+    path.write_bytes(gzip.compress(b"# a\n" * 9_990 + CONLLU.encode() * 3_000))
+    assert len(read_conllu(path)) == 3_000
+    monkeypatch.setattr(arcs, "_LARGEST_CORPUS", len(CONLLU))
+    path.write_bytes(gzip.compress(CONLLU.encode()))
+    assert len(read_conllu(path)) == 1
+    path.write_bytes(gzip.compress(CONLLU.encode() + b"\n"))
+    with pytest.raises(InputError, match="holds more than .* characters; split it"):
+        read_conllu(path)
+
+
+def test_a_packed_corpus_that_was_cut_or_changed_is_refused(tmp_path):
+    path, packed = tmp_path / "cut.conllu.gz", gzip.compress(CONLLU.encode())
+    for content in (packed[:-9], packed[:20], packed[:10] + b"\xff" * 20):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read"):
+            read_conllu(path)
 
 
 def test_spacy_arcs_are_drawn_as_universal_dependencies():

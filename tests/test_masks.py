@@ -1,5 +1,6 @@
 """The oracle equals the definition, pair by pair; attention under it equals attention over the allowed keys alone."""
 
+import numpy as np
 import pytest
 import torch
 from conftest import random_batch
@@ -9,11 +10,13 @@ from strategies import grammars
 
 import grammask
 from grammask.attention.reference import reference_attention
+from grammask.density import MOST_WORDS, measure_density
 from grammask.errors import GrammarError, InputError
 from grammask.inputs import Annotation
 from grammask.masks import PairCounts, allowed_pairs, count_pairs, pair_strengths
 from grammask.plan import Plan
 from grammask.tables import compile_tables
+from grammask.tagging.tagged import TaggedText
 from grammask.tags import CLS, PAD, SEP, TAGS
 
 batches = st.builds(
@@ -204,3 +207,15 @@ def test_padding_reads_what_the_model_lets_it_read():
     batch = random_batch((6, 4))
     assert (batch.annotation["tag_ids"][1, 4:] == PAD).all()
     assert torch.isfinite(attend()).all()
+
+
+def test_density_counts_every_pair_of_a_long_text_and_says_where_it_ends():
+    def text(words):
+        places = np.arange(words, dtype=np.int32)
+        return TaggedText(places, places + 1, places % 2, places // 2)
+
+    grammar = grammask.load_grammar("neighbours")
+    counts = measure_density(grammar, [text(1_000)], layers=2, heads=3)
+    assert counts.word_pairs == 2 * 1_000**2  # the heads of a layer agree, and count once
+    with pytest.raises(InputError, match="text 2 has 5,001 words, .*at most 5,000 words a text"):
+        measure_density(grammar, [text(3), text(MOST_WORDS + 1)], layers=1, heads=1)

@@ -1,11 +1,13 @@
 """The density of a grammar on tagged texts, without a model: each word is one token, between [CLS] and [SEP]."""
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 import torch
 
 from .blocks.whole import dense_mask
+from .errors import InputError
 from .grammar import Grammar
 from .inputs import Annotation
 from .masks import PairCounts, count_pairs
@@ -13,12 +15,22 @@ from .tables import compile_layers
 from .tagging.tagged import TaggedText
 from .tags import CLS, SEP
 
+MOST_WORDS: Final[int] = 5_000  # in a text: time and memory grow with the square
+
 
 def measure_density(grammar: Grammar, texts: Iterable[TaggedText], *, layers: int, heads: int) -> PairCounts:
-    """Count the pairs that `grammar` allows, over all layers and heads of a model of this size."""
+    """Count the pairs that `grammar` allows, over all layers and heads of a model of this size.
+
+    Raises `InputError` for a text of more than `MOST_WORDS` words.
+    """
     compiled = compile_layers(grammar, layers=layers, heads=heads)
     total = PairCounts()
-    for text in texts:
+    for number, text in enumerate(texts, start=1):
+        if len(text) > MOST_WORDS:
+            raise InputError(
+                f"text {number} has {len(text):,} words, but all their pairs are counted, of at most {MOST_WORDS:,} "
+                "words a text; split it into lines"
+            )
         tag_ids = torch.from_numpy(np.concatenate([[CLS], text.tag_ids, [SEP]]).astype(np.int64))[None]
         word_ids = torch.from_numpy(np.concatenate([[-1], np.arange(len(text)), [-1]]).astype(np.int64))[None]
         sentence_ids = torch.from_numpy(np.concatenate([[-1], text.sentence_ids, [-1]]).astype(np.int64))[None]

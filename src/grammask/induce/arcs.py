@@ -1,9 +1,11 @@
 """Cells worth their dependency arcs: from spaCy's parser on any text, or from CoNLL-U files."""
 
 import gzip
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Final
 
 import conllu
 import numpy as np
@@ -13,6 +15,10 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..tags import TAG_IDS, UPOS
 from .cells import FARTHEST, Cells, Floats, count_pairs
+
+_LARGEST_CORPUS: Final[int] = 1 << 28  # characters
+_LONGEST_SENTENCE: Final[int] = 10_000  # lines
+_LONGEST_LINE: Final[int] = 100_000  # characters
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +72,9 @@ def read_conllu(path: Path) -> list[Parse]:
     """Read a CoNLL-U file, also one packed with gzip; each sentence is a text. Raises `InputError`."""
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
-            parses = [_parse(sentence, path) for sentence in conllu.parse_incr(file)]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+            parses = [_parse(sentence, path) for text in _sentences(file, path) for sentence in conllu.parse(text)]
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; convert the file") from error
     except ParseException as error:
@@ -76,6 +82,31 @@ def read_conllu(path: Path) -> list[Parse]:
     if not parses:
         raise InputError(f"{path}: holds no sentence")
     return parses
+
+
+def _sentences(file: IO[str], path: Path) -> Iterator[str]:
+    """Yield the text of each sentence; raises `InputError` for more than a corpus holds, which gzip packs into little.
+
+    A sentence ends at an empty line behind its words.
+    """
+    size, lines, words = 0, list[str](), False
+    while line := file.readline(_LONGEST_LINE + 1):
+        size += len(line)
+        lines.append(line)
+        _check_most(size, _LARGEST_CORPUS, f"{path} holds more than {_LARGEST_CORPUS:,} characters; split it")
+        _check_most(len(line), _LONGEST_LINE, f"{path}: a line has more than {_LONGEST_LINE:,} characters")
+        _check_most(len(lines), _LONGEST_SENTENCE, f"{path}: no sentence ends within {_LONGEST_SENTENCE:,} lines")
+        if words and line.isspace():
+            yield "".join(lines)
+            lines, words = [], False
+        elif not line.isspace():
+            words = words or not line.startswith("#")
+    yield "".join(lines)
+
+
+def _check_most(found: int, most: int, message: str) -> None:
+    if found > most:
+        raise InputError(message)
 
 
 def _parse(sentence: conllu.TokenList, path: Path) -> Parse:
