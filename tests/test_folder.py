@@ -14,6 +14,7 @@ from grammask.experiment.finished import read_finished, rebuild
 from grammask.experiment.folder import Folder, open_folder
 from grammask.experiment.lock import LOCK, locked
 from grammask.files import TEMPORARY, dump
+from grammask.grammar_file import load_grammar
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "docs" / "results" / "records"
@@ -270,5 +271,29 @@ def test_a_folder_filled_meanwhile_is_refused(tmp_path, monkeypatch):
         seen.append(path)
 
     monkeypatch.setattr(Folder, "__init__", filled)
+    with pytest.raises(ExperimentError, match="isn't empty"), open_folder(tmp_path, resume=False):
+        pass
+
+
+def test_a_comparison_that_finished_no_run_is_begun_anew_by_the_same_command(tmp_path):
+    identity = {"task": "t", "task_sha256": SHA256}
+    with open_folder(tmp_path, resume=False) as opened:
+        opened.begin(identity)
+        opened.keep(load_grammar("paper"))
+    with open_folder(tmp_path, resume=False) as opened:
+        opened.begin(identity | {"task": "u"})
+        opened.keep(load_grammar("paper-sinks"))
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"config.json", "grammars/paper-sinks.toml"}
+    assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["task"] == "u"
+    with open_folder(tmp_path, resume=True) as opened, pytest.raises(ExperimentError, match="task was 'u', is 't'"):
+        opened.begin(identity)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(ExperimentError, match="isn't empty"), open_folder(tmp_path, resume=False):
+        pass
+
+
+def test_a_config_of_others_is_never_written_over(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
     with pytest.raises(ExperimentError, match="isn't empty"), open_folder(tmp_path, resume=False):
         pass

@@ -10,10 +10,11 @@ from ..errors import ExperimentError
 from ..files import dump, write_whole
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
-from .lock import is_unused, locked
+from .lock import LOCK, is_unused, locked
 from .records import read_json, read_record
 
 CONFIG: Final[str] = "config.json"
+GRAMMARS: Final[str] = "grammars"
 RESULTS: Final[str] = "results.json"
 REPORT: Final[str] = "report.html"
 KEPT: Final[str] = "what was finished is kept, go on with --resume"
@@ -24,6 +25,7 @@ class Folder:
 
     def __init__(self, path: Path, *, resume: bool) -> None:
         self.path = path
+        self._resume = resume
         if path.exists() and not path.is_dir():
             raise ExperimentError(f"--out {path} is a file; name a folder")
         if resume and not (path / CONFIG).is_file():
@@ -32,11 +34,13 @@ class Folder:
             refuse_filled(path)
 
     def begin(self, identity: dict[str, Any]) -> None:
-        """Write down what the experiment is, or check that it is the same as before."""
-        if (self.path / CONFIG).is_file():
+        """Write down what the experiment is, or check that it is the same as the one that is resumed."""
+        if self._resume:
             self.check(identity)
-        else:
-            write_whole(self.path / CONFIG, dump(identity))
+            return
+        for left in self.path.glob(f"{GRAMMARS}/*.toml"):  # of one that finished no run
+            left.unlink()
+        write_whole(self.path / CONFIG, dump(identity))
 
     def check(self, identity: dict[str, Any]) -> None:
         """Raise `ExperimentError` where the experiment on disk is another one, by the keys that `identity` has."""
@@ -53,7 +57,7 @@ class Folder:
 
     def keep(self, grammar: Grammar) -> None:
         """Write a grammar down, or check that it is the one that was there before."""
-        path = self.path / "grammars" / f"{grammar.name}.toml"
+        path = self.path / GRAMMARS / f"{grammar.name}.toml"
         if not path.is_file():
             write_whole(path, grammar.to_toml())
         elif load_grammar(path) != grammar:
@@ -87,9 +91,18 @@ def open_folder(path: Path, *, resume: bool) -> Iterator[Folder]:
 
 
 def refuse_filled(path: Path) -> None:
-    """Raise `ExperimentError` for a folder that holds anything."""
-    if path.is_dir() and not is_unused(path):
+    """Raise `ExperimentError` for a folder that holds anything but what comes before a first finished run."""
+    if path.is_dir() and not _holds_no_run(path):
         raise ExperimentError(f"--out {path} isn't empty; go on with it by --resume, or name another folder")
+
+
+def _holds_no_run(path: Path) -> bool:
+    """Tell whether a folder is unused, or all that an experiment wrote before its first run finished."""
+    if is_unused(path):
+        return True
+    if {entry.name for entry in path.iterdir()} - {CONFIG, GRAMMARS, LOCK} or not (path / CONFIG).is_file():
+        return False
+    return "task_sha256" in read_json(path / CONFIG)
 
 
 def _another(path: Path) -> ExperimentError:
