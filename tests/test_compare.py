@@ -1,6 +1,7 @@
 """A whole comparison, small: what it writes, that it resumes, and that a killed run is not a finished one."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -243,6 +244,50 @@ def test_a_model_that_answers_nan_is_no_row(settings, tmp_path, monkeypatch):
     with pytest.raises(ExperimentError, match="run full-seed0 diverged: what the trained model answers is NaN"):
         run(settings, tmp_path / "out", strategies=("full",))
     assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_bars_are_for_terminals_alone_and_leave_the_line(settings, tmp_path, monkeypatch, capfd):
+    real = Trainer.training_step
+
+    def broken(self, *given, **named):
+        return real(self, *given, **named) * float("nan")
+
+    monkeypatch.setattr(Trainer, "training_step", broken)
+    for terminal, out in ((False, "one"), (True, "two")):
+        capfd.readouterr()
+        monkeypatch.setattr(running.sys.stderr, "isatty", lambda terminal=terminal: terminal, raising=False)
+        with pytest.raises(ExperimentError, match="diverged"):
+            run(settings, tmp_path / out, strategies=("full",))
+        shown = capfd.readouterr().err
+        assert ("0/3" in shown) == terminal
+        assert not terminal or shown.endswith("\n")
+
+
+def test_a_first_run_that_failed_leaves_a_folder_to_begin_anew_in(settings, tmp_path, monkeypatch):
+    real, out = module.run, tmp_path / "out"
+
+    def failing(*_, **__):
+        raise ExperimentError("it failed")
+
+    monkeypatch.setattr(module, "run", failing)
+    with pytest.raises(ExperimentError, match="it failed"):
+        run(settings, out, grammars=("paper:hard",))
+    monkeypatch.setattr(module, "run", real)
+    results, _ = run(settings, out, strategies=("full",))
+    assert [record["id"] for record in results["runs"]] == ["full-seed0"]
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_a_model_that_changed_is_not_resumed(settings, tmp_path, file):
+    model = tmp_path / "model"
+    shutil.copytree(settings["model"], model)
+    settings = settings | {"model": str(model), "strategies": ("full",)}
+    run(settings, tmp_path / "out")
+    assert run(settings, tmp_path / "out", resume=True)[0]["complete"]
+    path = model / file
+    path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    with pytest.raises(ExperimentError, match="another experiment .*model_files_sha256 was"):
+        run(settings, tmp_path / "out", resume=True)
 
 
 def test_two_grammars_of_one_name_are_refused(tmp_path):

@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceCl
 
 from grammask.errors import ModelError
 from grammask.model.loading import load_weights
+from grammask.model.model_files import hash_files
 from grammask.model.strengths import STRENGTHS
 
 MISFIT = "incomplete, renamed, or of another architecture"
@@ -240,3 +241,20 @@ def test_checking_draws_no_random_number(folder):
     torch.manual_seed(3)
     stock = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, ignore_mismatched_sizes=True)
     assert torch.equal(head().classifier.weight, stock.classifier.weight)
+
+
+def test_the_hash_of_a_models_files_is_of_every_part_and_of_its_names(tmp_path):
+    tiny_model("bert").save_pretrained(tmp_path, max_shard_size="20kB")
+    parts = sorted(tmp_path.glob("model-*.safetensors"))
+    assert len(parts) > 1
+    before = hash_files(str(tmp_path), ["vocab.txt"])
+    assert hash_files(str(tmp_path), ["vocab.txt", "config.json"]) == before
+    seen = {before}
+    for path in (*parts, tmp_path / "config.json", tmp_path / "model.safetensors.index.json"):
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if path in parts else content + b" ")
+        seen.add(hash_files(str(tmp_path), ["vocab.txt"]))
+        path.write_bytes(content)
+    (tmp_path / "vocab.txt").write_bytes(b"")
+    seen.add(hash_files(str(tmp_path), ["vocab.txt"]))
+    assert len(seen) == len(parts) + 4

@@ -5,6 +5,7 @@ import json
 import sys
 
 import pytest
+import torch
 from conftest import tiny_model
 from tokenizers_for_tests import tokenizer
 from transformers import BertTokenizer
@@ -12,6 +13,7 @@ from transformers import BertTokenizer
 from grammask.errors import ModelError
 from grammask.experiment.config import make_config
 from grammask.experiment.models import find_model, fit_length, load_classifier, load_guided, load_tokenizer
+from grammask.experiment.trial import try_classifier
 from grammask.model.attach import attach
 
 
@@ -60,6 +62,60 @@ def test_a_tokenizer_of_another_size_is_refused(folder, size):
     pad = tokenizer("wordpiece").pad_token_id
     tiny_model("bert", vocab_size=size, pad_token_id=pad).save_pretrained(folder)
     refuse(load_tokenizer, folder, f"doesn't belong to its model: it has 180 tokens .*the model has {size}")
+
+
+def test_a_token_beyond_the_vocabulary_is_refused_though_their_number_is_right(folder):
+    path = folder / "tokenizer.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = data["model"]["vocab"]
+    vocabulary[max(vocabulary, key=vocabulary.get)] = 9_999
+    path.write_text(json.dumps(data), encoding="utf-8")
+    refuse(load_tokenizer, folder, "it has 180 tokens up to number 9999 .*the model has 180")
+
+
+def set_config(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+def try_out(folder, *, pairs):
+    source = find_model(str(folder))
+    model = load_classifier(source, ("a", "b", "c")).model
+    try_classifier(model, load_tokenizer(source), source, pairs=pairs, max_length=64)
+    return model
+
+
+@pytest.mark.parametrize("name", ["output_hidden_states", "output_attentions", "return_dict"])
+def test_a_classifier_answers_with_logits_whatever_its_config_asks_for(folder, name):
+    set_config(folder, **{name: name != "return_dict"})
+    model = try_out(folder, pairs=True)
+    assert set(model(input_ids=torch.tensor([[1, 2]]))) == {"logits"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"chunk_size_feed_forward": 2}, "cannot read the .*texts of its own tokenizer.* chunk size 2"),
+        ({"chunk_size_feed_forward": 3}, "cannot read the .*texts of its own tokenizer.* chunk size 3"),
+        ({"layer_norm_eps": float("nan")}, "answers with NaN or infinity before any training"),
+    ],
+)
+def test_a_classifier_that_cannot_answer_is_refused_before_it_is_trained(folder, changes, match):
+    set_config(folder, **changes)
+    for pairs in (False, True):
+        with pytest.raises(ModelError, match=match) as caught:
+            try_out(folder, pairs=pairs)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_one_kind_of_text_reads_no_pairs(folder):
+    tiny_model("bert", vocab_size=180, pad_token_id=0, type_vocab_size=1).save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    names = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]}
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | names), encoding="utf-8")
+    try_out(folder, pairs=False)
+    with pytest.raises(ModelError, match="cannot read the pairs of texts of its own tokenizer.*index out of range"):
+        try_out(folder, pairs=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a":' + b"[" * 10_000, b"\xff", b'{"version": 5}'])

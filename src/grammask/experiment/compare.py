@@ -9,17 +9,19 @@ from transformers import set_seed
 from ..annotate import Annotator
 from ..grammar import Grammar
 from ..model.attach import attached
+from ..model.model_files import hash_files
 from ..tagging.spacy_tagger import SpacyTagger
 from .config import Config, RunSpec, plan_runs
 from .cost import measure_shape
 from .environment import choose_precision, environment
 from .finished import gather, write_results
 from .folder import Folder, open_folder
-from .models import find_model, fit_length, load_classifier, load_tokenizer
+from .models import PACKAGED_MODEL, find_model, fit_length, load_classifier, load_tokenizer
 from .prepare import Progress, prepare, tagger_counts
 from .run import Bench, run
 from .splits import Task, spell_labels
 from .tasks import load_task
+from .trial import try_classifier
 
 
 def compare(
@@ -74,16 +76,21 @@ def _compare(
     loaded = load_classifier(source, task.label_names)
     model, new_parameters = loaded.model, list(loaded.new)
     asked, config = config, fit_length(config, model)
+    try_classifier(model, tokenizer, source, pairs=task.train.pairs is not None, max_length=config.max_length)
     parameters, model_type, hidden_size = model.num_parameters(), model.config.model_type, model.config.hidden_size
     for grammar in grammars.values():
         with attached(model, grammar):  # a model that cannot be guided says so now, not after the first run
             pass
     shape = measure_shape(model)
     del model, loaded
+    packaged = config.model == PACKAGED_MODEL  # its weights are checked, and its package is whole
+    files = (
+        {} if packaged else {"model_files_sha256": hash_files(source.location, tokenizer.vocab_files_names.values())}
+    )
     folder.begin(
         {
             **asked.shared, "task_sha256": task.sha256, "model_sha256": source.sha256,
-            "tagger_version": f"{annotator.tagger.name} {annotator.tagger.version}",
+            "tagger_version": f"{annotator.tagger.name} {annotator.tagger.version}", **files,
         }
     )  # fmt: skip
     for grammar in grammars.values():

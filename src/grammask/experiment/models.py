@@ -68,13 +68,13 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     _check_vocabulary_files(tokenizer, source)
     if tokenizer.pad_token_id is None:
         raise ModelError(f"the tokenizer of {source.name!r} has no padding token, so texts cannot be batched")
-    tokens, there, pad = len(tokenizer), config.vocab_size, config.pad_token_id
-    missing = there - tokens
+    largest, there, pad = max(tokenizer.get_vocab().values()), config.vocab_size, config.pad_token_id
+    missing = there - largest - 1
     wrong_size = missing < 0 or missing > max(_PADDED_BY, _PADDED * there)
     if wrong_size or (pad is not None and pad != tokenizer.pad_token_id):
         raise ModelError(
-            f"the tokenizer in {source.name!r} doesn't belong to its model: it has {tokens} tokens and pads "
-            f"with {tokenizer.pad_token_id}, the model has {there} and pads with {pad}"
+            f"the tokenizer in {source.name!r} doesn't belong to its model: it has {len(tokenizer)} tokens up to "
+            f"number {largest} and pads with {tokenizer.pad_token_id}, the model has {there} and pads with {pad}"
         )
     return tokenizer
 
@@ -107,6 +107,9 @@ def load_classifier(source: ModelSource, label_names: tuple[str, ...]) -> Loaded
         id2label=dict(enumerate(label_names)),
         label2id={label: index for index, label in enumerate(label_names)},
         problem_type="single_label_classification",
+        output_attentions=False,  # a config may ask for what no answer is read from
+        output_hidden_states=False,
+        return_dict=True,
     )
 
 

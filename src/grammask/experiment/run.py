@@ -1,7 +1,9 @@
 """One run: fine-tune a model under one strategy, evaluate it, say what it cost."""
 
+import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +60,7 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None, *, keep: Path | No
         )
         for split in (controlled.train, controlled.dev)
     ]  # fmt: skip
-    with PeakMemory() as memory, tempfile.TemporaryDirectory() as scratch:
+    with PeakMemory() as memory, tempfile.TemporaryDirectory() as scratch, closing(_Bars()) as bars:
         set_seed(spec.seed)  # before the model: its head is random, and equal for all strategies of a seed
         model = load_classifier(bench.source, bench.task.label_names).model
         if controlled.grammar is not None:
@@ -74,7 +76,8 @@ def run(bench: Bench, spec: RunSpec, grammar: Grammar | None, *, keep: Path | No
             data_collator=collator,
         )
         trainer.remove_callback(ProgressCallback)
-        trainer.add_callback(_Bars)
+        if sys.stderr.isatty():
+            trainer.add_callback(bars)
         if spec.adaptation == "ramp":
             trainer.add_callback(Ramp(model))
         start = time.perf_counter()
@@ -149,6 +152,12 @@ class _Bars(ProgressCallback):
 
     def on_log(self, *_: Any, **__: Any) -> None:
         """Print nothing: the figures go into the record."""
+
+    def close(self) -> None:
+        """End the line of a bar that an error left behind."""
+        for bar in (self.training_bar, self.prediction_bar):
+            if bar is not None:
+                bar.close()
 
 
 def _arguments(bench: Bench, seed: int, scratch: str) -> TrainingArguments:

@@ -1,7 +1,8 @@
 """The files of a model that others made: its config is checked and read, and no code of its own is ever run."""
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ WEIGHTS: Final[tuple[str, ...]] = (
     "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
 )  # fmt: skip
 _CONFIG: Final[str] = "config.json"
+_TOKENIZER_FILES: Final[tuple[str, ...]] = (
+    "added_tokens.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+)  # fmt: skip
 ADAPTER: Final[str] = "adapter_config.json"
 # What is built part by part fills the memory before anything else can fail.
 _MOST_LAYERS: Final[int] = 1_000
@@ -89,6 +93,21 @@ def _check_counts(name: str, data: Mapping[str, Any]) -> None:
             most = _MOST_LAYERS if _LAYERS.search(key) else _MOST_COUNTED
             if isinstance(value, int | float) and not 0 <= value <= most:
                 raise ModelError(f"{_CONFIG} of model {name!r}: {key} is {value}, but must be from 0 to {most:,}")
+
+
+def hash_files(name: str, others: Iterable[str]) -> str:
+    """Return one sha256 over the config, all weights, the tokenizer, and the `others` that a model has of these names.
+
+    It is the model's identity: the weights alone say nothing of how they are read.
+    """
+    weights = next((file for file in WEIGHTS if find_file(name, file) is not None), _CONFIG)
+    parts = _parts(name, weights) if _is_index(Path(weights)) else []
+    hashes: dict[str, str] = {}
+    for file in sorted({_CONFIG, weights, *parts, *_TOKENIZER_FILES, *others}):
+        if (path := find_file(name, file)) is not None:
+            with open(path, "rb") as content:
+                hashes[file] = hashlib.file_digest(content, "sha256").hexdigest()
+    return hashlib.sha256(repr(hashes).encode()).hexdigest()
 
 
 def weights_bytes(name: str, *, floats: bool, **hub: Any) -> int | None:

@@ -1,0 +1,53 @@
+"""A classifier tried out on a few tokens, before anything is tagged or trained with it."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ..encode import encode
+from ..errors import ModelError
+from ..model.model_files import first_line
+from .models import ModelSource
+
+_TEXTS = ("a", "a b c", "a b c d")  # lengths that no number but 1 divides, for what a model computes in parts
+
+
+def try_classifier(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    source: ModelSource,
+    *,
+    pairs: bool,
+    max_length: int,
+) -> None:
+    """Raise `ModelError` where a model cannot classify what its tokenizer makes of texts, or of `pairs` of them."""
+    model.train(False)
+    for texts in pairwise(_TEXTS):
+        encoded = encode(
+            tokenizer, list(texts), list(texts) if pairs else None, max_length=max_length, return_tensors="pt"
+        )
+        inputs = dict(encoded.convert_to_tensors("pt"))
+        labels = torch.zeros(len(texts), dtype=torch.long)
+        logits = _classify(model, {**inputs, "labels": labels}, source, what="pairs of texts" if pairs else "texts")
+        shape = (len(texts), model.config.num_labels)
+        if tuple(logits.shape) != shape:
+            raise ModelError(f"model {source.name!r} answers with numbers {tuple(logits.shape)}, not {shape}")
+        if not bool(logits.isfinite().all()):
+            raise ModelError(
+                f"model {source.name!r} answers with NaN or infinity before any training; its config.json or its "
+                "weights are damaged"
+            )
+
+
+def _classify(model: PreTrainedModel, inputs: dict[str, Tensor], source: ModelSource, *, what: str) -> Tensor:
+    try:
+        with torch.no_grad():
+            logits: Tensor = model(**inputs).logits
+    except Exception as error:  # a foreign model may raise anything
+        raise ModelError(
+            f"model {source.name!r} cannot read the {what} of its own tokenizer; its config.json doesn't fit one of "
+            f"them: {first_line(error)}"
+        ) from error
+    return logits
