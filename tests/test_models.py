@@ -151,3 +151,9 @@ def test_a_length_beyond_the_positions_is_refused_and_the_default_fits(model_typ
     assert fit_length(make_config(), model).max_length == most
     with pytest.raises(ModelError, match=f"--max-length {most + 1} is more than the {most} tokens"):
         fit_length(make_config(max_length=most + 1), model)
+
+
+@pytest.mark.parametrize("name", ["~nobody-is-called-so/x", "x" * 5_000, "a\0b", "\ud800"])
+def test_what_is_no_folder_is_no_model(name):
+    with pytest.raises(ModelError, match="^no model "):
+        find_model(name)

@@ -7,7 +7,8 @@ import pytest
 
 from grammask.errors import GrammarError, InputError
 from grammask.names import LONGEST_NAME, check_file_name
-from grammask.reading import parse_json, parse_json_object, parse_toml, read_bytes, read_text
+from grammask.reading import expand_home, parse_json, parse_json_object, parse_toml, read_bytes, read_text
+from grammask.tagging.cache import cache_file
 
 DEEP = 10_000
 DIGITS = "1" * 5_000
@@ -83,3 +84,13 @@ def test_names_of_files_are_kept(name):
 def test_names_that_could_leave_a_folder_are_refused(name):
     with pytest.raises(GrammarError, match="key 'name' is .*, but must be 1 to 64 of"):
         check_file_name(name, what="key 'name'", error=GrammarError)
+
+
+def test_the_home_is_the_users_and_that_of_nobody_stays(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    names = ("~/x", "~", "~nobody-is-called-so/x", "x/~", "a\0b", "")
+    assert [str(expand_home(name)) for name in names] == [
+        str(tmp_path / "x"), str(tmp_path), "~nobody-is-called-so/x", "x/~", "a\0b", ".",
+    ]  # fmt: skip
+    monkeypatch.setenv("GRAMMASK_CACHE", "~nobody-is-called-so/x")
+    assert cache_file() == Path("~nobody-is-called-so/x/tags.sqlite")

@@ -258,3 +258,41 @@ def test_a_pipeline_is_the_same_in_every_process(tmp_path):
         env={**os.environ, "PYTHONHASHSEED": "1"},
     )  # fmt: skip
     assert done.stdout.strip() == here
+
+
+TABLE = "CREATE TABLE tags_2 (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS key, x AS value FROM n"
+SCHEMAS = {
+    "an endless view": f"CREATE VIEW tags_2 AS {ENDLESS}",
+    "a view in capitals": f"CREATE VIEW TAGS_2 AS {ENDLESS}",
+    "a trigger": f"{TABLE}; CREATE TRIGGER t AFTER INSERT ON tags_2 BEGIN SELECT 1; END",
+    "an index": f"{TABLE}; CREATE INDEX i ON tags_2 (hex(value))",
+    "a check": "CREATE TABLE tags_2 (key BLOB PRIMARY KEY, value BLOB CHECK (length(value) > 9)) WITHOUT ROWID",
+    "a computed column": "CREATE TABLE tags_2 (key BLOB PRIMARY KEY, value BLOB AS (key)) WITHOUT ROWID",
+    "a virtual table": "CREATE VIRTUAL TABLE tags_2 USING fts5(key, value)",
+    "other columns": "CREATE TABLE tags_2 (key, value, more)",
+}
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_only_a_plain_table_is_a_cache_and_nothing_in_the_file_runs(tmp_path, kind):
+    path = tmp_path / "tags.sqlite"
+    with sqlite3.connect(path) as database:
+        database.executescript(SCHEMAS[kind])
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(TaggingError, match=r"tags\.sqlite: tags_2 is no plain table; it is damaged.*delete the file"):
+        list(CachedTagger(PatternTagger(), path).tag([TEXT]))
+    assert path.read_bytes() == before
+
+
+def test_other_tables_of_the_file_change_nothing(tmp_path):
+    path = tmp_path / "tags.sqlite"
+    with sqlite3.connect(path) as database:
+        database.executescript(f"CREATE TABLE tags (key, value); CREATE VIEW v AS {ENDLESS}; {TABLE}")
+    database.close()
+    for tagged in (1, 0):
+        tagger = CachedTagger(PatternTagger(), path)
+        (found,) = tagger.tag([TEXT])
+        assert tagger.texts_tagged == tagged
+        assert found.starts.tolist() == [0, 4, 7, 9, 15, 19]

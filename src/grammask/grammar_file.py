@@ -9,6 +9,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from .errors import GrammarError
 from .grammar import Grammar
 from .limits import MAX_BYTES
 from .printing import quoted
-from .reading import parse_toml, read_text
+from .reading import expand_home, parse_toml, read_text
 from .rules import Rule
 
 _RULE_KEYS = tuple(field.name for field in fields(Rule))
@@ -58,11 +59,8 @@ def load_grammar(name_or_path: "str | Path | Grammar") -> Grammar:
 
 
 def _find(name: str) -> Path | None:
-    try:
-        path = Path(name).expanduser()
-        return path if path.is_file() else None
-    except (OSError, RuntimeError):  # a name too long, a folder that is closed, ~ of somebody who isn't here
-        return None
+    path = expand_home(name)
+    return path if isfile(path) else None  # no exception for a name too long, or a folder that is closed
 
 
 def parse_grammar(text: str, *, origin: str = "grammar") -> Grammar:

@@ -20,6 +20,11 @@ LARGEST_FILE: Final[int] = 1 << 30  # bytes; what is larger is no text, grammar 
 _DEEP_KEY: Final = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""", re.ASCII)
 
 
+def expand_home(name: str) -> Path:
+    """Return a path with `~` as the user's home; that of somebody who isn't here stays as it is, as in a shell."""
+    return Path(os.path.expanduser(name))
+
+
 def read_bytes(
     path: Path, *, error: type[GrammaskError] = InputError, most: int = LARGEST_FILE, named: bool = True
 ) -> bytes:

@@ -1,8 +1,8 @@
 """Models and tokenizers: the packaged MiniLM, a local folder, or a Hub name. Never another than asked for."""
 
 import hashlib
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from huggingface_hub import HfApi, try_to_load_from_cache
@@ -22,6 +22,7 @@ from ..model.loading import Loaded, load_weights
 from ..model.model_files import WEIGHTS, find_file, first_line, read_config, read_json
 from ..model.saved import from_pretrained
 from ..model.stored import CONFIG_KEY
+from ..reading import expand_home
 from .config import Config
 
 PACKAGED_MODEL: Final[str] = "minilm"
@@ -46,8 +47,8 @@ def find_model(name: str) -> ModelSource:
     """Find a model; raises `ModelError` when it is nowhere, or the packaged one isn't what it should be."""
     if name == PACKAGED_MODEL:
         location = _packaged_folder()
-    elif Path(name).expanduser().is_dir():
-        location = str(Path(name).expanduser())
+    elif os.path.isdir(expand_home(name)):
+        location = str(expand_home(name))
     else:
         _ask_hub(name)
         location = name

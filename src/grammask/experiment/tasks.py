@@ -1,6 +1,5 @@
 """Loading a task by name: built-in, a local file or folder, or a dataset of the Hub. Never another than asked for."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -12,6 +11,7 @@ import pandas as pd
 
 from ..errors import TaskError
 from ..files import read_lines
+from ..reading import expand_home
 from .columns import Columns, FoundColumns, describe, find_columns, read_texts
 from .files import read_table, split_files
 from .films import film_reviews
@@ -42,7 +42,7 @@ def load_task(
             raise TaskError(f"task {name!r} is built in and has no columns to choose")
         return film_reviews()
     if name.startswith("~"):
-        name = os.path.expanduser(name)
+        name = str(expand_home(name))
     path = Path(name)
     if path.is_dir():
         files = split_files(path)

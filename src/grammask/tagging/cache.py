@@ -12,19 +12,21 @@ from typing import Final
 from platformdirs import user_cache_path
 
 from ..errors import TaggingError
+from ..reading import expand_home
 from .packed import pack, unpack
 from .tagged import TaggedText, Tagger
 
 _ROWS: Final[int] = 500
 _PATIENCE: Final[float] = 60  # seconds that another process may take to write
 _TABLE: Final[str] = "tags_2"  # the first had values without a checksum, under keys that named no content
+_CREATE: Final[str] = f"CREATE TABLE {_TABLE} (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"  # as SQLite keeps it
 _ELSEWHERE: Final[str] = "set GRAMMASK_CACHE to a folder that can be written"
 
 
 def cache_file() -> Path:
     """Return where tags are kept: in $GRAMMASK_CACHE if set, else in the user's cache folder."""
     folder = os.environ.get("GRAMMASK_CACHE")
-    return (Path(folder).expanduser() if folder else user_cache_path("grammask")) / "tags.sqlite"
+    return (expand_home(folder) if folder else user_cache_path("grammask")) / "tags.sqlite"
 
 
 class CachedTagger:
@@ -58,9 +60,7 @@ class CachedTagger:
         try:
             with closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as database:
                 database.text_factory = bytes  # what is no blob is damaged, and need not be UTF-8 either
-                database.execute(
-                    f"CREATE TABLE IF NOT EXISTS {_TABLE} (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
-                )
+                _open(database)
                 yield from self._tag(texts, database)
         except sqlite3.Error as error:
             raise TaggingError(f"tag cache {self._path}: {error}; {_remedy(error)}") from error
@@ -87,6 +87,18 @@ class CachedTagger:
 
     def _key(self, text: str) -> bytes:
         return sha256("\0".join((self.name, self.version, text)).encode("utf-8", "surrogatepass")).digest()
+
+
+def _open(database: sqlite3.Connection) -> None:
+    """Make the table where it is missing; raise `sqlite3.Error` for one that isn't ours, or has triggers or indices.
+
+    A file of somebody else's may hold a view in its place, or a trigger on it: both run what they like.
+    """
+    database.execute("PRAGMA trusted_schema = OFF")
+    database.execute(_CREATE.replace("TABLE", "TABLE IF NOT EXISTS"))
+    there = database.execute("SELECT sql FROM sqlite_master WHERE tbl_name = ? COLLATE NOCASE", (_TABLE,)).fetchall()
+    if there != [(_CREATE.encode(),)]:
+        raise sqlite3.DatabaseError(f"{_TABLE} is no plain table")
 
 
 def _read(database: sqlite3.Connection, texts: Mapping[bytes, str]) -> dict[bytes, TaggedText]:
