@@ -1,5 +1,6 @@
 """spaCy behind the protocol, and the cache on disk."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -68,6 +69,69 @@ def test_another_language_works_and_a_pipeline_without_tags_is_refused(tmp_path)
     blank.to_disk(tmp_path / "ruled")
     (tagged,) = SpacyTagger(str(tmp_path / "ruled")).tag(["Ein Satz"])
     assert [TAGS[tag] for tag in tagged.tag_ids] == ["DET", "NOUN"]
+
+
+@pytest.mark.parametrize(
+    "name", ["torch", "numpy", "spacy", "typer", "json", "blank:en", "/nowhere/x", "~nobody/x", ""]
+)
+def test_what_is_no_pipeline_is_refused_without_advice_to_download_it(name):
+    with pytest.raises(
+        TaggingError, match="^no tagger .*neither an installed spaCy pipeline nor a folder; use"
+    ) as told:
+        SpacyTagger(name)
+    assert "download" not in str(told.value)
+
+
+def test_a_module_that_is_no_pipeline_is_not_imported(monkeypatch, tmp_path):
+    (tmp_path / "not_a_pipeline.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(TaggingError, match="no tagger 'not_a_pipeline'"):
+        SpacyTagger("not_a_pipeline")
+
+
+DAMAGED = (
+    "meta.json",
+    "config.cfg",
+    "tokenizer",
+    "vocab/strings.json",
+    "tagger/cfg",
+    "tagger/model",
+    "vocab/vectors.cfg",
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    nlp = pytest.importorskip("spacy").blank("en")
+    nlp.add_pipe("tagger").add_label("NOUN")
+    nlp.add_pipe("attribute_ruler").add([[{"NORM": {"REGEX": "."}}]], {"POS": "VERB"})
+    nlp.initialize()
+    folder = tmp_path_factory.mktemp("pipeline") / "trained"
+    nlp.to_disk(folder)
+    return folder
+
+
+@pytest.mark.parametrize("file", DAMAGED)
+@pytest.mark.parametrize("content", [b"[1]", None])
+def test_a_damaged_pipeline_is_one_line_of_its_folder(trained, tmp_path, file, content):
+    folder = shutil.copytree(trained, tmp_path / "damaged")
+    if content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes(content)
+    if (file, content) == ("vocab/vectors.cfg", None):  # older pipelines have none
+        assert trained_tags(folder) == trained_tags(trained) == [[TAGS.index("VERB")] * 3]
+        return
+    with pytest.raises(
+        TaggingError, match=r"^tagger '[^\n]*' cannot (be loaded|run): [^\n]+; install or save it anew$"
+    ):
+        trained_tags(folder)
+
+
+def trained_tags(folder):
+    tagger = SpacyTagger(str(folder))
+    assert tagger.version
+    return [tagged.tag_ids.tolist() for tagged in tagger.tag(["Dogs bark."])]
 
 
 def test_what_is_missing_is_named(spacy_tagger, monkeypatch):

@@ -64,7 +64,7 @@ def parse_json(text: str | bytes, *, origin: object, error: type[GrammaskError] 
     try:
         return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as why:
-        raise error(f"{origin}: not valid JSON: {_reason(why)}") from why
+        raise error(f"{origin}: not valid JSON: {reason(why)}") from why
 
 
 def parse_json_object(text: str | bytes, *, origin: object, error: type[GrammaskError] = InputError) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def parse_toml(text: str, *, origin: object, error: type[GrammaskError] = InputE
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as why:
-        raise error(f"{origin}: not valid TOML: {_reason(why)}") from why
+        raise error(f"{origin}: not valid TOML: {reason(why)}") from why
 
 
 def _refuse_streams(path: Path) -> None:
@@ -100,7 +100,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _reason(why: ValueError | RecursionError) -> str:
+def reason(why: Exception) -> str:
+    """Return what an exception of others says, short and on one line."""
     if isinstance(why, RecursionError):
         return "it is nested too deep"
     if "integer string conversion" in str(why):

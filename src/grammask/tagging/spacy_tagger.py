@@ -1,13 +1,19 @@
 """spaCy as a tagger: any pipeline, of any language, that gives Universal POS tags."""
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TaggingError
+from ..printing import printable, quoted
+from ..reading import expand_home, reason
 from ..tags import TAG_IDS, UPOS
 from .fingerprint import fingerprint
 from .tagged import TaggedText
@@ -66,8 +72,13 @@ class SpacyTagger:
                     f"text {number} has {len(text)} characters, but {self.name} reads at most {self._nlp.max_length}; "
                     "split it"
                 )
-        for doc in self._nlp.pipe(texts, batch_size=self._batch_size, n_process=self._processes):
-            yield self._read(doc)
+        yield from map(self._read, self._docs(texts))
+
+    def _docs(self, texts: Sequence[str]) -> "Iterator[Doc]":
+        try:
+            yield from self._nlp.pipe(texts, batch_size=self._batch_size, n_process=self._processes)
+        except Exception as error:  # parts may be damaged in ways that only show when they run
+            raise _damaged(self.name, "run", error) from error
 
     def _read(self, doc: "Doc") -> TaggedText:
         columns = doc.to_array(self._attributes).astype(np.int32)
@@ -102,28 +113,40 @@ def load_pipeline(pipeline: str, sentences: SentenceSource) -> "Language":
     """Load a pipeline with what tags and sentences need, the parser only for "parser"; raises `TaggingError`."""
     try:
         import spacy
-        from spacy.util import is_package
     except ImportError as error:
         raise TaggingError(
             "tagging needs spaCy, which is not installed: pip install 'grammask[spacy,offline]'"
         ) from error
-    name = pipeline
-    if name in _PACKAGED and not is_package(name):
-        name = _PACKAGED[name]
+    place = _find(pipeline)
     unused = _UNUSED if sentences == "parser" else (*_UNUSED, "parser")
     try:
-        nlp = spacy.load(name, exclude=list(unused))
-    except (OSError, ImportError, ValueError) as error:
-        raise TaggingError(
-            f"no tagger {pipeline!r}: spaCy finds no such pipeline; install it (python -m spacy download {pipeline}), "
-            f"or use {DEFAULT_PIPELINE}, which pip install 'grammask[offline]' brings"
-        ) from error
+        nlp = spacy.load(place, exclude=list(unused))
+    except Exception as error:  # damaged pipelines raise whatever their parts do
+        raise _damaged(pipeline, "be loaded", error) from error
     if sentences == "sentencizer":
         if "sentencizer" not in nlp.pipe_names:  # a pipeline's own knows its language
             nlp.add_pipe("sentencizer", first=True)
     elif "parser" not in nlp.pipe_names:
         raise TaggingError(f'{pipeline} has no parser; use sentences="sentencizer"')
     return nlp
+
+
+def _find(pipeline: str) -> str | Path:
+    """Return the package or the folder of a pipeline; what is installed but is no pipeline isn't even imported."""
+    installed = entry_points(group="spacy_models").names
+    for name in (pipeline, _PACKAGED.get(pipeline)):
+        if name in installed:
+            return name
+    if pipeline and os.path.isdir(folder := expand_home(pipeline)):
+        return folder
+    advice = f"use {DEFAULT_PIPELINE}, which pip install 'grammask[offline]' brings"
+    if re.fullmatch(r"[a-z]{2,3}_[A-Za-z0-9_]+", pipeline):  # as spaCy's are called
+        advice = f"install it (python -m spacy download {pipeline}), or {advice}"
+    raise TaggingError(f"no tagger {quoted(pipeline)}: neither an installed spaCy pipeline nor a folder; {advice}")
+
+
+def _damaged(pipeline: str, do: str, error: Exception) -> TaggingError:
+    return TaggingError(f"tagger {quoted(pipeline)} cannot {do}: {printable(reason(error))}; install or save it anew")
 
 
 def _attributes() -> tuple[list[int | str], NDArray[np.int32]]:
