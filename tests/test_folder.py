@@ -104,6 +104,11 @@ WRONG = {
     "seconds as a number": ({"seconds": 5}, "seconds: "),
     "seconds below 0": ({"seconds": {"tagging": 0, "planning": 0, "training": -1, "evaluation": 1}}, "training: "),
     "a memory of halves": ({"peak_memory_bytes": 0.5}, "peak_memory_bytes: "),
+    "a memory beyond all": ({"peak_memory_bytes": 10**400 - 1}, "peak_memory_bytes: "),
+    "a memory beyond all machines": ({"peak_memory_bytes": 10**15 + 1}, "peak_memory_bytes: "),
+    "costs beyond all": ({"attention_flops_relative": 1e308}, "attention_flops_relative: "),
+    "a loss beyond all": ({"training_loss": -1e308}, "training_loss: "),
+    "an interval beyond all": ({"accuracy_interval": [0.5, 1e308]}, "accuracy_interval"),
     "an hour of its own": ({"finished_at": "yesterday"}, "finished_at: "),
     "an environment as text": ({"environment": "linux"}, "environment: "),
     "a hash of its own": ({"grammar_sha256": "abc"}, "grammar_sha256: "),
@@ -138,6 +143,23 @@ def test_a_record_without_one_of_its_keys_is_damaged(made, key):
     (made / "runs" / "full-seed0.json").write_text(dump(record), encoding="utf-8")
     with pytest.raises(ExperimentError, match="full-seed0.json: .*delete it"):
         read_finished(made)
+
+
+@pytest.mark.parametrize("changes", [{"format": 99}, {"format": "1"}, {"format": None}, {"planned_runs": 10**400}])
+def test_results_of_another_format_are_refused(made, changes):
+    (made / "results.json").write_text(dump(facts(**changes)), encoding="utf-8")
+    before = contents(made)
+    with pytest.raises(ExperimentError, match=f"results.json: {next(iter(changes))}: Input should be "):
+        rebuild([made])
+    assert contents(made) == before
+
+
+def test_the_largest_record_is_reported(made):
+    most = {"peak_memory_bytes": 10**15, "attention_flops_relative": 1e15, "training_loss": 1e15}
+    (made / "runs" / "full-seed0.json").write_text(dump(a_record("full-seed0", **most)), encoding="utf-8")
+    (found,) = rebuild([made])
+    assert found.summary[0]["peak_memory_bytes"] == 10**15
+    assert "inf" not in (made / "report.html").read_text(encoding="utf-8").split("<body")[1].replace("inferior", "")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 99999, b"1" * 5000, b'{"id": 1'])
@@ -189,6 +211,8 @@ DAMAGED_GRIDS = {
     "half an interval": lambda found: found["means"][0].update(interval=[0.1]),
     "a difference as text": lambda found: found["means"][0].update(difference="0.1"),
     "a difference that is none": lambda found: found["means"][0].update(difference=float("nan")),
+    "a difference beyond all": lambda found: found["means"][0].update(difference=1e308),
+    "another format": lambda found: found.update(format=2),
     "a metric of its own": lambda found: found["tasks"][0].update(metric="beauty"),
     "half a comparison": lambda found: found["tasks"][0]["rows"][1].update(p_holm=None),
     "no environment": lambda found: found["tasks"][0].update(environments=[]),

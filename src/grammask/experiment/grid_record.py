@@ -1,11 +1,11 @@
 """What the record of a grid must hold to be read: a page is written from it alone."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from .records import Correlation, Count, Judged, Named, Pair, Read, Sha256, Share, read_checked
+from .records import Correlation, Count, Difference, Judged, Named, Pair, Read, Sha256, Share, read_checked
 
 _DAMAGED: Final[str] = "it is damaged: name the folders of finished comparisons, and it is made anew"
 _Seeds = Annotated[list[Count], Field(min_length=1)]
@@ -16,7 +16,7 @@ class _Row(Named):
     accuracy: Share
     accuracy_interval: Pair
     matthews: Correlation
-    difference: float | None
+    difference: Difference | None
     difference_interval: Pair | None
     p_value: Share | None
     p_holm: Share | None
@@ -50,13 +50,14 @@ class _Mean(Named):
     against: Named
     tasks: Annotated[list[str], Field(min_length=1)]
     seeds: Count
-    difference: float
+    difference: Difference
     interval: Pair
 
 
 class Grid(Read):
     """Comparisons of several tasks side by side; see `grid.summarise_grid`."""
 
+    format: Literal[1]
     tasks: Annotated[list[_Task], Field(min_length=1)]
     means: list[_Mean]
     against_controls: list[_Mean]

@@ -17,9 +17,12 @@ from .statistics import Row
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
-Amount = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
-Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
+# Far above every count of bytes, texts or seconds, and far below what overflows when it is added up or printed.
+_MOST: Final[int] = 10**15
+Amount = Annotated[float, Field(ge=0, le=_MOST)]
+Count = Annotated[int, Field(ge=0, le=_MOST)]
+Difference = Annotated[float, Field(ge=-2, le=2)]  # of accuracies or of Matthews' correlations
+Pair = Annotated[list[Difference], Field(min_length=2, max_length=2)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Labels = Annotated[str, Field(pattern=r"^\d{1,6}( \d{1,6})*$")]
 _DAMAGED: Final[str] = "it is damaged: delete it to run again what it stood for"
@@ -80,7 +83,7 @@ class Record(Named):
     model_flops_relative: Amount
     seconds: _Seconds
     peak_memory_bytes: Count
-    training_loss: float
+    training_loss: Annotated[float, Field(ge=-_MOST, le=_MOST)]
     finished_at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")]
     environment: dict[str, Any]
     grammar_sha256: Sha256 | None
@@ -130,6 +133,7 @@ class Judged(Read):
 class Facts(Read):
     """What results.json says besides its runs; `planned` came later than the first results."""
 
+    format: Literal[1]
     config: Judged
     task: _Task
     model: _Model
