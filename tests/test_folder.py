@@ -321,3 +321,37 @@ def test_a_config_of_others_is_never_written_over(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
     with pytest.raises(ExperimentError, match="isn't empty"), open_folder(tmp_path, resume=False):
         pass
+
+
+def test_only_the_experiments_own_places_are_swept(made):
+    swept = ["", "runs", "grammars", "predictions"]
+    kept = ["a/b", "runs/other", "models/full-seed0", "task/runs"]
+    left = {place: made / place / TEMPORARY.replace("*", "abc") for place in (*swept, *kept)}
+    for file in left.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (made / TEMPORARY.replace("*", "x")).mkdir()
+    rebuild([made])
+    assert [place for place, file in left.items() if file.exists()] == kept
+    assert (made / TEMPORARY.replace("*", "x")).is_dir()
+    assert json.loads((made / "results.json").read_text(encoding="utf-8"))["finished_runs"] == 2
+
+
+def test_a_folder_that_is_no_experiment_is_neither_locked_nor_swept(tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs").mkdir()
+    for place in ("", "runs"):
+        (tmp_path / place / TEMPORARY.replace("*", "abc")).touch()
+    before = contents(tmp_path)
+    monkeypatch.setattr("grammask.experiment.finished.locked", None)
+    assert run_plainly(lambda: app(["compare", "--report-only", "--out", str(tmp_path)])) == 2
+    assert capsys.readouterr().err.strip() == f"grammask: {tmp_path} holds no finished run of a comparison"
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_named_like_a_temporary_file_is_left_alone(tmp_path):
+    (tmp_path / TEMPORARY.replace("*", "x")).mkdir()
+    with pytest.raises(ExperimentError, match="isn't empty"), open_folder(tmp_path, resume=False):
+        pass
+    with locked(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [TEMPORARY.replace("*", "x")]

@@ -62,9 +62,13 @@ def read_finished(path: Path) -> Finished:
 
     Raises `ExperimentError` for a folder without any, or one that is damaged.
     """
+    _check_begun(path)
+    return gather(path, read_checked(path / RESULTS, Facts))
+
+
+def _check_begun(path: Path) -> None:
     if not (path / RESULTS).is_file():
         raise ExperimentError(f"{path} holds no finished run of a comparison")
-    return gather(path, read_checked(path / RESULTS, Facts))
 
 
 def gather(path: Path, facts: dict[str, Any]) -> Finished:
@@ -88,8 +92,8 @@ def rebuild(paths: Sequence[Path]) -> tuple[Finished, ...]:
     """
     with ExitStack() as stack:
         for path in paths:
-            if path.is_dir():
-                stack.enter_context(locked(path))
+            _check_begun(path)  # what is another's isn't even locked
+            stack.enter_context(locked(path))
         found = tuple(read_finished(path) for path in paths)
         for path, finished in zip(paths, found, strict=True):
             write_results(path, finished)

@@ -15,6 +15,7 @@ from ..errors import ExperimentError
 from ..files import TEMPORARY, unwritable
 
 LOCK: Final[str] = ".grammask-lock"
+_SWEPT: Final[tuple[str, ...]] = ("", "runs", "predictions", "grammars", "results")  # where an experiment writes
 
 
 @contextmanager
@@ -32,8 +33,7 @@ def locked(path: Path) -> Iterator[None]:
         _remove_empty(made)
         raise unwritable(path / LOCK, error) from error
     try:
-        for left in path.rglob(TEMPORARY):
-            left.unlink(missing_ok=True)
+        _sweep(path)
         yield
     finally:
         with suppress(OSError):  # Windows removes no open file; what stays locks nothing
@@ -44,7 +44,15 @@ def locked(path: Path) -> Iterator[None]:
 
 def is_unused(path: Path) -> bool:
     """Tell whether a folder holds nothing but what a process leaves that was killed before it wrote anything."""
-    return all(entry.name == LOCK or entry.match(TEMPORARY) for entry in path.iterdir())
+    return all((entry.name == LOCK or entry.match(TEMPORARY)) and not entry.is_dir() for entry in path.iterdir())
+
+
+def _sweep(path: Path) -> None:
+    """Remove half written files of this folder's own; what lies deeper belongs to others, who may be writing it."""
+    for place in _SWEPT:
+        for left in (path / place).glob(TEMPORARY):
+            with suppress(OSError):  # a folder of that name, or what others have written, is left alone
+                left.unlink()
 
 
 def _hold(path: Path) -> IO[bytes]:
