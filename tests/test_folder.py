@@ -355,3 +355,17 @@ def test_a_folder_named_like_a_temporary_file_is_left_alone(tmp_path):
     with locked(tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == [TEMPORARY.replace("*", "x")]
+
+
+def test_figures_are_written_over_with_force_only(made, tmp_path, capsys):
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    (figures / "summary.csv").write_text("mine", encoding="utf-8")
+    before = contents(tmp_path)
+    command = ["compare", "--report-only", "--out", str(made), "--figures", str(figures)]
+    for more in ((), ("--resume",)):
+        assert run_plainly(lambda more=more: app([*command, *more])) == 2
+        assert "figures isn't empty; name another folder, or write over it with --force" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+    assert run_plainly(lambda: app([*command, "--force"])) == 0
+    assert (figures / "summary.csv").read_text(encoding="utf-8").startswith("grammar,strategy,control,")

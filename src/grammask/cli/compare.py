@@ -73,6 +73,7 @@ def compare_command(
     figures: Annotated[
         Path | None, typer.Option(help="A folder for every figure as SVG and PNG, and its numbers as CSV.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over figures in --figures.")] = False,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Run nothing: rebuild results and report of --out from finished runs.")
     ] = False,
@@ -81,7 +82,7 @@ def compare_command(
     if out is not None:
         check_folder(out, "--out")
     if figures is not None:
-        check_folder(figures, "--figures", empty=not (resume or report_only))
+        check_folder(figures, "--figures", empty=not force)
     if grid is not None:
         _refuse_beside_grid(context)
         run_grid_file(grid, out, resume=resume, report_only=report_only, keep_models=keep_models)

@@ -18,7 +18,7 @@ def check_folder(path: Path, option: str, *, empty: bool = False) -> None:
     """Raise `ExperimentError` where no files can be written to the folder, and where it must be `empty` and isn't."""
     _check(path / "file", option)
     if empty and path.is_dir() and any(path.iterdir()):
-        raise ExperimentError(f"{option} {path} isn't empty; name another folder")
+        raise ExperimentError(f"{option} {path} isn't empty; name another folder, or write over it with --force")
 
 
 def _check(path: Path, option: str) -> None:
