@@ -104,8 +104,8 @@ DAMAGED = (
 def trained(tmp_path_factory):
     nlp = pytest.importorskip("spacy").blank("en")
     nlp.add_pipe("tagger").add_label("NOUN")
-    nlp.add_pipe("attribute_ruler").add([[{"NORM": {"REGEX": "."}}]], {"POS": "VERB"})
     nlp.initialize()
+    nlp.add_pipe("attribute_ruler").add([[{"NORM": {"REGEX": "."}}]], {"POS": "VERB"})
     folder = tmp_path_factory.mktemp("pipeline") / "trained"
     nlp.to_disk(folder)
     return folder
