@@ -6,7 +6,7 @@ import pytest
 from test_compare import own_cache, run, settings  # noqa: F401 - fixtures
 
 from grammask.cli.app import app, run_plainly
-from grammask.errors import ExperimentError, GrammarError
+from grammask.errors import ExperimentError, GrammarError, TaskError
 from grammask.experiment import grid_run
 from grammask.experiment.finished import read_finished, rebuild
 from grammask.experiment.grid import read_all, summarise_grid
@@ -151,6 +151,8 @@ def test_a_wrong_grid_file_is_told_before_anything_runs(settings, tmp_path):  # 
         ("", "[[rows]]\nepochs = 2", "row 2 has 'epochs'; rows have grammars, "),
         ("", "[[rows]]\ncontrols = ['rnadom']", "row 2, task one: .*rnadom"),
         ("", "[tasks.'a/b']", "names a folder, is 'a/b'"),
+        ("", "[tasks.results]", "task 'results' has the name of what a grid writes itself; rename it"),
+        ("", "[tasks.Grid]", "task 'Grid' has the name"),
         ("", "[row]", "row: Extra inputs"),
         ("= 1", "", "not valid TOML"),
     ):
@@ -160,6 +162,14 @@ def test_a_wrong_grid_file_is_told_before_anything_runs(settings, tmp_path):  # 
         read_grid(grid_file(path, settings, rows='[[rows]]\ngrammars = ["papre"]'))
     with pytest.raises(ExperimentError, match="cannot be read"):
         read_grid(tmp_path / "none.toml")
+
+
+def test_data_that_is_missing_is_told_before_the_first_run(settings, tmp_path, monkeypatch):  # noqa: F811
+    path = grid_file(tmp_path / "grid.toml", settings, rows="[tasks.three]\ntask = 'nope.tsv'")
+    monkeypatch.setattr(grid_run, "compare", None)
+    with pytest.raises(TaskError, match=r"no task 'nope.tsv': there is no such file"):
+        run_grid(read_grid(path), tmp_path / "out", resume=False, progress=lambda tagged, *_: tagged, say=print)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_grid_on_the_command_line(folders, settings, tmp_path, capsys):  # noqa: F811

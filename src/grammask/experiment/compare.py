@@ -46,6 +46,17 @@ def compare(
         return _compare(config, folder, specs, grammars, precision, progress, say, keep_models)
 
 
+def load_whole(config: Config) -> Task:
+    """Load all texts of a comparison's task."""
+    return load_task(
+        config.task,
+        text_column=config.text_column,
+        pair_column=config.pair_column,
+        label_column=config.label_column,
+        header=config.header,
+    )
+
+
 def _compare(
     config: Config,
     folder: Folder,
@@ -56,13 +67,7 @@ def _compare(
     say: Callable[[str], None],
     keep_models: bool,
 ) -> dict[str, Any]:
-    whole = load_task(
-        config.task,
-        text_column=config.text_column,
-        pair_column=config.pair_column,
-        label_column=config.label_column,
-        header=config.header,
-    )
+    whole = load_whole(config)
     # The draw never depends on the runs' seeds: all of them see the same texts.
     task = Task(
         whole.name, whole.source, whole.label_names,

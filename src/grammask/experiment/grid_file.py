@@ -1,7 +1,7 @@
 """Grid files: the tasks, the rows and the settings of many comparisons in one TOML file."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -9,6 +9,8 @@ from ..errors import ExperimentError
 from ..names import check_file_name
 from ..reading import parse_toml, read_text
 from .config import CHOICES, Config, make_config, plan_runs
+
+_OWN: Final[tuple[str, ...]] = ("grid", "results", "results.md")  # what a grid writes beside its tasks
 
 
 class _File(BaseModel):
@@ -34,6 +36,8 @@ def read_grid(path: Path) -> list[tuple[str, Config]]:
         raise ExperimentError(f"--grid {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     for name in file.tasks:
         check_file_name(name, what=f"--grid {path}: a task, which names a folder,", error=ExperimentError)
+        if name.lower() in _OWN:
+            raise ExperimentError(f"--grid {path}: task {name!r} has the name of what a grid writes itself; rename it")
     cells = []
     for number, row in enumerate(file.rows, start=1):
         if wrong := sorted(row.keys() - set(CHOICES)):

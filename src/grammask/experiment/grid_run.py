@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .compare import compare
+from .compare import compare, load_whole
 from .config import Config, plan_runs
 from .finished import rebuild
 from .folder import CONFIG, Folder, refuse_filled
@@ -24,13 +24,15 @@ def run_grid(
 ) -> dict[str, Any]:
     """Run what is missing of a grid into `out`/<task>, and return the summary of what is finished; see `read_grid`.
 
-    Raises `ExperimentError` where `out` holds something and `resume` isn't asked for, and what `compare` raises.
+    Raises `ExperimentError` where `out` holds something and `resume` isn't asked for, and what `compare` raises;
+    the data of all tasks are loaded before the first run.
     """
     if not resume:
         refuse_filled(out)
     with locked(out):
         if not resume:
             refuse_filled(out)
+        _check_tasks(cells, out)
         for number, (name, config) in enumerate(cells, start=1):
             say(f"comparison {number} of {len(cells)}: {name}")
             begun = (out / name / CONFIG).is_file()
@@ -39,6 +41,15 @@ def run_grid(
             else:
                 compare(config, out / name, resume=begun, progress=progress, say=say, keep_models=keep_models)
         return report_grid(cells, out)
+
+
+def _check_tasks(cells: Sequence[tuple[str, Config]], out: Path) -> None:
+    """Load the data of each task once that has runs to come, so that none fails after hours of the others' runs."""
+    loaded = set()
+    for name, config in cells:
+        if name not in loaded and not ((out / name / CONFIG).is_file() and _is_finished(out / name, config)):
+            load_whole(config)
+            loaded.add(name)
 
 
 def report_grid(cells: Sequence[tuple[str, Config]], out: Path) -> dict[str, Any]:
