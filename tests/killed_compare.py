@@ -44,12 +44,14 @@ def stub(log):
     )
     stands = {
         "load_task": lambda *_, **__: Task("t", "t", ("bad", "good"), split, split, "none"),
-        "find_model": lambda _: SimpleNamespace(name="m", sha256=SHA256),
-        "load_tokenizer": lambda _: None,
+        "find_model": lambda _: SimpleNamespace(name="m", location="m", sha256=SHA256),
+        "load_tokenizer": lambda _: SimpleNamespace(vocab_files_names={}),
         "SpacyTagger": lambda *_, **__: tagger,
         "Annotator": lambda *_: SimpleNamespace(tagger=tagger, coverage=Coverage()),
         "load_classifier": lambda *_: SimpleNamespace(model=model, new=()),
         "fit_length": lambda config, _: config,
+        "try_classifier": lambda *_, **__: None,
+        "hash_files": lambda *_: SHA256,
         "attached": lambda *_: contextlib.nullcontext(),
         "measure_shape": lambda _: model,
         "prepare": lambda *_, **__: SimpleNamespace(tagging_seconds=0.0),
