@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from reprlib import repr as shortened
 from typing import Any, Final
 
 import torch
@@ -12,6 +11,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from .errors import InputError
 from .overlap import NO_WORD
+from .printing import quoted
 from .tags import PAD
 
 _PADDING: Final[dict[str, int]] = {"tag_ids": PAD, "word_ids": NO_WORD, "sentence_ids": NO_WORD}
@@ -30,7 +30,7 @@ class Collator:
 
     def __post_init__(self) -> None:
         if not isinstance(self.tokenizer, PreTrainedTokenizerBase):
-            raise InputError(f"Collator needs the tokenizer of the model, but got {shortened(self.tokenizer)}")
+            raise InputError(f"Collator needs the tokenizer of the model, but got {quoted(self.tokenizer)}")
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         """Collate one batch."""
@@ -56,13 +56,13 @@ class Collator:
 
 def _check_features(features: Sequence[Mapping[str, Any]]) -> None:
     if not isinstance(features, Sequence) or isinstance(features, str | bytes):
-        raise InputError(f"features must be a list of annotated texts, but are {shortened(features)}")
+        raise InputError(f"features must be a list of annotated texts, but are {quoted(features)}")
     if not features:
         raise InputError("there is no text to collate: the list of features is empty")
     for number, feature in enumerate(features):
         if not isinstance(feature, Mapping):
             raise InputError(
-                f"text {number} must be a mapping from input_ids and the like to lists, but is {shortened(feature)}"
+                f"text {number} must be a mapping from input_ids and the like to lists, but is {quoted(feature)}"
             )
         for name in ("input_ids", *_PADDING):
             if name not in feature:
@@ -83,7 +83,7 @@ def _check_label(label: Any, number: int) -> None:
         torch.as_tensor(label)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"the label of text {number} is {shortened(label)}, but must be a number (or numbers); map names to ids"
+            f"the label of text {number} is {quoted(label)}, but must be a number (or numbers); map names to ids"
         ) from error
 
 
@@ -92,7 +92,7 @@ def _row(feature: Mapping[str, Any], name: str) -> Tensor:
     try:
         row = torch.as_tensor(feature[name])
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{name} must be a list of whole numbers, but is {shortened(feature[name])}") from error
+        raise InputError(f"{name} must be a list of whole numbers, but is {quoted(feature[name])}") from error
     size = len(feature["input_ids"])
     if tuple(row.shape) != (size,):
         raise InputError(f"{name} has shape {tuple(row.shape)}, but the text has {size} tokens (input_ids)")

@@ -1,10 +1,10 @@
 """The texts that callers hand over: a list of plain strings, or an error that says what is none."""
 
 from collections.abc import Iterable, Mapping, Set
-from reprlib import repr as shortened
 from typing import Any
 
 from .errors import InputError
+from .printing import quoted
 
 
 def check_texts(texts: str | Iterable[str]) -> list[str]:
@@ -29,10 +29,10 @@ def check_pairs(texts: str | Iterable[str], pairs: str | Iterable[str] | None) -
 def _iterate(texts: Any) -> Iterable[Any]:
     """Return what texts are taken from; arrays of any library tell by `ndim` that they are a table, or one value."""
     if isinstance(texts, bytes | bytearray | memoryview):
-        raise InputError(f"texts are {type(texts).__name__}, {shortened(texts)}; decode them: texts.decode()")
+        raise InputError(f"texts are {type(texts).__name__}, {quoted(texts)}; decode them: texts.decode()")
     if isinstance(texts, Mapping | Set) or not isinstance(texts, Iterable) or getattr(texts, "ndim", 1) != 1:
         raise InputError(
-            f"texts must be a text or a list of texts, but are {shortened(texts)} ({type(texts).__name__}); give a "
+            f"texts must be a text or a list of texts, but are {quoted(texts)} ({type(texts).__name__}); give a "
             "list, such as one column of a table"
         )
     return texts
@@ -40,7 +40,7 @@ def _iterate(texts: Any) -> Iterable[Any]:
 
 def _check_text(text: Any, name: str) -> str:
     if not isinstance(text, str):
-        raise InputError(f"{name} is no text but {shortened(text)} ({type(text).__name__}){_remedy(text)}")
+        raise InputError(f"{name} is no text but {quoted(text)} ({type(text).__name__}){_remedy(text)}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
