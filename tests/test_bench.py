@@ -28,7 +28,6 @@ from grammask.bench.memory import measure_memory
 from grammask.bench.ours import ours
 from grammask.bench.peers import check_memory, dense_masked, full
 from grammask.bench.race import race
-from grammask.bench.resident import Peak, resident, settle
 from grammask.bench.rounds import LEAST, summarise_rounds, time_rounds
 from grammask.bench.setting import density, make_setting
 from grammask.bench.worker import measure
@@ -37,6 +36,7 @@ from grammask.errors import ExperimentError, GrammarError, InputError, ModelErro
 from grammask.grammar import Grammar
 from grammask.grammar_file import load_grammar, shipped_grammars
 from grammask.masks import allowed_pairs, count_pairs, pair_strengths
+from grammask.memory import PeakMemory, resident, settle
 from grammask.report.bench import render_bench_report
 from grammask.rules import Reach, Rule
 
@@ -294,7 +294,7 @@ def test_the_peak_is_that_of_the_block():
     np.ones(2 * megabytes << 17)  # a higher peak before
     settle()
     before = resident()
-    with Peak() as peak:
+    with PeakMemory() as peak:
         np.ones(megabytes << 17)
     assert 0.9 * megabytes < (peak.bytes - before) / 2**20 < 1.5 * megabytes
 

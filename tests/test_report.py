@@ -33,6 +33,7 @@ def results(**changes):
         "format": 1, "config": {"epochs": 1.0, "seeds": [0, 1], "metric": "accuracy", "margin": 0.01}, "task": task,
         "model": {"name": "minilm", "model_type": "bert", "layers": 6}, "tagger": {"name": "t"},
         "environment": {"commit": None}, "planned_runs": 1, "finished_runs": 1, "runs": [run], "complete": True,
+        "meanings": {},
         "summary": [row("full", None, 0.85, None, None), row("hard", "paper", 0.8, -0.05, [-0.08, -0.02])],
         **changes,
     }  # fmt: skip

@@ -3,6 +3,11 @@
 Every message says what was wrong, with which value, and what to do.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # only commands with settings need it
+    from pydantic import ValidationError
+
 
 class GrammaskError(Exception):
     """Base class of every error that grammask raises on purpose."""
@@ -38,3 +43,19 @@ class ExperimentError(GrammaskError, RuntimeError):
 
 class ExplainError(GrammaskError, ValueError):
     """A question about a model that has no answer: an unknown rule or layer, or a text that cannot be explained."""
+
+
+def setting_error(error: "ValidationError") -> ExperimentError:
+    """Say in one line which setting is wrong, what its value is, and what it must be."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]).replace("_", "-")
+    message = first["msg"].removeprefix("Value error, ")
+    return ExperimentError(f"setting {name!r} is {_shown(first['input'])}: {message}")
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python spells out no numbers of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ..errors import ExperimentError
-from ..experiment.config import LARGEST_SEED, setting_error
+from ..errors import ExperimentError, setting_error
+from ..experiment.environment import LARGEST_SEED
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE

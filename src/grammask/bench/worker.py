@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ..errors import GrammaskError
 from ..grammar_file import grammar_from_dict
+from ..memory import PeakMemory, resident, settle
 from .config import FULL, Backend
 from .contender import CannotRunError, Outputs
 from .ours import guided
 from .peers import dense_masked, full
-from .resident import Peak, resident, settle
 from .setting import Setting, make_setting
 
 _WARM_UP = 32  # tokens
@@ -33,11 +33,11 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     _contend(_setting(request, short), name)()  # loads what is loaded at a first call
     settle()
     before = resident()
-    with Peak() as planning:
+    with PeakMemory() as planning:
         call = _contend(setting, request["contender"])
     settle()
     held = resident() - before
-    with Peak() as attending:
+    with PeakMemory() as attending:
         outputs = call()
     return {
         "before_bytes": before,

@@ -16,12 +16,12 @@ from .cost import measure_shape
 from .environment import choose_precision, environment
 from .finished import gather, write_results
 from .folder import Folder, open_folder
-from .models import PACKAGED_MODEL, find_model, fit_length, load_classifier, load_tokenizer
+from .models import PACKAGED_MODEL, find_model, load_classifier, load_tokenizer
 from .prepare import Progress, prepare, tagger_counts
 from .run import Bench, run
 from .splits import Task, spell_labels
 from .tasks import load_task
-from .trial import try_classifier
+from .trial import fit_length, try_classifier
 
 
 def compare(

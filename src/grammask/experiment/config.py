@@ -6,16 +6,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ..adaptations import ADAPTATIONS, Adaptation
 from ..controls.names import find_control
-from ..errors import ExperimentError
+from ..errors import ExperimentError, setting_error
 from ..grammar import Grammar
 from ..grammar_file import load_grammar
 from ..rules import STRATEGIES, Strategy, check_strategy
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
+from .environment import LARGEST_SEED
 
 GUIDED: Final[tuple[Strategy, ...]] = ("hard", "soft")
 # What says which runs there are. All else is the same for the runs of a folder, but for how they are judged.
 CHOICES: Final[tuple[str, ...]] = ("grammars", "strategies", "controls", "adaptations", "seeds")
-LARGEST_SEED: Final[int] = 2**32 - 1  # of NumPy
 _MOST_TEXTS: Final[int] = 10**9
 _JUDGED: Final[tuple[str, ...]] = ("metric", "margin")
 
@@ -99,22 +99,6 @@ def make_config(**settings: object) -> Config:
         return Config.model_validate(settings)
     except ValidationError as error:
         raise setting_error(error) from error
-
-
-def setting_error(error: ValidationError) -> ExperimentError:
-    """Say in one line which setting is wrong, what its value is, and what it must be."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]).replace("_", "-")
-    message = first["msg"].removeprefix("Value error, ")
-    return ExperimentError(f"setting {name!r} is {_shown(first['input'])}: {message}")
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # Python spells out no numbers of more than 4,300 digits
-        return "a number of thousands of digits"
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 class RunSpec(BaseModel):

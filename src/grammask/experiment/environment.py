@@ -6,17 +6,18 @@ import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, Final
 
 from ..errors import ExperimentError
 
+LARGEST_SEED: Final[int] = 2**32 - 1  # of NumPy, which every library seeds
 _PACKAGES = ("grammask", "torch", "transformers", "spacy", "datasets")
 
 
 def environment(precision: str) -> dict[str, Any]:
     """Return what the numbers of this process depend on besides the configuration."""
+    import torch  # not needed by the settings, which take their bounds from here
+
     commit, dirty = _commit()
     return {
         **{name: _version(name) for name in _PACKAGES},
@@ -37,6 +38,8 @@ def choose_precision(asked: str) -> str:
 
     Raises `ExperimentError` where bfloat16 is asked for and would only be emulated.
     """
+    import torch
+
     native = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_avx512_bf16_supported()
     if asked == "bfloat16" and not native:
         raise ExperimentError("this machine doesn't compute in bfloat16; use --precision float32 or auto")

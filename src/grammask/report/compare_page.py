@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..adaptations import ADAPTATIONS
-from ..controls.names import describe
 from ..files import write_csv, write_whole
 from .figures import Picture
 from .page import percent, points, render_page
@@ -25,10 +23,6 @@ def render_report(results: Mapping[str, Any]) -> str:
         **results,
         findings=[finding(row) for row in rows if row["difference"] is not None],
         plots={picture.name: picture.svg() for picture in _pictures(rows)},
-        meanings={
-            **{row["control"]: describe(row["control"]) for row in rows if row["control"]},
-            **{row["adaptation"]: ADAPTATIONS[row["adaptation"]].description for row in rows if row["adaptation"]},
-        },
         row_name=row_name,
         percent=percent,
         interval=_interval,
