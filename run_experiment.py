@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from grammask.cli import run_command
-from grammask.cli.comparing import run_comparison
+from grammask.cli.compare_run import run_comparison
 
 
 def paper(

@@ -12,8 +12,8 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from grammask.experiment.records import read_json
-from grammask.files import write_whole
-from grammask.report.bench import render_bench_report
+from grammask.files.write import write_whole
+from grammask.report.bench_page import render_bench_report
 
 DOCS = Path(__file__).parent
 GALLERY = DOCS / "gallery"

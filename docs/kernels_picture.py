@@ -9,12 +9,12 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from grammask.blocks.block import Block, Part
-from grammask.experiment.films import film_review_texts
-from grammask.masks import allowed_pairs
-from grammask.planner import make_plan
+from grammask.attention.blocks.block import Block, Part
+from grammask.attention.make_plan import make_plan
+from grammask.data.film_reviews import film_review_texts
+from grammask.grammar.masks import allowed_pairs
+from grammask.grammar.tags import CLS, SEP
 from grammask.tagging.spacy_tagger import SpacyTagger
-from grammask.tags import CLS, SEP
 
 LENGTH = 160
 

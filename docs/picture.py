@@ -7,11 +7,11 @@ import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from grammask.grammar_file import load_grammar
-from grammask.masks import allowed_pairs, count_pairs
-from grammask.tables import compile_tables
+from grammask.grammar.file import load_grammar
+from grammask.grammar.masks import allowed_pairs, count_pairs
+from grammask.grammar.tables import compile_tables
+from grammask.grammar.tags import CLS, SEP, TAGS
 from grammask.tagging.spacy_tagger import SpacyTagger
-from grammask.tags import CLS, SEP, TAGS
 
 TEXT = "The quiet film about old friends never loses its nerve."
 

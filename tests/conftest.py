@@ -14,9 +14,9 @@ import transformers
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from grammask.grammar import Grammar
-from grammask.rules import Reach, Rule
-from grammask.tags import CLS, PAD, SEP, TAGS, UPOS
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tags import CLS, PAD, SEP, TAGS, UPOS
 
 # What takes how long is not tested: machines differ.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -15,12 +15,14 @@ from types import SimpleNamespace
 
 from test_folder import SHA256, a_record
 
-from grammask.cli import comparing, run_command
-from grammask.coverage import Coverage
-from grammask.experiment import compare, finished
+from grammask.cli import compare_run as comparing
+from grammask.cli import run_command
+from grammask.data.task import Split, Task
+from grammask.experiment import compare
+from grammask.experiment import results as finished
 from grammask.experiment.folder import Folder
-from grammask.experiment.splits import Split, Task
-from grammask.files import write_whole
+from grammask.files.write import write_whole
+from grammask.tagging.coverage import Coverage
 
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 MOMENTS = 12
@@ -65,6 +67,7 @@ def stub(log):
     finished.write_report = lambda results, path, **_: write_whole(path, json.dumps(results["summary"]))
     # Intervals are a matter of seconds, and of other tests.
     comparing._conclude = lambda *_: None
+    finished._meanings = lambda _: {}
     finished.Finished.summary = property(lambda self: [record["id"] for record in self.records])
     real = Folder.finish
 

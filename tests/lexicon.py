@@ -10,11 +10,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 import grammask
-from grammask.collate import Collator
-from grammask.grammar import Grammar
-from grammask.rules import Reach, Rule
-from grammask.tagging.tagged import TaggedText
-from grammask.tags import TAG_IDS
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tags import TAG_IDS
+from grammask.tagging.collate import Collator
+from grammask.tagging.tagger import TaggedText
 
 GOOD, BAD = ["kind", "fine", "warm", "fair"], ["cruel", "dull", "cold", "vile"]
 WORDS = {

@@ -2,9 +2,9 @@
 
 from hypothesis import strategies as st
 
-from grammask.grammar import Grammar
-from grammask.rules import Reach, Rule
-from grammask.tags import TAGS
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tags import TAGS
 
 tag_lists = st.lists(st.sampled_from(TAGS), min_size=1, max_size=16, unique=True).map(tuple)
 offsets = st.tuples(st.integers(-3, 3), st.integers(-3, 3)).map(sorted)

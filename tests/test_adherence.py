@@ -11,15 +11,15 @@ from lexicon import DECIDED, annotator, sentences, trained
 
 import grammask
 from grammask.errors import ExplainError, ModelError
-from grammask.explaining import adherence, relations
-from grammask.explaining.erasing import erase
-from grammask.explaining.faithfulness import MEASURES, WAYS, measure_faithfulness
-from grammask.explaining.relations import DIRECTIONS, Followed, best_heads
-from grammask.grammar import Grammar
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tags import UPOS
+from grammask.interpret import adherence, relations
+from grammask.interpret.erasing import erase
+from grammask.interpret.faithfulness import MEASURES, WAYS, measure_faithfulness
+from grammask.interpret.relations import DIRECTIONS, Followed, best_heads
 from grammask.report.adherence_page import adherence_page, write_adherence_figures
 from grammask.report.faithfulness_page import faithfulness_page
-from grammask.rules import Reach, Rule
-from grammask.tags import UPOS
 
 NEXT = Grammar("next", (Rule(UPOS, UPOS, Reach("words", 1, 1)),), sinks=("[CLS]",))
 

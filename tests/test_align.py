@@ -11,11 +11,11 @@ from tokenizers_for_tests import FAMILIES, SPECIAL, PatternTagger, tokenizer
 from transformers import BertTokenizerFast
 
 import grammask
-from grammask.coverage import Coverage
 from grammask.errors import AlignmentError, InputError
-from grammask.overlap import overlapping_words
-from grammask.rules import MAX_OFFSET
-from grammask.tags import CLS, PAD, SEP, TAG_IDS, UNK
+from grammask.grammar.rules import MAX_OFFSET
+from grammask.grammar.tags import CLS, PAD, SEP, TAG_IDS, UNK
+from grammask.tagging.coverage import Coverage
+from grammask.tagging.overlap import overlapping_words
 
 EVERY = pytest.mark.parametrize("family", FAMILIES)
 HARD_TEXTS = [

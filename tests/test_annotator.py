@@ -10,11 +10,11 @@ import torch
 from tokenizers_for_tests import PatternTagger, tokenizer
 
 import grammask
-from grammask.encode import check_limit
 from grammask.errors import AlignmentError, InputError, TaggingError
-from grammask.tagging.cache import CachedTagger
-from grammask.tagging.checked import CheckedTagger
-from grammask.tagging.tagged import TaggedText
+from grammask.tagging.cached_tagger import CachedTagger
+from grammask.tagging.checked_tagger import CheckedTagger
+from grammask.tagging.encode import check_limit
+from grammask.tagging.tagger import TaggedText
 
 TEXTS = ["a fine film", "dull"]
 

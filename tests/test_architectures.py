@@ -7,10 +7,10 @@ from conftest import ARCHITECTURES, random_batch, tiny_model
 
 import grammask
 from grammask.errors import ModelError
-from grammask.masks import allowed_pairs
+from grammask.grammar.masks import allowed_pairs
+from grammask.grammar.tables import compile_tables
+from grammask.grammar.tags import PAD
 from grammask.model.support import SUPPORTED
-from grammask.tables import compile_tables
-from grammask.tags import PAD
 
 EVERY = pytest.mark.parametrize("model_type", ARCHITECTURES)
 

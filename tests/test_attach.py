@@ -9,11 +9,11 @@ from transformers import AutoModelForSequenceClassification
 
 import grammask
 from grammask.errors import GrammarError, InputError, ModelError
-from grammask.grammar import Grammar
-from grammask.masks import allowed_pairs
-from grammask.rules import Reach, Rule
-from grammask.tables import compile_tables
-from grammask.tags import PAD, UPOS
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.masks import allowed_pairs
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tables import compile_tables
+from grammask.grammar.tags import PAD, UPOS
 
 PER_LAYER = Grammar(
     "per-layer",

@@ -9,15 +9,15 @@ from strategies import grammars
 from torch.utils.checkpoint import checkpoint
 
 import grammask
-from grammask.attention import pieces
+from grammask.attention import head_groups as pieces
+from grammask.attention.blocks.make_blocks import backend_for
 from grammask.attention.reference import reference_attention
-from grammask.blocks.parts import backend_for
 from grammask.errors import GrammarError, InputError
-from grammask.grammar import Grammar
-from grammask.masks import allowed_pairs, merge_masks, pair_strengths
-from grammask.rules import Reach, Rule
-from grammask.tables import compile_tables
-from grammask.tags import PAD, TAGS, UPOS
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.masks import allowed_pairs, merge_masks, pair_strengths
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tables import compile_tables
+from grammask.grammar.tags import PAD, TAGS, UPOS
 
 HEADS, HEAD_DIM = 3, 8
 WORDS = tuple(UPOS)

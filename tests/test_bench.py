@@ -13,32 +13,33 @@ from torch.nn import functional as F
 from transformers import BigBirdConfig
 from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAttention, BigBirdModel
 
-from grammask.bench import pairs, run
-from grammask.bench.bigbird import bigbird, block_density, choose_blocks
-from grammask.bench.bystanders import Bystanders
+from grammask.attention import count_pairs as pairs
+from grammask.bench import run
 from grammask.bench.cases import list_cases, memory_cases
-from grammask.bench.config import make_bench_config
 from grammask.bench.contender import CannotRunError, Contender, Ready, warm
 from grammask.bench.documents import Source, load_source, ragged_lengths
 from grammask.bench.encoder import lengthen
-from grammask.bench.flex import flex, mask_function, score_function
-from grammask.bench.floor import ideal_speedup, without_attention
-from grammask.bench.longformer import choose_window, longformer, window_density
-from grammask.bench.memory import measure_memory
+from grammask.bench.levels.floor import ideal_speedup, without_attention
+from grammask.bench.memory_worker import measure
+from grammask.bench.operator_inputs import density, make_setting
+from grammask.bench.other_load import Bystanders
 from grammask.bench.ours import ours
-from grammask.bench.peers import check_memory, dense_masked, full
+from grammask.bench.peak_memory import measure_memory
+from grammask.bench.peers.bigbird import bigbird, block_density, choose_blocks
+from grammask.bench.peers.flex_attention import flex, mask_function, score_function
+from grammask.bench.peers.longformer import choose_window, longformer, window_density
+from grammask.bench.peers.sdpa import check_memory, dense_masked, full
 from grammask.bench.race import race
-from grammask.bench.rounds import LEAST, summarise_rounds, time_rounds
-from grammask.bench.setting import density, make_setting
-from grammask.bench.worker import measure
+from grammask.bench.settings import make_bench_config
+from grammask.bench.timing import LEAST, summarise_rounds, time_rounds
 from grammask.cli.app import app, run_plainly
 from grammask.errors import ExperimentError, GrammarError, InputError, ModelError
-from grammask.grammar import Grammar
-from grammask.grammar_file import load_grammar, shipped_grammars
-from grammask.masks import allowed_pairs, count_pairs, pair_strengths
+from grammask.grammar.file import load_grammar, shipped_grammars
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.masks import allowed_pairs, count_pairs, pair_strengths
+from grammask.grammar.rules import Reach, Rule
 from grammask.memory import PeakMemory, resident, settle
-from grammask.report.bench import render_bench_report
-from grammask.rules import Reach, Rule
+from grammask.report.bench_page import render_bench_report
 
 BY_SENTENCE = Grammar("by-sentence", rules=(Rule(("NOUN", "VERB"), ("ADJ", "NOUN"), Reach("sentence"), 2.0),))
 BY_HEAD = Grammar(

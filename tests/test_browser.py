@@ -11,7 +11,7 @@ from test_report import results
 import grammask
 from grammask.experiment.records import read_json
 from grammask.report.adherence_page import adherence_page
-from grammask.report.bench import render_bench_report
+from grammask.report.bench_page import render_bench_report
 from grammask.report.compare_page import render_report
 from grammask.report.explain_page import explain_page
 from grammask.report.faithfulness_page import faithfulness_page

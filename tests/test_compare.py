@@ -15,16 +15,16 @@ from transformers import Trainer, TrainerState
 import grammask
 from grammask.errors import ExperimentError, GrammaskError, ModelError
 from grammask.experiment import compare as module
-from grammask.experiment import run as running
+from grammask.experiment import train as running
 from grammask.experiment.adapting import Ramp
 from grammask.experiment.compare import compare
 from grammask.experiment.config import make_config, plan_runs
 from grammask.experiment.cost import measure_shape
 from grammask.experiment.folder import Folder
-from grammask.files import write_whole
-from grammask.grammar_file import load_grammar
+from grammask.files.write import write_whole
+from grammask.grammar.file import load_grammar
+from grammask.grammar.tags import CLS, SEP
 from grammask.model.attach import attach, grammar_of
-from grammask.tags import CLS, SEP
 
 
 @pytest.fixture(scope="module")

@@ -6,22 +6,22 @@ import torch
 from conftest import tiny_model
 
 import grammask
-from grammask.controls.grammars import control_grammar
-from grammask.controls.names import GRAMMARS, ROWS, TAGS, describe, find_control
-from grammask.controls.rows import RandomRows
-from grammask.controls.tags import make_retag
+from grammask.attention.inputs import Annotation
+from grammask.attention.plan import Plan
 from grammask.errors import ExperimentError, InputError
-from grammask.grammar import Grammar
-from grammask.grammar_file import load_grammar
+from grammask.experiment.controls.other_grammars import control_grammar
+from grammask.experiment.controls.other_tags import make_retag
+from grammask.experiment.controls.random_pairs import RandomRows
+from grammask.experiment.controls.registry import GRAMMARS, ROWS, TAGS, describe, find_control
+from grammask.grammar.file import load_grammar
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.masks import allowed_pairs
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tables import compile_layers
+from grammask.grammar.tags import CLS, PAD, SEP, TAG_IDS, UPOS
 from grammask.induce.allowed import allowed_cells
 from grammask.induce.cells import Cells, count_pairs
-from grammask.inputs import Annotation
-from grammask.masks import allowed_pairs
 from grammask.model.attach import attach, set_redraw
-from grammask.plan import Plan
-from grammask.rules import Reach, Rule
-from grammask.tables import compile_layers
-from grammask.tags import CLS, PAD, SEP, TAG_IDS, UPOS
 
 RNG = np.random.default_rng(0)
 TEXTS = [RNG.integers(0, len(UPOS), size).astype(np.int32) for size in RNG.integers(3, 40, 150)]

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grammask.csv_text import csv_text
-from grammask.files import write_csv
+from grammask.files.csv_text import csv_text
+from grammask.files.write import write_csv
 
 FORMULAS = [
     "=1+2",

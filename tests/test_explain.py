@@ -15,22 +15,22 @@ from tokenizers_for_tests import tokenizer
 from transformers import BertForSequenceClassification, BertForTokenClassification, BertModel
 
 import grammask
-from grammask.controls.grammars import control_grammar
-from grammask.controls.names import find_control
+from grammask.attention.inputs import Annotation
 from grammask.errors import ExplainError, ModelError
-from grammask.explaining.arcs import mass_by_source, strongest_arcs
-from grammask.explaining.hops import hops_to
-from grammask.explaining.importance import integrated_gradients
-from grammask.explaining.owners import NOBODY, Owners
-from grammask.explaining.positions import Positions
-from grammask.explaining.sources import sources_of, without
-from grammask.grammar import Grammar
-from grammask.grammar_file import load_grammar
-from grammask.inputs import Annotation
-from grammask.masks import allowed_pairs, pair_strengths
-from grammask.rules import Reach, Rule
-from grammask.tables import compile_tables
-from grammask.tags import UPOS
+from grammask.experiment.controls.other_grammars import control_grammar
+from grammask.experiment.controls.registry import find_control
+from grammask.grammar.file import load_grammar
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.masks import allowed_pairs, pair_strengths
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tables import compile_tables
+from grammask.grammar.tags import UPOS
+from grammask.interpret.arcs import mass_by_source, strongest_arcs
+from grammask.interpret.hops import hops_to
+from grammask.interpret.importance import integrated_gradients
+from grammask.interpret.owners import NOBODY, Owners
+from grammask.interpret.positions import Positions
+from grammask.interpret.sources import sources_of, without
 
 
 @pytest.fixture(scope="module")

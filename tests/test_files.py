@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from grammask.errors import ExperimentError
-from grammask.files import dump, write_whole
+from grammask.files.write import dump, write_whole
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 
 from grammask.cli.app import app, run_plainly
 from grammask.errors import ExperimentError
-from grammask.experiment.finished import read_finished, rebuild
 from grammask.experiment.folder import Folder, open_folder
-from grammask.experiment.lock import LOCK, locked
-from grammask.files import TEMPORARY, dump
-from grammask.grammar_file import load_grammar
+from grammask.experiment.results import read_finished, rebuild
+from grammask.files.lock import LOCK, locked
+from grammask.files.write import TEMPORARY, dump
+from grammask.grammar.file import load_grammar
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "docs" / "results" / "records"
@@ -235,7 +235,7 @@ def test_a_damaged_record_of_a_grid_is_one_line_and_stays_as_it_is(tmp_path, cap
 
 
 HOLD = (
-    "import sys; from pathlib import Path; from grammask.experiment.lock import locked\n"
+    "import sys; from pathlib import Path; from grammask.files.lock import locked\n"
     "with locked(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
 )
 
@@ -342,7 +342,7 @@ def test_a_folder_that_is_no_experiment_is_neither_locked_nor_swept(tmp_path, mo
     for place in ("", "runs"):
         (tmp_path / place / TEMPORARY.replace("*", "abc")).touch()
     before = contents(tmp_path)
-    monkeypatch.setattr("grammask.experiment.finished.locked", None)
+    monkeypatch.setattr("grammask.experiment.results.locked", None)
     assert run_plainly(lambda: app(["compare", "--report-only", "--out", str(tmp_path)])) == 2
     assert capsys.readouterr().err.strip() == f"grammask: {tmp_path} holds no finished run of a comparison"
     assert contents(tmp_path) == before

@@ -5,11 +5,11 @@ from hypothesis import given
 from strategies import grammars
 
 from grammask.errors import GrammarError
-from grammask.grammar import Grammar
-from grammask.grammar_file import load_grammar, parse_grammar, shipped_grammars
-from grammask.rules import Reach, Rule
-from grammask.tables import compile_tables
-from grammask.tags import STRUCTURAL, TAG_IDS, TAGS, UPOS
+from grammask.grammar.file import load_grammar, parse_grammar, shipped_grammars
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tables import compile_tables
+from grammask.grammar.tags import STRUCTURAL, TAG_IDS, TAGS, UPOS
 
 # The released rule tables, query -> keys; beside these every tag reads its own.
 PAPER_HARD = {

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from grammask.controls.grammars import control_grammar
-from grammask.controls.names import find_control
 from grammask.errors import GrammarError
-from grammask.grammar import Grammar
-from grammask.grammar_file import grammar_from_dict, load_grammar, parse_grammar
-from grammask.limits import MAX_BYTES, MAX_REACHES, MAX_RULES
-from grammask.rules import Reach, Rule, check_strategy
+from grammask.experiment.controls.other_grammars import control_grammar
+from grammask.experiment.controls.registry import find_control
+from grammask.grammar.file import grammar_from_dict, load_grammar, parse_grammar
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.limits import MAX_BYTES, MAX_REACHES, MAX_RULES
+from grammask.grammar.rules import Reach, Rule, check_strategy
 
 ODD_NAMES = [
     "../../x",

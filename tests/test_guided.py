@@ -17,9 +17,9 @@ from transformers import AutoModelForSequenceClassification
 
 import grammask
 from grammask.errors import GrammaskError, ModelError
+from grammask.grammar.tags import UPOS
 from grammask.model.attach import grammar_of
 from grammask.model.strengths import STRENGTHS
-from grammask.tags import UPOS
 
 KINDS = {
     "hard": ("paper-sinks", "hard", None), "soft": ("paper", "soft", None),

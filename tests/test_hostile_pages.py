@@ -11,7 +11,7 @@ from test_report import results
 
 from grammask.report.arcs_svg import arcs_svg
 from grammask.report.compare_page import render_report
-from grammask.report.figures import Picture, heat_map, style
+from grammask.report.figure import Picture, heat_map, style
 from grammask.report.markdown import Markdown, code, plain
 from grammask.report.page import render_page
 from grammask.report.results_page import results_page

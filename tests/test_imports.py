@@ -12,10 +12,8 @@ import grammask
 ROOT = Path(grammask.__file__).parent
 # Each part may import what stands before it, and itself. What is new must take its place here.
 ORDER = (
-    "errors", "printing", "names", "reading", "csv_text", "files", "limits", "kept", "memory", "tags", "rules", "roles",
-    "adaptations", "grammar", "grammar_file", "tables", "tagging", "coverage", "overlap", "words", "align", "texts",
-    "encode", "annotate", "inputs", "masks", "blocks", "density", "plan", "fitting", "planner", "attention", "model",
-    "collate", "induce", "controls", "report", "explaining", "experiment", "bench", "cli",
+    "errors", "printing", "files", "environment", "memory", "resampling", "grammar", "tagging", "attention", "model",
+    "data", "report", "induce", "interpret", "experiment", "bench", "cli",
 )  # fmt: skip
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem != "__init__")
 

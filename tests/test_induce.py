@@ -9,20 +9,20 @@ import torch
 from conftest import tiny_model
 
 from grammask.errors import GrammarError, InputError
-from grammask.grammar import Grammar
-from grammask.grammar_file import load_grammar
-from grammask.induce import arcs
+from grammask.grammar.describe import spell_rule
+from grammask.grammar.file import load_grammar
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tags import CLS, PAD, SEP, TAG_IDS, UPOS
+from grammask.induce import arc_cells as arcs
 from grammask.induce.allowed import allowed_cells
-from grammask.induce.arcs import Parse, dependent_cells, read_conllu, reader_cells
+from grammask.induce.arc_cells import Parse, dependent_cells, read_conllu, reader_cells
+from grammask.induce.attention_cells import attention_cells
 from grammask.induce.build import Recipe, induce
 from grammask.induce.cells import FARTHEST, Cells, count_pairs, mixed
 from grammask.induce.choose import cells_of, choose
-from grammask.induce.mass import attention_cells
 from grammask.induce.offsets import best_offsets
 from grammask.induce.parsing import parse_texts, retag
-from grammask.roles import spell_rule
-from grammask.rules import Reach, Rule
-from grammask.tags import CLS, PAD, SEP, TAG_IDS, UPOS
 
 DET, NOUN, VERB = (TAG_IDS[tag] for tag in ("DET", "NOUN", "VERB"))
 DOGS = Parse(np.array([DET, NOUN, VERB], dtype=np.int32), np.array([[0, 1], [1, 2]]), ("The", "dog", "barks"))
@@ -116,7 +116,7 @@ def test_rules_read_back_as_their_cells():
 
 
 def load_from(grammar):
-    from grammask.grammar_file import parse_grammar
+    from grammask.grammar.file import parse_grammar
 
     return parse_grammar(grammar.to_toml())
 
@@ -176,8 +176,8 @@ def test_offsets_come_before_tags():
 
 
 def test_cells_of_a_grammar_agree_with_the_oracle():
-    from grammask.masks import allowed_pairs
-    from grammask.tables import compile_tables
+    from grammask.grammar.masks import allowed_pairs
+    from grammask.grammar.tables import compile_tables
 
     for name in ("paper", "banded", "mixed"):
         grammar = load_grammar(name)

@@ -7,9 +7,9 @@ from test_compare import own_cache, settings  # noqa: F401 - fixtures
 from test_induce import CONLLU
 
 from grammask.errors import InputError
-from grammask.experiment.induction import Text, built_in_text, curve, from_conllu, from_texts, measure, own_text
-from grammask.grammar_file import load_grammar
+from grammask.grammar.file import load_grammar
 from grammask.induce.build import Recipe, induce
+from grammask.induce.corpus import Text, built_in_text, curve, from_conllu, from_texts, measure, own_text
 
 SENTENCES = tuple(f"The old dog sees {number} small cats, and she runs home quickly." for number in range(12))
 

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from strategies import grammars
 
 import grammask
+from grammask.attention.density import MOST_WORDS, measure_density
+from grammask.attention.inputs import Annotation
+from grammask.attention.plan import Plan
 from grammask.attention.reference import reference_attention
-from grammask.density import MOST_WORDS, measure_density
 from grammask.errors import GrammarError, InputError
-from grammask.inputs import Annotation
-from grammask.masks import PairCounts, allowed_pairs, count_pairs, pair_strengths
-from grammask.plan import Plan
-from grammask.tables import compile_tables
-from grammask.tagging.tagged import TaggedText
-from grammask.tags import CLS, PAD, SEP, TAGS
+from grammask.grammar.masks import PairCounts, allowed_pairs, count_pairs, pair_strengths
+from grammask.grammar.tables import compile_tables
+from grammask.grammar.tags import CLS, PAD, SEP, TAGS
+from grammask.tagging.tagger import TaggedText
 
 batches = st.builds(
     random_batch, st.lists(st.integers(1, 12), min_size=1, max_size=3).map(tuple), seed=st.integers(0, 10_000)

@@ -12,7 +12,7 @@ from test_backends import GRAMMARS, HEAD_DIM, HEADS, draw, fitting, oracle_mask
 import grammask
 from grammask.attention.reference import reference_attention
 from grammask.errors import GrammarError, InputError
-from grammask.tags import PAD
+from grammask.grammar.tags import PAD
 
 HUGE = 10**5000
 SHAPE = (2, 3, 12, 8)

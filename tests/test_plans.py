@@ -8,8 +8,8 @@ from test_backends import GRAMMARS, HEADS, draw, fitting
 import grammask
 from grammask.attention.reference import reference_attention
 from grammask.errors import InputError
-from grammask.masks import merge_masks
-from grammask.tags import PAD
+from grammask.grammar.masks import merge_masks
+from grammask.grammar.tags import PAD
 
 SENTENCES = GRAMMARS["banded by sentence"]
 

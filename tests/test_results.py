@@ -8,11 +8,11 @@ from test_compare import own_cache, run, settings  # noqa: F401 - fixtures
 from grammask.cli.app import app, run_plainly
 from grammask.errors import ExperimentError, GrammarError, TaskError
 from grammask.experiment import grid_run
-from grammask.experiment.finished import read_finished, rebuild
-from grammask.experiment.grid import read_all, summarise_grid
 from grammask.experiment.grid_file import read_grid
 from grammask.experiment.grid_run import run_grid
-from grammask.grammar_file import load_grammar
+from grammask.experiment.grid_summary import read_all, summarise_grid
+from grammask.experiment.results import read_finished, rebuild
+from grammask.grammar.file import load_grammar
 from grammask.report.results_page import results_page, results_plot
 
 

@@ -175,7 +175,7 @@ def test_output_that_goes_nowhere_is_no_fault(shell, code, told):
 def test_a_worker_ends_with_the_process_that_started_it():
     reading, writing = os.pipe()
     code = (
-        "import threading, time; from grammask.bench import worker\n"
+        "import threading, time; from grammask.bench import memory_worker as worker\n"
         "threading.Thread(target=worker._end_with_parent, daemon=True).start(); print('up', flush=True); time.sleep(60)"
     )
     worker = subprocess.Popen([sys.executable, "-c", code], stdin=reading, stdout=subprocess.PIPE)

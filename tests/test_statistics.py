@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from grammask.errors import ExperimentError
-from grammask.experiment.resampling import Scores, bootstrap_mean, interval
 from grammask.experiment.statistics import RunOutcome, classification_metrics, summarise
+from grammask.resampling import Scores, bootstrap_mean, interval
 
 LABELS = (0, 0, 0, 0, 1, 1, 1, 1, 1, 1)
 GOOD = (0, 0, 0, 1, 1, 1, 1, 1, 1, 0)  # 8 of 10 right

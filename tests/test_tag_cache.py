@@ -10,12 +10,12 @@ import pytest
 from tokenizers_for_tests import PatternTagger
 
 from grammask.errors import TaggingError
-from grammask.tagging import cache
-from grammask.tagging.cache import CachedTagger
+from grammask.grammar.tags import TAG_IDS, TAGS
+from grammask.tagging import cached_tagger as cache
+from grammask.tagging.cached_tagger import CachedTagger
 from grammask.tagging.packed import pack, unpack
 from grammask.tagging.spacy_tagger import SpacyTagger
-from grammask.tagging.tagged import TaggedText
-from grammask.tags import TAG_IDS, TAGS
+from grammask.tagging.tagger import TaggedText
 
 TEXT = "One two. Three four!"
 KEY = b"k" * 32
@@ -194,7 +194,7 @@ def test_two_processes_fill_one_cache(tmp_path):
     path = tmp_path / "deep" / "tags.sqlite"
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
-        "from tokenizers_for_tests import PatternTagger\nfrom grammask.tagging.cache import CachedTagger\n"
+        "from tokenizers_for_tests import PatternTagger\nfrom grammask.tagging.cached_tagger import CachedTagger\n"
         "texts = [f'Text number {number}.' for number in range(int(sys.argv[3]), int(sys.argv[3]) + 3000)]\n"
         "assert sum(map(len, CachedTagger(PatternTagger(), Path(sys.argv[1])).tag(texts))) == 4 * 3000\n"
     )

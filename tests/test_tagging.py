@@ -8,9 +8,9 @@ import pytest
 from tokenizers_for_tests import PatternTagger
 
 from grammask.errors import TaggingError
-from grammask.tagging.cache import CachedTagger, cache_file
+from grammask.grammar.tags import TAGS
+from grammask.tagging.cached_tagger import CachedTagger, cache_file
 from grammask.tagging.spacy_tagger import SpacyTagger
-from grammask.tags import TAGS
 
 TEXT = "The old dog didn't bark.  It\tslept 😀!"
 

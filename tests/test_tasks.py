@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi, constants
 
+from grammask.data.film_reviews import film_review_texts, film_reviews
+from grammask.data.labels import read_labels
+from grammask.data.load_task import load_task
+from grammask.data.task import Split
 from grammask.errors import TaskError
-from grammask.experiment.films import film_review_texts, film_reviews
-from grammask.experiment.labels import read_labels
-from grammask.experiment.splits import Split
-from grammask.experiment.tasks import load_task
 
 ROWS = [("good film", "1"), ("bad film", "0"), ("fine", "1"), ("dull", "0")]
 
@@ -87,7 +87,7 @@ def test_film_reviews_keep_each_rated_text_once():
 
 def test_film_reviews_need_the_core_dependencies_only():
     code = (
-        "import sys; import grammask.experiment.films as films; films.film_review_texts();"
+        "import sys; import grammask.data.film_reviews as films; films.film_review_texts();"
         "print([name for name in ('pandas', 'datasets', 'sklearn') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

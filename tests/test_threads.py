@@ -14,7 +14,7 @@ from test_backends import GRAMMARS, HEADS, draw, fitting
 from torch.utils.checkpoint import checkpoint
 
 import grammask
-from grammask.attention import pieces
+from grammask.attention import head_groups as pieces
 from grammask.errors import InputError
 
 
@@ -231,8 +231,8 @@ def test_a_wrong_batch_in_the_middle_of_others_changes_nothing():
 FORKED = """
 import os, sys
 import torch, grammask
-from grammask.blocks.cells import compile_cells
-from grammask.tables import compile_tables
+from grammask.attention.blocks.lookup import compile_cells
+from grammask.grammar.tables import compile_tables
 torch.set_num_threads(1)
 torch.manual_seed(0)
 tags = torch.randint(0, 17, (2, 70))

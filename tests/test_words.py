@@ -12,11 +12,11 @@ from tokenizers_for_tests import FAMILIES, PatternTagger, tokenizer
 from transformers import AddedToken
 
 import grammask
-from grammask.inputs import Annotation
-from grammask.masks import allowed_pairs
-from grammask.rules import MAX_OFFSET
-from grammask.tables import compile_tables
-from grammask.tags import CLS, SEP, TAG_IDS, TAGS, UNK
+from grammask.attention.inputs import Annotation
+from grammask.grammar.masks import allowed_pairs
+from grammask.grammar.rules import MAX_OFFSET
+from grammask.grammar.tables import compile_tables
+from grammask.grammar.tags import CLS, SEP, TAG_IDS, TAGS, UNK
 
 EVERY = pytest.mark.parametrize("family", FAMILIES)
 NEIGHBOURS = compile_tables(grammask.load_grammar("neighbours"), layer=0, heads=1)

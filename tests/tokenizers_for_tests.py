@@ -8,8 +8,8 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from grammask.tagging.tagged import TaggedText
-from grammask.tags import TAG_IDS
+from grammask.grammar.tags import TAG_IDS
+from grammask.tagging.tagger import TaggedText
 
 CORPUS = [
     "The old sailor doesn't read the well-known letters that his daughter had written to him.",

@@ -8,20 +8,20 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .annotate import Annotator
     from .attention.dispatch import explain_dispatch
-    from .attention.operator import grammar_attention
-    from .collate import Collator
+    from .attention.functional import grammar_attention
+    from .attention.make_plan import make_plan
     from .errors import GrammaskError
-    from .explaining.bertviz import to_bertviz
-    from .explaining.explain import explain
-    from .grammar import Grammar
-    from .grammar_file import load_grammar
+    from .grammar.file import load_grammar
+    from .grammar.grammar import Grammar
+    from .grammar.rules import Reach, Rule
+    from .grammar.tags import TAGS
+    from .interpret.bertviz import to_bertviz
+    from .interpret.explain import explain
     from .model.attach import attach, attached, detach
-    from .model.saved import from_pretrained
-    from .planner import make_plan
-    from .rules import Reach, Rule
-    from .tags import TAGS
+    from .model.pretrained import from_pretrained
+    from .tagging.annotate import Annotator
+    from .tagging.collate import Collator
 
 __version__ = version("grammask")
 __all__ = [
@@ -45,23 +45,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "TAGS": ".tags",
-    "Annotator": ".annotate",
-    "Collator": ".collate",
-    "Grammar": ".grammar",
+    "TAGS": ".grammar.tags",
+    "Annotator": ".tagging.annotate",
+    "Collator": ".tagging.collate",
+    "Grammar": ".grammar.grammar",
     "GrammaskError": ".errors",
-    "Reach": ".rules",
-    "Rule": ".rules",
+    "Reach": ".grammar.rules",
+    "Rule": ".grammar.rules",
     "attach": ".model.attach",
     "attached": ".model.attach",
     "detach": ".model.attach",
-    "explain": ".explaining.explain",
+    "explain": ".interpret.explain",
     "explain_dispatch": ".attention.dispatch",
-    "from_pretrained": ".model.saved",
-    "grammar_attention": ".attention.operator",
-    "load_grammar": ".grammar_file",
-    "make_plan": ".planner",
-    "to_bertviz": ".explaining.bertviz",
+    "from_pretrained": ".model.pretrained",
+    "grammar_attention": ".attention.functional",
+    "load_grammar": ".grammar.file",
+    "make_plan": ".attention.make_plan",
+    "to_bertviz": ".interpret.bertviz",
 }
 
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..fitting import says_padding
-from ..plan import Plan
 from .dispatch import Call, choose
+from .fit_plan import says_padding
+from .plan import Plan
 from .sparse import sparse_attention
 
 

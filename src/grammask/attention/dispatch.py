@@ -11,13 +11,13 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from ..blocks.parts import SPARSE, backend_for, check_backend
 from ..errors import GrammarError, InputError
-from ..fitting import check_plan, check_size
-from ..inputs import check_whole
-from ..limits import MAX_HEADS, MAX_LAYERS
-from ..plan import Plan
+from ..grammar.limits import MAX_HEADS, MAX_LAYERS
 from ..printing import quoted
+from .blocks.make_blocks import SPARSE, backend_for, check_backend
+from .fit_plan import check_plan, check_size
+from .inputs import check_whole
+from .plan import Plan
 
 BACKENDS: Final[tuple[str, ...]] = ("auto", "dense", *SPARSE)
 _LOG = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from ..kept import for_any_call
+from ..grammar.constants import for_any_call
 
 _KEPT: Final[int] = 4 << 20  # bytes of the largest buffer that is kept
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..blocks.block import Part
 from . import kernels
+from .blocks.block import Part
+from .gather import insert, put_rows, stack_keys, stack_rows, unstack
+from .head_groups import covers_all, pieces, results_like, scratch_like
 from .kernels import Dropout
-from .pieces import covers_all, pieces, results_like, scratch_like
-from .views import insert, put_rows, stack_keys, stack_rows, unstack
 
 
 def sparse_attention(

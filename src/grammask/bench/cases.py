@@ -6,7 +6,7 @@ from itertools import product
 
 import torch
 
-from .config import BenchConfig, Dtype, Guided, Level, Pass
+from .settings import BenchConfig, Dtype, Guided, Level, Pass
 
 
 @dataclass(frozen=True)

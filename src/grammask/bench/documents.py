@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from ..data.film_reviews import film_reviews
 from ..errors import InputError
-from ..experiment.films import film_reviews
-from ..reading import read_text
+from ..files.read import read_text
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from ..errors import ModelError
-from ..experiment.models import ModelSource, find_model, load_classifier, load_tokenizer
-from ..grammar import Grammar
+from ..grammar.grammar import Grammar
 from ..model.attach import attach
-from .config import Guided
+from ..model.load import ModelSource, find_model, load_classifier, load_tokenizer
+from .settings import Guided
 
 
 class Encoder:

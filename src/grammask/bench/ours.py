@@ -5,12 +5,12 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..attention.dispatch import Choice, explain_dispatch
-from ..attention.operator import grammar_attention
-from ..plan import Plan
-from ..planner import make_plan
-from .config import Backend
+from ..attention.functional import grammar_attention
+from ..attention.make_plan import make_plan
+from ..attention.plan import Plan
 from .contender import Outputs, Ready, median_seconds
-from .setting import Setting
+from .operator_inputs import Setting
+from .settings import Backend
 
 
 def ours(setting: Setting, backend: Backend) -> Ready:

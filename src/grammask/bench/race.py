@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .bystanders import Bystanders
 from .contender import Contender, Outputs, Ready, largest_difference, warm
-from .rounds import summarise_rounds, time_rounds
+from .other_load import Bystanders
+from .timing import summarise_rounds, time_rounds
 
 
 def race(

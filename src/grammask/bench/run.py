@@ -7,21 +7,21 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from ..environment import choose_precision, environment
 from ..errors import ExperimentError
-from ..experiment.environment import choose_precision, environment
-from ..files import dump, write_whole
-from ..grammar import Grammar
-from ..report.bench import write_bench_report
+from ..files.write import dump, write_whole
+from ..grammar.grammar import Grammar
+from ..report.bench_page import write_bench_report
 from ..tagging.spacy_tagger import SpacyTagger
 from .cases import Case, list_cases, memory_cases
-from .config import BenchConfig, load_grammars
 from .documents import load_source
 from .encoder import Encoder
-from .end_to_end import run_end_to_end
-from .memory import measure_memory
-from .operator import run_operator
+from .levels.end_to_end import run_end_to_end
+from .levels.operator import run_operator
+from .levels.whole_model import run_model
+from .peak_memory import measure_memory
+from .settings import BenchConfig, load_grammars
 from .texts import Texts
-from .whole import run_model
 
 RESULTS: Final[str] = "bench.json"
 REPORT: Final[str] = "bench.html"

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from ..annotate import Annotator
 from ..errors import ExperimentError
 from ..model.guide import INPUTS
-from ..tagging.tagged import Tagger
+from ..tagging.annotate import Annotator
+from ..tagging.tagger import Tagger
 from .documents import Source, ragged_lengths
 
 

@@ -68,10 +68,10 @@ def bench_command(
     quieten()
     console = PlainConsole()
     with console.status("loading libraries"):
-        from ..bench.config import make_bench_config
         from ..bench.run import REPORT, RESULTS, run_bench
-        from ..report.bench import write_bench_figures
-        from .bench_tables import bench_tables
+        from ..bench.settings import make_bench_config
+        from ..report.bench_page import write_bench_figures
+        from .bench_table import bench_tables
 
     config = make_bench_config(**settings)
     folder = out or Path("runs") / datetime.now().strftime("bench-%Y-%m-%d-%H%M%S")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ExperimentError
-from .comparing import report_comparison, run_comparison, run_grid_file
+from .compare_run import report_comparison, run_comparison, run_grid_file
 from .lists import split, whole_numbers
 from .places import check_folder
 

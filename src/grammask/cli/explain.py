@@ -10,7 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ..errors import ExperimentError
-from ..files import read_lines
+from ..files.write import read_lines
 from ..printing import printable
 from ..tagging.spacy_tagger import check_source
 from .console import PlainConsole
@@ -48,11 +48,11 @@ def explain_command(
     quieten()
     console = PlainConsole()
     with console.status("loading libraries"):
-        from ..annotate import Annotator
-        from ..experiment.models import find_model, load_saved, load_tokenizer
-        from ..explaining.explain import explain
+        from ..interpret.explain import explain
+        from ..model.load import find_model, load_saved, load_tokenizer
         from ..report.explain_files import write_figures
         from ..report.explain_page import explain_page
+        from ..tagging.annotate import Annotator
         from ..tagging.spacy_tagger import SpacyTagger
 
     source = find_model(model)

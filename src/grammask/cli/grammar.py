@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ..files import read_lines
-from ..grammar import Grammar
-from ..grammar_file import load_grammar, shipped_grammars
-from ..limits import MAX_HEADS, MAX_LAYERS
-from ..roles import spell_rule
-from ..rules import Rule
+from ..files.write import read_lines
+from ..grammar.describe import spell_rule
+from ..grammar.file import load_grammar, shipped_grammars
+from ..grammar.grammar import Grammar
+from ..grammar.limits import MAX_HEADS, MAX_LAYERS
+from ..grammar.rules import Rule
+from ..grammar.tags import TAGS
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
-from ..tags import TAGS
 from .console import PlainConsole
 
 app = typer.Typer(help="List, show, check and measure grammars.", no_args_is_help=True)
@@ -111,8 +111,8 @@ def density_command(
     ] = 12,
 ) -> None:
     """Measure which share of all pairs a grammar allows, word by word, on a text."""
-    from ..density import measure_density
-    from ..tagging.cache import CachedTagger
+    from ..attention.density import measure_density
+    from ..tagging.cached_tagger import CachedTagger
     from ..tagging.spacy_tagger import SpacyTagger, check_source
 
     grammar = load_grammar(name)
@@ -133,7 +133,7 @@ def density_command(
 
 def _read_texts(path: Path | None) -> list[str]:
     if path is None:
-        from ..experiment.films import film_review_texts
+        from ..data.film_reviews import film_review_texts
 
         return list(film_review_texts())
     return read_lines(path)

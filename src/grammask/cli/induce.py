@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 
 from ..errors import ExperimentError
-from ..grammar import Grammar
-from ..grammar_file import load_grammar
-from ..rules import Rule
+from ..grammar.file import load_grammar
+from ..grammar.grammar import Grammar
+from ..grammar.rules import Rule
 from .console import PlainConsole
 from .places import check_file
 from .quiet import quieten
@@ -58,10 +58,10 @@ def induce_command(
     given = None if start is None else load_grammar(start)
     console = PlainConsole()
     with console.status("loading libraries"):
-        from ..experiment import induction
-        from ..files import dump, write_whole
+        from ..files.write import dump, write_whole
+        from ..induce import corpus as induction
         from ..induce.build import Recipe, Scope, induce
-        from ..report.curve_plot import curve_plot
+        from ..report.induce_plot import curve_plot
 
     if conllu is not None:
         gathered = induction.from_conllu(conllu, held_out)
@@ -99,8 +99,8 @@ def _check_finite(**options: float) -> None:
 
 
 def _check(out: Path, files: dict[str, Path], *, force: bool, source: str, scope: str, **given: Path | None) -> None:
-    from ..experiment.induction import Source
     from ..induce.build import Scope
+    from ..induce.corpus import Source
 
     if out.suffix != ".toml":
         raise ExperimentError(f"--out {out} must end in .toml; its name is the grammar's")

@@ -32,7 +32,7 @@ class Outputs:
 
     def write(self, page: str, data: dict[str, Any]) -> None:
         """Write page and numbers."""
-        from ..files import dump, write_whole
+        from ..files.write import dump, write_whole
 
         write_whole(self._page, page, kept="nothing was written over")
         if self._data is not None:

@@ -19,8 +19,8 @@ def results_command(
 ) -> None:
     """Write a page of comparisons on several tasks: differences to full, and to controls, on each and on the mean."""
     quieten()
-    from ..experiment.grid import read_all, summarise_grid
     from ..experiment.grid_record import read_grid_record
+    from ..experiment.grid_summary import read_all, summarise_grid
     from ..report.results_page import RECORD, write_results_page
 
     if not folders and not (docs / RECORD).is_file():

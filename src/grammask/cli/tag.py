@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from ..grammar.tags import TAGS
 from ..printing import printable
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
-from ..tags import TAGS
 from .console import PlainConsole
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..adaptations import Adaptation
-from ..inputs import Annotation
+from ..attention.inputs import Annotation
 from ..model.attach import set_redraw
 from ..model.strengths import LearnStrengths
+from .adaptations import Adaptation
 
 _HIGHEST: Final[float] = 8.0  # logits: exp(-8) leaves a blocked pair a three-thousandth of its weight
 _SHARE: Final[float] = 0.5  # of the training steps

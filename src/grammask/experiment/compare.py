@@ -6,21 +6,21 @@ from typing import Any
 
 from transformers import set_seed
 
-from ..annotate import Annotator
-from ..grammar import Grammar
+from ..data.load_task import load_task
+from ..data.task import Task, spell_labels
+from ..environment import choose_precision, environment
+from ..grammar.grammar import Grammar
 from ..model.attach import attached
+from ..model.load import PACKAGED_MODEL, find_model, load_classifier, load_tokenizer
 from ..model.model_files import hash_files
+from ..tagging.annotate import Annotator
 from ..tagging.spacy_tagger import SpacyTagger
 from .config import Config, RunSpec, plan_runs
 from .cost import measure_shape
-from .environment import choose_precision, environment
-from .finished import gather, write_results
 from .folder import Folder, open_folder
-from .models import PACKAGED_MODEL, find_model, load_classifier, load_tokenizer
 from .prepare import Progress, prepare, tagger_counts
-from .run import Bench, run
-from .splits import Task, spell_labels
-from .tasks import load_task
+from .results import gather, write_results
+from .train import Bench, run
 from .trial import fit_length, try_classifier
 
 

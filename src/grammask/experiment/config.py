@@ -4,14 +4,14 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ..adaptations import ADAPTATIONS, Adaptation
-from ..controls.names import find_control
+from ..environment import LARGEST_SEED
 from ..errors import ExperimentError, setting_error
-from ..grammar import Grammar
-from ..grammar_file import load_grammar
-from ..rules import STRATEGIES, Strategy, check_strategy
+from ..grammar.file import load_grammar
+from ..grammar.grammar import Grammar
+from ..grammar.rules import STRATEGIES, Strategy, check_strategy
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
-from .environment import LARGEST_SEED
+from .adaptations import ADAPTATIONS, Adaptation
+from .controls.registry import find_control
 
 GUIDED: Final[tuple[Strategy, ...]] = ("hard", "soft")
 # What says which runs there are. All else is the same for the runs of a folder, but for how they are judged.

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from ..collate import Collator
-from ..grammar import Grammar
-from ..inputs import Annotation
-from ..masks import PairCounts, count_pairs
-from ..plan import Plan
-from ..rules import Strategy
-from ..tables import compile_layers
-from ..tags import PAD
+from ..attention.inputs import Annotation
+from ..attention.plan import Plan
+from ..grammar.grammar import Grammar
+from ..grammar.masks import PairCounts, count_pairs
+from ..grammar.rules import Strategy
+from ..grammar.tables import compile_layers
+from ..grammar.tags import PAD
+from ..tagging.collate import Collator
 
 _LENGTHS = (8, 16, 32)
 

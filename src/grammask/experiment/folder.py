@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ExperimentError
-from ..files import dump, write_whole
-from ..grammar import Grammar
-from ..grammar_file import load_grammar
-from .lock import LOCK, is_unused, locked
+from ..files.lock import LOCK, is_unused, locked
+from ..files.write import dump, write_whole
+from ..grammar.file import load_grammar
+from ..grammar.grammar import Grammar
 from .records import read_json, read_record
 
 CONFIG: Final[str] = "config.json"

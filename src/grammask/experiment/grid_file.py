@@ -6,8 +6,8 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ExperimentError
-from ..names import check_file_name
-from ..reading import parse_toml, read_text
+from ..files.names import check_file_name
+from ..files.read import parse_toml, read_text
 from .config import CHOICES, Config, make_config, plan_runs
 
 _OWN: Final[tuple[str, ...]] = ("grid", "results", "results.md")  # what a grid writes beside its tasks

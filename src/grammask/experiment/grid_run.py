@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files.lock import locked
 from .compare import compare, load_whole
 from .config import Config, plan_runs
-from .finished import rebuild
 from .folder import CONFIG, Folder, refuse_filled
-from .grid import summarise_grid
-from .lock import locked
+from .grid_summary import summarise_grid
 from .prepare import Progress
+from .results import rebuild
 
 
 def run_grid(

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from statsmodels.stats.proportion import proportion_confint
 
 from ..errors import ExperimentError
-from .resampling import Interval
+from ..resampling import Interval
 
 
 @dataclass(frozen=True)

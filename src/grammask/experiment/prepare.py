@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from datasets import Dataset
 
-from ..annotate import Annotator
-from ..tagging.cache import CachedTagger
-from ..tagging.tagged import TaggedText
-from ..texts import check_texts
-from .splits import Split, Task
+from ..data.task import Split, Task
+from ..tagging.annotate import Annotator
+from ..tagging.cached_tagger import CachedTagger
+from ..tagging.tagger import TaggedText
+from ..tagging.texts import check_texts
 
 # Wraps an iterable in a progress bar: (iterable, description, length).
 Progress = Callable[[Iterable[TaggedText], str, int], Iterable[TaggedText]]

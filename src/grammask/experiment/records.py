@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ..adaptations import Adaptation
-from ..controls.names import find_control
 from ..errors import ExperimentError
-from ..names import check_file_name
-from ..reading import parse_json_object, read_bytes
-from ..rules import Strategy
+from ..files.names import check_file_name
+from ..files.read import parse_json_object, read_bytes
+from ..grammar.rules import Strategy
+from .adaptations import Adaptation
 from .config import RunSpec
+from .controls.registry import find_control
 from .statistics import Row
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -9,8 +9,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from ..errors import ExperimentError
-from .metrics import classification_metrics
-from .resampling import (
+from ..resampling import (
     RESAMPLES,
     Floats,
     Interval,
@@ -21,6 +20,7 @@ from .resampling import (
     exchange_test,
     interval,
 )
+from .metrics import classification_metrics
 
 
 class Row(NamedTuple):

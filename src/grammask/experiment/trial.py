@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..encode import encode
 from ..errors import ModelError
+from ..model.load import ModelSource, count_positions
 from ..model.model_files import first_line
+from ..tagging.encode import encode
 from .config import Config
-from .models import ModelSource, count_positions
 
 _TEXTS = ("a", "a b c", "a b c d")  # lengths that no number but 1 divides, for what a model computes in parts
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import GrammarError
-from ..grammar import Grammar
-from ..tables import compile_layers
-from ..tags import UPOS
+from ..grammar.grammar import Grammar
+from ..grammar.tables import compile_layers
+from ..grammar.tags import UPOS
 from .cells import FARTHEST, OFFSETS, Cells
 
 _TAGS = len(UPOS)

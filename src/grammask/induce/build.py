@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..grammar import Grammar
-from ..roles import spell_rule
-from ..rules import Reach, Rule
-from ..tags import UPOS
+from ..grammar.describe import spell_rule
+from ..grammar.grammar import Grammar
+from ..grammar.rules import Reach, Rule
+from ..grammar.tags import UPOS
 from .allowed import Allowed, allowed_cells
 from .cells import Cells
 from .choose import Interval, choose

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tags import UPOS
+from ..grammar.tags import UPOS
 
 FARTHEST: Final[int] = 32  # word offsets that are told apart; what lies beyond is one cell
 _TAGS: Final[int] = len(UPOS)

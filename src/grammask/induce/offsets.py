@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..rules import Reach, Rule
-from ..tags import UPOS
+from ..grammar.rules import Reach, Rule
+from ..grammar.tags import UPOS
 from .cells import FARTHEST, OFFSETS, Cells
 
 # The word itself, the one before, the one after, ...

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..grammar.tags import TAG_IDS, UPOS
 from ..tagging.spacy_tagger import load_pipeline
-from ..tags import TAG_IDS, UPOS
-from .arcs import Parse
+from .arc_cells import Parse
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token

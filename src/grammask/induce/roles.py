@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..roles import spell_rule
-from ..rules import Reach, Rule
-from ..tags import UPOS
+from ..grammar.describe import spell_rule
+from ..grammar.rules import Reach, Rule
+from ..grammar.tags import UPOS
 from .cells import Cells
 from .choose import Interval, cells_of
 

@@ -17,12 +17,12 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..errors import ModelError
-from ..files import dump, write_whole
-from ..reading import parse_json_object, read_bytes
-from .loading import Loaded
+from ..files.read import parse_json_object, read_bytes
+from ..files.write import dump, write_whole
 from .model_files import ADAPTER, first_line
-from .stored import CONFIG_KEY
+from .saved_grammar import CONFIG_KEY
 from .strengths import STRENGTHS
+from .weights import Loaded
 
 _LOAD: Final[str] = "load it with grammask.from_pretrained"
 _REMEDY: Final[str] = (

@@ -9,19 +9,19 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..attention.dispatch import check_name
+from ..attention.plan import Redraw
 from ..errors import ModelError
-from ..grammar import Grammar
-from ..grammar_file import load_grammar
-from ..plan import Redraw
-from ..rules import Strategy, check_strategy
+from ..grammar.file import load_grammar
+from ..grammar.grammar import Grammar
+from ..grammar.rules import Strategy, check_strategy
 from . import interface, support
 from .adapters import keep_grammar_with_adapters
 from .configs import Configs, check_is_saved, mark_config, restore_configs, switch_configs
-from .direct import DirectForward
+from .direct_forward import DirectForward
 from .guide import Guide
-from .stored import StoredGrammar
+from .saved_grammar import StoredGrammar
 from .strengths import STRENGTHS, LearnStrengths, check_learnable, initial_strengths
-from .wrapped import inner_model
+from .unwrap import inner_model
 
 Model = TypeVar("Model", bound=nn.Module)
 

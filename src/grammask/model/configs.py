@@ -13,8 +13,8 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from ..errors import ModelError
 from .interface import NAME
-from .stored import CONFIG_KEY, StoredGrammar
-from .wrapped import inner_model
+from .saved_grammar import CONFIG_KEY, StoredGrammar
+from .unwrap import inner_model
 
 # Saved under the public name, ours makes stock loads of a guided model raise instead of reading everything.
 _PUBLIC_NAME: Final[str] = "attn_implementation"

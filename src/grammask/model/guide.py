@@ -6,17 +6,17 @@ from typing import Any, Final
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..blocks.parts import SPARSE, check_backend
+from ..attention.blocks.make_blocks import SPARSE, check_backend
+from ..attention.inputs import Annotation, check_annotation, check_padding, check_vocabulary
+from ..attention.plan import Plan, Redraw
 from ..errors import GrammarError, InputError, ModelError
-from ..grammar import Grammar
-from ..inputs import Annotation, check_annotation, check_padding, check_vocabulary
-from ..plan import Plan, Redraw
-from ..rules import Strategy
-from ..tables import compile_layers
+from ..grammar.grammar import Grammar
+from ..grammar.rules import Strategy
+from ..grammar.tables import compile_layers
 from .adapters import check_adapters
 from .interface import NAME
 from .passes import ForwardPass, Probe
-from .stored import CONFIG_KEY
+from .saved_grammar import CONFIG_KEY
 from .strengths import strengths_of
 from .support import Survey
 

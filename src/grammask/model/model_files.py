@@ -11,7 +11,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.utils.hub import cached_file
 
 from ..errors import ModelError
-from ..reading import parse_json_object, read_bytes
+from ..files.read import parse_json_object, read_bytes
 
 # The arguments of `from_pretrained` that say where a file is; every read of a model takes all of them.
 HUB_ARGUMENTS: Final[tuple[str, ...]] = (

@@ -4,8 +4,8 @@ from typing import Final
 
 from torch import nn
 
+from ..attention.plan import Plan
 from ..errors import ModelError
-from ..plan import Plan
 
 # The layers, counted from 0, in which a model calls an attention module: more than one where layers share weights.
 LAYERS_ATTRIBUTE: Final[str] = "_grammask_layers"

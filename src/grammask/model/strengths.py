@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..errors import GrammarError, ModelError
-from ..grammar import Grammar
-from ..kept import for_any_call
-from ..rules import Strategy
-from ..tables import ReachTables
-from ..tags import TAGS
+from ..grammar.constants import for_any_call
+from ..grammar.grammar import Grammar
+from ..grammar.rules import Strategy
+from ..grammar.tables import ReachTables
+from ..grammar.tags import TAGS
 
 LearnStrengths = Literal["layer", "head"]
 # The submodule of a base model that holds them. peft saves it with an adapter by this name (modules_to_save).

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import MODEL_FOR_MULTIPLE_CHOICE_MAPPING, PreTrainedModel
 
 from ..errors import GrammaskError, ModelError
-from ..tags import UPOS
+from ..grammar.tags import UPOS
 from .passes import LAYERS_ATTRIBUTE, Probe
 
 # Architectures whose attention hears us, each under a test. Others are tried, not trusted: see `survey`.

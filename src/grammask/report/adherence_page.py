@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..files import write_csv
-from .figures import Picture, heat_map, style
+from ..files.write import write_csv
+from .figure import Picture, heat_map, style
 from .page import percent, points, render_page
 
 

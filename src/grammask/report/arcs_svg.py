@@ -9,7 +9,7 @@ from typing import Any, Final
 from spacy.displacy.render import DependencyRenderer
 
 from ..printing import writable
-from .figures import COLOURS
+from .figure import COLOURS
 
 _DISTANCE: Final[int] = 84  # pixels from word to word
 _RISE: Final[float] = _DISTANCE / 6  # of each level of arcs, in displaCy's compact style

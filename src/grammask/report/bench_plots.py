@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from .bench_rows import Row, contender_name, has_run, lengths_of
-from .figures import COLOURS, INK, Picture, style
+from .figure import COLOURS, INK, Picture, style
 
 # A contender looks the same in all figures.
 _CONTENDERS: Final[tuple[str, ...]] = (

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import write_csv, write_whole
-from .figures import Picture
+from ..files.write import write_csv, write_whole
+from .compare_plots import accuracy_plot, cost_plot, kept_plot, row_name
+from .figure import Picture
 from .page import percent, points, render_page
-from .plots import accuracy_plot, cost_plot, kept_plot, row_name
 
 
 def write_report(results: Mapping[str, Any], path: Path, *, kept: str = "") -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .figures import COLOURS, INK, Picture, style
+from .figure import COLOURS, INK, Picture, style
 
 _LINES = ("-", "--", ":", "-.")
 

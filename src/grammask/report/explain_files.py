@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..files import write_csv, write_whole
+from ..files.write import write_csv, write_whole
 from .arcs_svg import arcs_svg
 from .explain_page import masses_of, spelled
 from .explain_plots import changes_plot, mass_plot, words_plot

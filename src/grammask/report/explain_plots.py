@@ -6,7 +6,7 @@ from typing import Any, Final
 from matplotlib.figure import Figure
 
 from .explain_page import masses_of, spelled
-from .figures import COLOURS, INK, Picture, heat_map, style
+from .figure import COLOURS, INK, Picture, heat_map, style
 
 _MOST: Final[int] = 12
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Final
 
-from ..files import dump, write_whole
-from ..grammar_file import shipped_grammars
+from ..files.write import dump, write_whole
+from ..grammar.file import shipped_grammars
+from .compare_plots import row_name
 from .density_plot import Mark, density_plot
-from .figures import Picture
+from .figure import Picture
 from .markdown import Markdown, code
 from .page import percent, points, render_markdown
-from .plots import row_name
 
 RECORD: Final[Path] = Path("results") / "grid.json"
 
@@ -30,7 +30,7 @@ def write_results_page(grid: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def results_page(grid: Mapping[str, Any]) -> str:
-    """Return the Markdown page of a grid; see `experiment.grid.summarise_grid`."""
+    """Return the Markdown page of a grid; see `experiment.grid_summary.summarise_grid`."""
     return render_markdown(
         "results.md.j2",
         **grid,

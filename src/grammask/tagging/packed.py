@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from ..tags import TAG_IDS, UPOS
-from .tagged import TaggedText
+from ..grammar.tags import TAG_IDS, UPOS
+from .tagger import TaggedText
 
 _FORMAT: Final[bytes] = b"gmt2"
 _DIGEST: Final[int] = 16

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TaggingError
+from ..files.read import expand_home, reason
+from ..grammar.tags import TAG_IDS, UPOS
 from ..printing import printable, quoted
-from ..reading import expand_home, reason
-from ..tags import TAG_IDS, UPOS
 from .fingerprint import fingerprint
-from .tagged import TaggedText
+from .tagger import TaggedText
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -1,0 +1,107 @@
+"""Bounded reach: chunks of queries over windows of keys, linear in length.
+
+A text is cut into chunks of queries; each chunk sees the window of keys that its reaches can touch, under a small
+mask, and a few columns beside it: the structural tokens that others may read. Equal rectangles are stacked into
+slabs, so that a slab's keys stay in the processor's cache.
+"""
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .block import Block, Columns, Part, as_bias, find_empty
+from .lookup import Cells, Tokens, look_up
+
+_SLAB: Final[int] = 512  # queries whose keys are copied at a time
+
+
+def in_reading_order(words: NDArray[np.int64]) -> bool:
+    """Tell whether word or sentence numbers never fall along a text, as windows need; -1 means none."""
+    numbered = words[words >= 0]
+    return bool((np.diff(numbered) >= 0).all())
+
+
+def bounded_part(
+    cells: Cells, annotated: Tokens, *, text: int, columns: NDArray[np.int64], beside: Tensor, hard: bool, merges: bool
+) -> Part:
+    """Return the part that holds what bounded reach adds to the document's, of one text at `columns` of the batch.
+
+    Hard: the pairs that bounded reaches and shared words allow beyond document reach, each token itself, and the
+    pairs with the keys `beside` (positions of structural tokens in the text) that document reach allows. Soft: the
+    bias that lifts each pair from its strength at any distance to its full one; there, `beside` is empty.
+    """
+    length = len(annotated.tags)
+    first, beyond = _windows(cells, annotated)
+    # Short chunks waste less of a narrow window; the fused kernel is at its best from 32 queries on.
+    size = 32 if float((beyond - first).mean()) <= 48 else 64
+    table = cells.near if hard else cells.rise
+    document = cells.document
+    if len(table) == 1:  # masks of many heads are kept as they are, a quarter of the memory
+        table, document = as_bias(table), as_bias(document)
+    blocks = []
+    for start in range(0, length, _SLAB):
+        stop = min(start + _SLAB, length)
+        chunk = min(size, stop - start)
+        stack = -(-(stop - start) // chunk)
+        at = np.arange(start, stop, chunk)
+        opens, closes = (
+            np.minimum.reduceat(first[start:stop], at - start),
+            np.maximum.reduceat(beyond[start:stop], at - start),
+        )
+        width = int((closes - opens).max())
+        rows = torch.from_numpy(np.arange(start, start + stack * chunk)).view(stack, chunk)
+        window = torch.from_numpy(np.minimum(opens, length - width)[:, None] + np.arange(width))
+        keys = torch.cat([window, beside.expand(stack, -1)], 1)
+        rows_inside = rows.clamp(max=length - 1)
+        queries = annotated.at(rows_inside)
+        bias = look_up(table, cells.index(queries, annotated.at(window)))
+        if hard:
+            _allow_self(bias, document, queries, rows_inside - window[:, :1])
+            readable = document[:, queries.tags][..., annotated.tags[beside]].transpose(0, 1)
+            bias = torch.cat([bias, readable], -1)
+        blocks.append(
+            Block(
+                rows=slice(start, stop),
+                keys=keys.reshape(-1),
+                pairs=stack * chunk * keys.shape[1],
+                stack=stack,
+                chunk=chunk,
+                bias=bias,
+                empty=find_empty(bias),
+            )
+        )
+    here = Columns.of(columns)
+    return Part(text=text, rows=here, keys=here, blocks=tuple(blocks), merges=merges)
+
+
+def _allow_self(bias: Tensor, document: Tensor, queries: Tokens, place: Tensor) -> None:
+    """Let structural tokens read themselves, in place, unless document reach does; words are in the cells already.
+
+    `place` (stack, queries) is where each query stands in its window. `bias` and `document` are masks or biases alike.
+    """
+    stack, row = (queries.query_words < 0).nonzero(as_tuple=True)
+    tags = queries.tags[stack, row]
+    by_document = document[:, tags, tags].T
+    missing = ~by_document if bias.dtype == torch.bool else as_bias(by_document.isneginf())
+    bias[stack, :, row, place[stack, row]] = missing
+
+
+def _windows(cells: Cells, annotated: Tokens) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each token the first key that bounded reaches can touch, and the one beyond the last."""
+    here = np.arange(len(annotated.tags))
+    words = annotated.query_words.numpy()
+    filled = np.maximum.accumulate(words)
+    first = np.minimum(np.searchsorted(filled, words + cells.lo, side="left"), here)
+    beyond = np.maximum(np.searchsorted(filled, words + cells.hi, side="right"), here + 1)
+    structural = words < 0
+    first[structural], beyond[structural] = here[structural], here[structural] + 1
+    if annotated.query_sentences is not None and cells.by_sentence:
+        sentences = annotated.query_sentences.numpy()
+        filled = np.maximum.accumulate(sentences)
+        inside = sentences >= 0
+        first[inside] = np.minimum(first, np.searchsorted(filled, sentences, side="left"))[inside]
+        beyond[inside] = np.maximum(beyond, np.searchsorted(filled, sentences, side="right"))[inside]
+    return first, beyond

@@ -1,0 +1,83 @@
+"""Soft attention without any n x n tensor.
+
+At any distance a strength depends on the two tags alone. Queries whose tags lean alike form one block over all keys,
+and their bias is a single row, which attention adds to every query: no wider than the text. What bounded reaches add
+is a second read of the same pairs: exp(score + strength) = exp(score + base) + exp(score + rise) with rise =
+log(exp(strength) - exp(base)), so a band with that bias, merged by log-sum-exp, brings about exactly the full strength.
+
+A bounded strength below its base would need a negative second read. There the bias is spelled out, for a few queries
+at a time.
+"""
+
+from functools import partial
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .block import ALL, Block, Columns, Part
+from .lookup import Cells, Tokens, look_up
+from .tag_sets import occurring, table_of
+
+TILE: Final[int] = 128  # queries whose bias over all keys is spelled out at a time
+
+
+def leaning_part(
+    cells: Cells, tags: NDArray[np.int64], *, text: int, columns: NDArray[np.int64], learned: bool
+) -> Part:
+    """Return the part of one text that reads all keys, each at its strength for any distance.
+
+    With `learned`, strengths are looked up in a table that the call brings: one block for each query tag.
+    """
+    base = cells.base.numpy()  # (heads, tags, tags)
+    groups: dict[bytes, list[int]] = {}
+    for tag in occurring(tags):
+        groups.setdefault(bytes([tag]) if learned else base[:, tag].tobytes(), []).append(int(tag))
+    blocks = []
+    order = []
+    done = 0
+    for of_tags in groups.values():
+        rows = np.flatnonzero(table_of(of_tags)[tags])
+        order.append(rows)
+        bias = torch.from_numpy(base[:, of_tags[0]][:, tags])[None, :, None]
+        blocks.append(
+            Block(
+                rows=slice(done, done + len(rows)),
+                keys=ALL,
+                pairs=len(rows) * len(tags),
+                bias=bias if not learned and bool(bias.any()) else None,
+                table_row=of_tags[0] if learned else None,
+            )
+        )
+        done += len(rows)
+    return Part(
+        text=text,
+        rows=Columns.of(columns[np.concatenate(order)]),
+        keys=Columns.of(columns),
+        blocks=tuple(blocks),
+        key_tags=torch.from_numpy(tags) if learned else None,
+    )
+
+
+def spelled_part(cells: Cells, annotated: Tokens, *, text: int, columns: NDArray[np.int64]) -> Part:
+    """Return the part of one text that reads all keys at their full strengths, spelled out a few queries at a time."""
+    length = len(annotated.tags)
+    blocks = []
+    for start in range(0, length, TILE):
+        rows = slice(start, min(start + TILE, length))
+        blocks.append(
+            Block(
+                rows=rows,
+                keys=ALL,
+                pairs=(rows.stop - rows.start) * length,
+                bias=partial(_spell, cells, annotated, rows),
+            )
+        )
+    here = Columns.of(columns)
+    return Part(text=text, rows=here, keys=here, blocks=tuple(blocks))
+
+
+def _spell(cells: Cells, annotated: Tokens, rows: slice) -> Tensor:
+    return look_up(cells.strength, cells.index(annotated.at(rows), annotated)[None])

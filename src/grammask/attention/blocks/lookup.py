@@ -1,0 +1,171 @@
+"""A layer's tables compiled for look-up: one index per pair says all that tags, distance and sentence decide.
+
+A cell is (query tag, key tag, bucket of the word offset, same sentence or not). Offsets that no rule tells apart
+share a bucket; bucket 0 is every offset beyond all word reaches. One gather answers for all rules at once, however
+many there are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import EllipsisType
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...grammar.constants import constant
+from ...grammar.tables import ReachTables
+from ...grammar.tags import TAGS
+
+_FAR: Final[int] = 1 << 29  # an offset beyond every reach, for tokens that belong to no word
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The compiled tables of one layer.
+
+    `allowed` (heads, cells) is what may be read. `document` (heads, tags, tags) is what document reach allows, `near`
+    (heads, cells) what bounded reaches and shared words allow beyond it, so that the two never overlap. `base` (heads,
+    tags, tags) is the strength that holds at any distance, else 0; `rise` (heads, cells) is the bias, in logits, of a
+    second read of the same pair that lifts `base` to the full strength: log(exp(strength) - exp(base)), -inf where they
+    are equal. `strength` (heads, cells) is the full strength itself. `lowers` tells that some strength lies below its
+    base, which no second read can bring about. `buckets` (offsets,) holds twice the bucket of each offset from lo - 1
+    to hi + 1. `lo` and `hi` are the widest word reach, 0 included; `by_sentence` tells whether any rule has sentence
+    reach and `bounded` whether any rule is bounded at all.
+    """
+
+    allowed: Tensor
+    document: Tensor
+    near: Tensor
+    base: Tensor
+    rise: Tensor
+    strength: Tensor
+    lowers: bool
+    buckets: Tensor
+    lo: int
+    hi: int
+    by_sentence: bool
+    bounded: bool
+
+    @property
+    def bucket_count(self) -> int:
+        """The number of buckets of word offsets."""
+        return self.near.shape[1] // (len(TAGS) ** 2 * 2)
+
+    def to(self, device: torch.device) -> "Cells":
+        """Return the tables on another device."""
+        if self.buckets.device == device:
+            return self
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
+
+    def index(self, rows: "Tokens", keys: "Tokens") -> Tensor:
+        """Return the cells of all pairs of `rows` (..., queries) and `keys` (..., keys): int64 (..., queries, keys)."""
+        per_tag = self.bucket_count * 2
+        offset = keys.key_words[..., None, :] - rows.query_words[..., :, None]
+        # In place throughout: these are the largest tensors that a plan makes.
+        offset.clamp_(self.lo - 1, self.hi + 1).sub_(self.lo - 1)
+        index = self.buckets.index_select(0, offset.view(-1)).view_as(offset)
+        index += (rows.tags * (len(TAGS) * per_tag))[..., :, None]
+        index += (keys.tags * per_tag)[..., None, :]
+        if rows.query_sentences is not None and keys.key_sentences is not None:
+            index += rows.query_sentences[..., :, None] == keys.key_sentences[..., None, :]
+        return index
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Tags, words and sentences of tokens, ready for comparing: int32 (..., tokens), half the memory of int64.
+
+    Structural tokens lie beyond every reach: their words are below all as queries and above all as keys, and their
+    sentences as queries and as keys differ. Sentences are None where the grammar needs none.
+    """
+
+    tags: Tensor
+    query_words: Tensor
+    key_words: Tensor
+    query_sentences: Tensor | None = None
+    key_sentences: Tensor | None = None
+
+    @classmethod
+    def of(cls, tags: Tensor, words: Tensor, sentences: Tensor | None) -> "Tokens":
+        """Make them from an annotation, where -1 means no word and no sentence."""
+        words = words.int()
+        structural = words < 0
+        found = tags.int(), words.masked_fill(structural, -_FAR), words.masked_fill(structural, _FAR)
+        if sentences is None:
+            return cls(*found)
+        sentences = sentences.int()
+        none = sentences < 0
+        return cls(*found, sentences.masked_fill(none, -2), sentences.masked_fill(none, -3))
+
+    def at(self, positions: Tensor | slice) -> "Tokens":
+        """Select tokens; `positions` may have any shape."""
+        return Tokens(
+            self.tags[positions],
+            self.query_words[positions],
+            self.key_words[positions],
+            None if self.query_sentences is None else self.query_sentences[positions],
+            None if self.key_sentences is None else self.key_sentences[positions],
+        )
+
+
+@constant
+def compile_cells(tables: tuple[ReachTables, ...]) -> Cells:
+    """Compile the tables of one layer; equal objects are compiled once."""
+    document, bounded = tables[0], tables[1:]
+    words = [table for table in bounded if table.reach.kind == "words"]
+    # Offset 0 is the token's own word, which it always reads.
+    lo = min([0, *(table.reach.lo for table in words)])
+    hi = max([0, *(table.reach.hi for table in words)])
+    edges = sorted({lo, 0, 1, hi + 1, *(edge for t in words for edge in (t.reach.lo, t.reach.hi + 1))})
+    buckets = torch.from_numpy(np.searchsorted(edges, np.arange(lo - 1, hi + 2), side="right"))
+    buckets[-1] = 0
+    first = int(buckets[-lo + 1])
+    heads, tags = document.allowed.shape[0], len(TAGS)
+    shape = (heads, tags, tags, len(edges), 2)
+    allowed = torch.zeros(shape, dtype=torch.bool, device="cpu")
+    allowed[..., first, :] = True
+    strength = document.strength[..., None, None].expand(shape).clone()
+    for table in bounded:
+        for cells in _reached(table, edges):
+            allowed[cells] |= table.allowed[..., None, None]
+            strength[cells] = torch.maximum(strength[cells], table.strength[..., None, None])
+    strength.masked_fill_(strength.isneginf(), 0.0)
+    base = document.strength.masked_fill(document.strength.isneginf(), 0.0)
+    above = (strength - base[..., None, None]).double()
+    # The first read gave exp(base), so the second gives exp(strength) - exp(base).
+    rise = torch.where(above > 0, strength + torch.log(-torch.expm1(-above)), -torch.inf).float()
+    return Cells(
+        allowed=(allowed | document.allowed[..., None, None]).reshape(heads, -1),
+        document=document.allowed,
+        near=(allowed & ~document.allowed[..., None, None]).reshape(heads, -1),
+        base=base,
+        rise=rise.reshape(heads, -1),
+        strength=strength.reshape(heads, -1),
+        lowers=bool((above < 0).any()),
+        buckets=(buckets * 2).int(),
+        lo=lo,
+        hi=hi,
+        by_sentence=any(table.reach.kind == "sentence" for table in bounded),
+        bounded=bool(bounded),
+    )
+
+
+def _reached(table: ReachTables, edges: Sequence[int]) -> list[tuple[EllipsisType | slice, ...]]:
+    """Return, as indices of (heads, tags, tags, buckets, sentence), the cells that a bounded reach covers."""
+    if table.reach.kind == "sentence":
+        return [(..., slice(1, 2))]
+    first, beyond = edges.index(table.reach.lo) + 1, edges.index(table.reach.hi + 1) + 1
+    return [(..., slice(first, beyond), slice(None))]
+
+
+def look_up(table: Tensor, index: Tensor) -> Tensor:
+    """Look up cells (stack, queries, keys) in a table (heads, cells): (stack, heads, queries, keys)."""
+    flat = index.reshape(-1)
+    rows = [row.index_select(0, flat) for row in table]
+    found = torch.stack(rows) if len(rows) > 1 else rows[0]
+    return found.view(len(table), *index.shape).transpose(0, 1)

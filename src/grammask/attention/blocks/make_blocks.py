@@ -1,0 +1,146 @@
+"""From one batch and one layer's tables to the parts that the sparse kernels work through."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...errors import GrammarError, InputError
+from ...grammar.rules import Strategy
+from ...grammar.tables import ReachTables
+from ...grammar.tags import CLS, PAD, SEP, UNK
+from ..inputs import Annotation
+from .banded import bounded_part, in_reading_order
+from .biased import leaning_part, spelled_part
+from .block import Part, as_slice
+from .lookup import Cells, Tokens, compile_cells
+from .sorted import document_parts
+from .tag_sets import occurring, table_of
+
+SparseBackend = Literal["sorted", "banded", "mixed", "biased"]
+SPARSE: Final[tuple[SparseBackend, ...]] = ("sorted", "banded", "mixed", "biased")
+_STRUCTURAL: Final[tuple[int, ...]] = (CLS, SEP, UNK)
+
+
+class DisorderError(InputError):
+    """Word or sentence numbers that fall along a text, where a band needs them to rise."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Text:
+    """One text of the batch without its padding: where it is, its tokens, and tags and words once more for numpy."""
+
+    number: int
+    columns: NDArray[np.int64]
+    annotated: Tokens
+    tags: NDArray[np.int64]
+    words: NDArray[np.int64]
+
+
+def backend_for(tables: Sequence[ReachTables], strategy: Strategy) -> SparseBackend:
+    """Return the sparse backend that does this layer's rules: "biased" for soft, else by the kinds of reach."""
+    if strategy == "soft":
+        return "biased"
+    cells = compile_cells(tuple(tables))
+    if not cells.bounded:
+        return "sorted"
+    words = [tag for tag in range(cells.document.shape[1]) if tag not in (*_STRUCTURAL, PAD)]
+    return "mixed" if bool(cells.document[:, words][:, :, words].any()) else "banded"
+
+
+def make_parts(
+    annotation: Annotation, tables: Sequence[ReachTables], strategy: Strategy, *, learned: bool, drops: bool
+) -> tuple[Part, ...]:
+    """Return the parts of a batch under one layer's tables, hard or soft; `drops` as in `Plan.parts`.
+
+    Raises `DisorderError` when a band is needed but word or sentence numbers fall along a text.
+    """
+    cells = compile_cells(tuple(tables))
+    parts: list[Part] = []
+    for text in _texts(annotation):
+        parts += _soft(cells, text, learned=learned, drops=drops) if strategy == "soft" else _hard(cells, text)
+    return tuple(parts)
+
+
+def check_backend(backend: str, tables: Sequence[ReachTables], strategy: Strategy, name: str) -> None:
+    """Raise `GrammarError` unless a backend asked for by name does these rules; "mixed" does all hard ones."""
+    fitting = backend_for(tables, strategy)
+    if backend == fitting or (backend == "mixed" and strategy == "hard"):
+        return
+    reasons = {
+        "sorted": "all of its rules have document reach",
+        "banded": "none of its rules leads from word to word at document reach",
+        "mixed": "it has rules of document and of bounded reach",
+        "biased": "the strategy is soft",
+    }
+    raise GrammarError(
+        f"backend {backend!r} cannot do grammar {name!r}, strategy {strategy!r}: {reasons[fitting]}; use "
+        f'backend="{fitting}", "dense" or "auto"'
+    )
+
+
+def _texts(annotation: Annotation) -> list[_Text]:
+    texts = []
+    real = (annotation.tag_ids != PAD).numpy()
+    for number, row in enumerate(real):
+        columns = np.flatnonzero(row)
+        if len(columns) == 0:
+            continue
+        tokens = as_slice(columns)
+        tags, words = annotation.tag_ids[number, tokens], annotation.word_ids[number, tokens]
+        sentences = None if annotation.sentence_ids is None else annotation.sentence_ids[number, tokens]
+        texts.append(_Text(number, columns, Tokens.of(tags, words, sentences), tags.numpy(), words.numpy()))
+    return texts
+
+
+def _hard(cells: Cells, text: _Text) -> list[Part]:
+    if not cells.bounded and _covers_words(cells, text):
+        return document_parts(cells, text.tags, text=text.number, columns=text.columns, beside=(), merges=False)
+    _check_order(cells, text)
+    # The band takes the structural keys along: a few columns are too little for blocks of their own.
+    tags = [tag for tag in _STRUCTURAL if bool(cells.document[:, :, tag].any())]
+    beside = torch.from_numpy(np.flatnonzero(table_of(tags)[text.tags]))
+    band = bounded_part(
+        cells, text.annotated, text=text.number, columns=text.columns, beside=beside, hard=True, merges=False
+    )
+    return [band, *document_parts(cells, text.tags, text=text.number, columns=text.columns, beside=tags, merges=True)]
+
+
+def _soft(cells: Cells, text: _Text, *, learned: bool, drops: bool) -> list[Part]:
+    # A pair that is read twice would have its weight dropped by halves.
+    if cells.lowers or (cells.bounded and drops):
+        return [spelled_part(cells, text.annotated, text=text.number, columns=text.columns)]
+    everything = leaning_part(cells, text.tags, text=text.number, columns=text.columns, learned=learned)
+    if not cells.bounded:
+        return [everything]
+    _check_order(cells, text)
+    none = torch.empty(0, dtype=torch.int64, device="cpu")
+    return [
+        everything,
+        bounded_part(
+            cells, text.annotated, text=text.number, columns=text.columns, beside=none, hard=False, merges=True
+        ),
+    ]
+
+
+def _covers_words(cells: Cells, text: _Text) -> bool:
+    """Tell whether document reach alone lets every token read itself and its own word."""
+    tags = occurring(text.tags)
+    if not bool(cells.document[:, tags, tags].all()):
+        return False
+    order = np.argsort(text.words, kind="stable")
+    words, tags = text.words[order], text.tags[order]
+    same = (words[1:] == words[:-1]) & (words[1:] >= 0)
+    return bool((tags[1:] == tags[:-1])[same].all())
+
+
+def _check_order(cells: Cells, text: _Text) -> None:
+    sentences = text.annotated.query_sentences if cells.by_sentence else None
+    for name, ids in (("word_ids", text.words), ("sentence_ids", None if sentences is None else sentences.numpy())):
+        if ids is not None and not in_reading_order(ids):
+            raise DisorderError(
+                f"{name} fall along text {text.number}, and bounded reaches need texts in reading order"
+            )

@@ -1,0 +1,83 @@
+"""Whether a plan fits a call: a call under a plan is the call without one, or an error."""
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..grammar.grammar import Grammar
+from ..grammar.masks import blocked
+from .inputs import Annotation, check_ids, check_padding, each_its_own_word
+from .plan import Plan
+
+
+def check_plan(plan: object) -> Plan:
+    """Return `plan`; raise `InputError` for anything else."""
+    if not isinstance(plan, Plan):
+        raise InputError(f"plan must be what grammask.make_plan returns, but is {type(plan).__name__}")
+    return plan
+
+
+def check_fits(
+    plan: Plan, grammar: Grammar, tag_ids: object, word_ids: object, sentence_ids: object, attention_mask: object, *,
+    strategy: str, layer: int, heads: int, shape: tuple[int, int], device: torch.device,
+) -> None:  # fmt: skip
+    """Raise `InputError` unless a call with these arguments and without a plan would make this very plan."""
+    if plan.grammar != grammar or plan.strategy != strategy:
+        raise InputError(
+            f"the plan is for grammar {plan.name!r}, {plan.strategy}, but the call is for {grammar.name!r}, "
+            f"{strategy}; make one with grammask.make_plan"
+        )
+    if plan.annotation is None or plan.learned is not None or plan.redraw is not None:
+        raise InputError("the plan is a model's own; make one with grammask.make_plan")
+    planned = plan.annotation.tag_ids.device
+    if (plan.shape, planned) != (shape, device):
+        raise InputError(
+            f"the plan is for another batch: its shape is {plan.shape} on {planned}, but the query's is {shape} on "
+            f"{device}; make one with grammask.make_plan"
+        )
+    _check_same(plan.annotation, tag_ids, word_ids, sentence_ids)
+    check_padding(plan.annotation.tag_ids, attention_mask, own_masks=False)
+    check_size(plan, layer=layer, heads=heads)
+
+
+def check_size(plan: Plan, *, layer: int, heads: int) -> None:
+    """Raise `InputError` for a layer, or a number of heads, that the plan was not made for."""
+    if plan.strategy == "full" and not plan.layer_tables:
+        return
+    if layer >= len(plan.layer_tables):
+        raise InputError(f"the plan is for {len(plan.layer_tables)} layers, but the call is for layer {layer}")
+    planned = plan.layer_tables[layer][0].allowed.shape[0]
+    if planned not in (1, heads):
+        raise InputError(f"the plan is for {planned} heads, but the call is for {heads}")
+
+
+def says_padding(plan: Plan, model_mask: Tensor | None) -> bool:
+    """Tell whether a model's mask, as in `Plan.mask`, says no more than what is padding."""
+    if model_mask is None or plan.annotation is None:
+        return model_mask is None
+    readable = plan.readable
+    if model_mask is readable:
+        return True
+    if model_mask.shape[1:3] != (1, 1) or model_mask.shape[3] != readable.shape[3]:
+        return False
+    shut = blocked(model_mask)
+    if model_mask.dtype != torch.bool and bool(model_mask.masked_fill(shut, 0.0).any()):
+        return False
+    return torch.equal(shut.expand_as(readable), ~readable)
+
+
+def _check_same(planned: Annotation, tag_ids: object, word_ids: object, sentence_ids: object) -> None:
+    if word_ids is None:
+        word_ids = each_its_own_word(tag_ids)
+    given = {"tag_ids": tag_ids, "word_ids": word_ids, "sentence_ids": sentence_ids}
+    for name, ids in given.items():
+        own: Tensor | None = getattr(planned, name)
+        if own is None:  # sentences, which the grammar doesn't ask for
+            continue
+        checked = check_ids(name, ids, (own.shape[0], own.shape[1]), own.device).to(own.dtype)
+        if not torch.equal(own, checked):
+            row, column = (own != checked).nonzero()[0].tolist()
+            raise InputError(
+                f"the plan is for another batch: its {name} differ at text {row}, token {column}, where it has "
+                f"{int(own[row, column])} and the call {int(checked[row, column])}; make one with grammask.make_plan"
+            )

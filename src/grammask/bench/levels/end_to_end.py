@@ -1,0 +1,59 @@
+"""From text to the encoder's output: tokenizing and a forward pass, and for ours also tagging and planning."""
+
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any
+
+from transformers import BatchEncoding, PreTrainedModel
+
+from ...grammar.grammar import Grammar
+from ...tagging.annotate import Annotator
+from ..cases import Case
+from ..contender import Contender, Outputs, Ready
+from ..encoder import Encoder
+from ..race import race
+from ..settings import FULL
+from .whole_model import batch_facts, forward_step
+
+
+def run_end_to_end(
+    case: Case, *, encoder: Encoder, annotator: Annotator, grammar: Grammar, texts: Sequence[str], seconds: float
+) -> list[dict[str, Any]]:
+    """Return the rows of a case. `annotator` must not cache; `text_seconds` is what comes before the model."""
+
+    def tokenize() -> BatchEncoding:
+        made: BatchEncoding = encoder.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=case.length, return_tensors="pt"
+        )
+        return made
+
+    def annotate() -> BatchEncoding:
+        return annotator(list(texts), max_length=case.length, return_tensors="pt")
+
+    contenders = [
+        Contender(FULL, "full", lambda: _ready(case, encoder.copy(), tokenize)),
+        Contender("auto", "ours", lambda: _ready(case, encoder.guided(grammar, case.strategy), annotate)),
+    ]
+    facts = batch_facts(case, grammar, annotate(), encoder)
+    rows = race(contenders, seconds=seconds)  # no ideal: words must be tagged, whatever else
+    return [{**case.facts(), **facts, **_with_median(row)} for row in rows]
+
+
+def _ready(case: Case, model: PreTrainedModel, read: Callable[[], BatchEncoding]) -> Ready:
+    step = forward_step(model, case)
+    reading: list[float] = []
+
+    def call() -> Outputs:
+        start = time.perf_counter()
+        batch = read()
+        reading.append(time.perf_counter() - start)
+        return step(batch)
+
+    return Ready(call, facts={"text_seconds": reading})
+
+
+def _with_median(row: dict[str, Any]) -> dict[str, Any]:
+    """Put the median of the rounds in the place of the list; its first entry is the warm-up's."""
+    reading = row.get("text_seconds")
+    return row if reading is None else {**row, "text_seconds": median(reading[1:])}

@@ -1,0 +1,63 @@
+"""The operator level: one layer's attention by itself, everyone under the same tensors and tags."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from torch import Tensor
+
+from ...grammar.grammar import Grammar
+from ..cases import Case
+from ..contender import Contender, Ready
+from ..operator_inputs import Setting, density, make_setting
+from ..ours import ours
+from ..peers.bigbird import bigbird
+from ..peers.flex_attention import flex
+from ..peers.longformer import longformer
+from ..peers.sdpa import dense_masked, full
+from ..race import race
+from ..settings import FULL, BenchConfig
+
+_PEERS: Final[dict[str, Callable[[Setting, float], Ready]]] = {
+    "dense-masked": lambda setting, _: dense_masked(setting),
+    "flex": lambda setting, _: flex(setting),
+    "longformer": longformer,
+    "bigbird": bigbird,
+}
+
+
+def run_operator(
+    case: Case, config: BenchConfig, *, grammar: Grammar, annotation: Mapping[str, Tensor]
+) -> list[dict[str, Any]]:
+    """Return the rows of a case; `annotation` holds tag_ids, word_ids and sentence_ids (batch, length)."""
+    setting = make_setting(
+        annotation,
+        grammar=grammar,
+        strategy=case.strategy,
+        training=case.work == "training",
+        heads=config.heads,
+        head_dim=config.head_dim,
+        dtype=case.torch_dtype,
+        seed=config.seed,
+    )
+    share = density(setting)
+    contenders = [
+        Contender(FULL, "full", partial(full, setting)),
+        *(Contender(name, "peer", partial(_PEERS[name], setting, share)) for name in config.peers),
+        *(Contender(name, "ours", partial(ours, setting, name)) for name in config.backends),
+    ]
+    rows = race(contenders, seconds=config.seconds, ideal=1 / share, reference="dense-masked")
+    return [
+        {
+            **case.facts(), "heads": config.heads, "head_dim": config.head_dim, "density": share,
+            **row, **_planning_share(row, rows),
+        }
+        for row in rows
+    ]  # fmt: skip
+
+
+def _planning_share(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Say what planning is beside one layer's full attention; a model plans once for all its layers."""
+    base = rows[0].get("median_seconds")
+    planning = row.get("planning_seconds")
+    return {} if planning is None or base is None else {"planning_share": planning / base}

@@ -1,0 +1,96 @@
+"""The model level: a whole encoder's forward pass, or a training step, on ragged batches of real text."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ...attention.count_pairs import measure_pairs
+from ...grammar.grammar import Grammar
+from ...model.guide import INPUTS
+from ..cases import Case
+from ..contender import Contender, Outputs, Ready
+from ..encoder import Encoder
+from ..race import race
+from ..settings import FULL
+from .floor import FLOOR, ideal_speedup, without_attention
+
+
+def run_model(
+    case: Case, *, encoder: Encoder, grammar: Grammar, batch: Mapping[str, Tensor], seconds: float
+) -> list[dict[str, Any]]:
+    """Return the rows of a case: the stock model, one without attention, and the guided one, planning included."""
+    plain = {name: tensor for name, tensor in batch.items() if name not in INPUTS}
+    contenders = [
+        Contender(FULL, "full", lambda: _ready(case, encoder.copy(), plain)),
+        Contender(FLOOR, "floor", lambda: _ready(case, without_attention(encoder.copy()), plain)),
+        Contender("auto", "ours", lambda: _ready(case, encoder.guided(grammar, case.strategy), batch)),
+    ]
+    facts = batch_facts(case, grammar, batch, encoder)
+    rows = race(contenders, seconds=seconds)
+    seconds_of = {row["contender"]: row.get("median_seconds") for row in rows}
+    if seconds_of[FULL] is not None and seconds_of[FLOOR] is not None:
+        ideal = ideal_speedup(seconds_of[FULL], seconds_of[FLOOR], facts["computed_share"])
+        for row in rows:
+            if row["kind"] != "floor" and "speedup" in row:
+                row |= {"ideal": ideal, "share_of_ideal": row["speedup"] / ideal}
+    return [{**case.facts(), **facts, **row} for row in rows]
+
+
+def batch_facts(case: Case, grammar: Grammar, batch: Mapping[str, Tensor], encoder: Encoder) -> dict[str, float]:
+    """Return the tokens of a batch, its density (1 under soft, which blocks nothing), and the share to compute.
+
+    The share is of all pairs of the padded batch, since full attention computes all of them.
+    """
+    texts, length = batch["tag_ids"].shape
+    config = encoder.stock.config
+    annotation = {name: batch[name] for name in INPUTS}
+    allowed, pairs = measure_pairs(
+        grammar, annotation, layers=config.num_hidden_layers, heads=config.num_attention_heads
+    )
+    if case.strategy == "soft":
+        allowed = pairs
+    return {
+        "tokens": int(batch["attention_mask"].sum()),
+        "density": allowed / pairs,
+        "computed_share": allowed / (texts * length**2),
+    }
+
+
+def _ready(case: Case, model: PreTrainedModel, batch: Mapping[str, Tensor]) -> Ready:
+    step = forward_step(model, case) if case.work == "forward" else training_step(model, case)
+    return Ready(lambda: step(batch))
+
+
+def forward_step(model: PreTrainedModel, case: Case) -> Callable[[Mapping[str, Tensor]], Outputs]:
+    """Return a forward pass of the encoder without its head, in eval mode and without gradients."""
+    base = model.base_model.eval()
+
+    def step(batch: Mapping[str, Tensor]) -> Outputs:
+        with torch.no_grad(), _autocast(case):
+            return (base(**batch).last_hidden_state,)
+
+    return step
+
+
+def training_step(model: PreTrainedModel, case: Case) -> Callable[[Mapping[str, Tensor]], Outputs]:
+    """Return a step of AdamW on the sequence classifier, in train mode."""
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6)
+
+    def step(batch: Mapping[str, Tensor]) -> Outputs:
+        labels = torch.arange(len(batch["input_ids"])) % 2
+        with _autocast(case):
+            loss = model(**batch, labels=labels).loss
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        return (loss.detach(),)
+
+    return step
+
+
+def _autocast(case: Case) -> torch.autocast:
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=case.dtype == "bfloat16")

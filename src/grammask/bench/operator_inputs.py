@@ -1,0 +1,91 @@
+"""The tensors of an operator case: random queries, keys and values over the tags of real text."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ..attention.count_pairs import measure_pairs
+from ..grammar.grammar import Grammar
+from ..grammar.tables import ReachTables, compile_layers
+from .contender import Outputs
+from .settings import Guided
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What all contenders of an operator case get. No text is padded, so that full attention needs no mask.
+
+    `query`, `key` and `value` are (batch, heads, length, head_dim); `gradient`, of the same shape, is that of the
+    output in training, None in a forward pass. `annotation` holds tag_ids, word_ids and sentence_ids (batch, length).
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    gradient: Tensor | None
+    annotation: Mapping[str, Tensor]
+    grammar: Grammar
+    strategy: Guided
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Batch, heads, length and head_dim."""
+        batch, heads, length, head_dim = self.query.shape
+        return batch, heads, length, head_dim
+
+    @cached_property
+    def tables(self) -> tuple[ReachTables, ...]:
+        """The grammar, compiled for its first layer."""
+        return compile_layers(self.grammar, layers=1, heads=self.shape[1])[0]
+
+    def attend(self, attention: Callable[[], Tensor]) -> Callable[[], Outputs]:
+        """Wrap `attention`, which reads this setting's own tensors, into a pass of the kind that is asked for."""
+        return one_pass(attention, (self.query, self.key, self.value), self.gradient)
+
+
+def one_pass(
+    attention: Callable[[], Tensor], inputs: tuple[Tensor, Tensor, Tensor], gradient: Tensor | None
+) -> Callable[[], Outputs]:
+    """Return a call that runs `attention` forward, or forward and backward where there is a `gradient`."""
+
+    def forward() -> Outputs:
+        with torch.no_grad():
+            return (attention(),)
+
+    def training() -> Outputs:
+        output = attention()
+        return (output.detach(), *torch.autograd.grad(output, inputs, gradient))
+
+    return forward if gradient is None else training
+
+
+def make_setting(
+    annotation: Mapping[str, Tensor],
+    *,
+    grammar: Grammar,
+    strategy: Guided,
+    training: bool,
+    heads: int,
+    head_dim: int,
+    dtype: torch.dtype,
+    seed: int,
+) -> Setting:
+    """Draw the tensors of a case."""
+    batch, length = annotation["tag_ids"].shape
+    generator = torch.Generator().manual_seed(seed)
+    shape = (batch, heads, length, head_dim)
+    query, key, value, gradient = (torch.randn(shape, generator=generator).to(dtype) for _ in range(4))
+    for tensor in (query, key, value):
+        tensor.requires_grad_(training)
+    return Setting(query, key, value, gradient if training else None, annotation, grammar, strategy)
+
+
+def density(setting: Setting) -> float:
+    """Return the share of pairs that must be computed: the allowed ones under hard, all of them under soft."""
+    if setting.strategy == "soft":
+        return 1.0
+    allowed, pairs = measure_pairs(setting.grammar, setting.annotation, layers=1, heads=setting.shape[1])
+    return allowed / pairs

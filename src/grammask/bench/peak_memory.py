@@ -1,0 +1,68 @@
+"""Peak memory of full attention, of the dense mask and of each backend, each in a fresh process."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..grammar.grammar import Grammar
+from .cases import Case
+from .settings import FULL, BenchConfig
+
+
+def measure_memory(
+    case: Case, config: BenchConfig, *, grammar: Grammar, annotation: Mapping[str, Tensor]
+) -> list[dict[str, Any]]:
+    """Return one row for each contender, all in bytes of resident memory.
+
+    `before_bytes` is there when queries, keys and values are, and libraries are loaded. Over that rise
+    `planning_bytes` at most while plan or mask are made, `held_bytes` when they are there, and `attention_bytes` at
+    most during the attention itself, plan or mask included. `peak_bytes` is the highest of all, not less anything.
+    """
+    request = {
+        **case.facts(), "torch_dtype": case.torch_dtype, "heads": config.heads, "head_dim": config.head_dim,
+        "seed": config.seed, "training": case.work == "training", "grammar": grammar.to_dict(),
+        "annotation": dict(annotation),
+    }  # fmt: skip
+    facts = {**case.facts(), "heads": config.heads, "head_dim": config.head_dim}
+    masked = [("dense-masked", "peer")] if "dense-masked" in config.peers else []
+    contenders = [(FULL, "full"), *masked, *((backend, "ours") for backend in config.backends)]
+    return [
+        {**facts, "contender": name, "kind": kind, **_in_fresh_process({**request, "contender": name})}
+        for name, kind in contenders
+    ]
+
+
+def _in_fresh_process(request: dict[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "request.pt"
+        torch.save(request, path)
+        command = [sys.executable, "-m", "grammask.bench.memory_worker", str(path)]
+        with _leash() as held:
+            done = subprocess.run(command, stdin=held, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    if done.returncode == 0:
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+    if done.returncode < 0:
+        return {"reason": f"killed by signal {-done.returncode}, as happens when memory is full"}
+    lines = done.stderr.strip().splitlines() or ["no message"]
+    return {"reason": lines[-1][:300]}
+
+
+@contextmanager
+def _leash() -> Iterator[int]:
+    """Give a pipe whose other end closes when this process ends, however it ends; see `worker`."""
+    held, ours = os.pipe()
+    try:
+        yield held
+    finally:
+        os.close(held)
+        os.close(ours)

@@ -1,0 +1,1 @@
+"""Other ways of attention, at the density of the grammar."""

@@ -1,0 +1,108 @@
+"""FlexAttention, compiled, with the grammar's tables as its mask or score (Dong and others 2024, arXiv 2412.05496)."""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._inductor.utils import fresh_cache
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+from ...grammar.tables import ReachTables
+from ..contender import CannotRunError, Ready, median_seconds
+from ..operator_inputs import Setting
+
+_Predicate = Callable[[Any, Any, Any, Any], Any]
+
+
+def flex(setting: Setting) -> Ready:
+    """Compile FlexAttention for a setting, from nothing, and say how long that took.
+
+    The tokens stay in their own order. A block mask lets it leave out blocks of 128 x 128 pairs that hold no allowed
+    one; making it is its planning.
+    """
+    if setting.gradient is not None and setting.query.device.type == "cpu":
+        raise CannotRunError("FlexAttention has no backward pass on the CPU")
+    batch, _, length, _ = setting.shape
+    options: dict[str, Any] = {}
+    planning = None
+    if setting.strategy == "hard":
+        per_head = setting.tables[0].allowed.shape[0]
+        make = partial(
+            create_block_mask, mask_function(setting), batch, per_head if per_head > 1 else None, length, length,
+            device=setting.query.device.type,
+        )  # fmt: skip
+        options["block_mask"] = make()
+        planning = median_seconds(make)
+    else:
+        options["score_mod"] = score_function(setting)
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of every missing accelerator
+    torch._dynamo.reset()
+    compiled = torch.compile(flex_attention, dynamic=False)
+
+    def attention() -> Tensor:
+        output: Tensor = compiled(setting.query, setting.key, setting.value, **options)
+        return output
+
+    call = setting.attend(attention)
+    start = time.perf_counter()
+    with fresh_cache():
+        call()
+    compiling = time.perf_counter() - start
+    return Ready(call, exact=True, facts={"planning_seconds": planning, "compile_seconds": compiling})
+
+
+def mask_function(setting: Setting) -> _Predicate:
+    """Return the grammar as FlexAttention's mask_mod: the predicate of `masks.allowed_pairs`, pair by pair."""
+    tags, words = setting.annotation["tag_ids"], setting.annotation["word_ids"]
+    tables, within = setting.tables, _reach_function(setting)
+
+    def mask(batch: Any, head: Any, query: Any, key: Any) -> Any:
+        found = query == key
+        found = found | ((words[batch, query] == words[batch, key]) & (words[batch, query] >= 0))
+        for table in tables:
+            row = head if table.allowed.shape[0] > 1 else 0
+            cell = table.allowed[row, tags[batch, query], tags[batch, key]]
+            found = found | (cell & within(table, batch, query, key))
+        return found
+
+    return mask
+
+
+def score_function(setting: Setting) -> Callable[[Any, Any, Any, Any, Any], Any]:
+    """Return the grammar as FlexAttention's score_mod: a score plus `masks.pair_strengths`, pair by pair."""
+    tags, tables, within = setting.annotation["tag_ids"], setting.tables, _reach_function(setting)
+    # Numbers far below any strength, not infinities: those would make a pair that no rule matches unreadable.
+    strengths = [table.strength.clamp(min=-1e9).to(setting.query.dtype) for table in tables]
+
+    def score(value: Any, batch: Any, head: Any, query: Any, key: Any) -> Any:
+        best = None
+        for table, strength in zip(tables, strengths, strict=True):
+            row = head if strength.shape[0] > 1 else 0
+            found = strength[row, tags[batch, query], tags[batch, key]]
+            found = torch.where(within(table, batch, query, key), found, -1e9)
+            best = found if best is None else torch.maximum(best, found)
+        assert best is not None  # noqa: S101 - the document reach is always there
+        return value + torch.where(best > -1e8, best, 0.0)
+
+    return score
+
+
+def _reach_function(setting: Setting) -> Callable[[ReachTables, Any, Any, Any], Any]:
+    words, sentences = setting.annotation["word_ids"], setting.annotation["sentence_ids"]
+
+    def within(table: ReachTables, batch: Any, query: Any, key: Any) -> Any:
+        reach = table.reach
+        if reach.kind == "document":
+            return query >= 0
+        if reach.kind == "sentence":
+            one, other = sentences[batch, query], sentences[batch, key]
+            return (one == other) & (one >= 0)
+        one, other = words[batch, query], words[batch, key]
+        offset = other - one
+        return (offset >= reach.lo) & (offset <= reach.hi) & (one >= 0) & (other >= 0)
+
+    return within

@@ -1,0 +1,85 @@
+"""What a benchmark measures: everything that its numbers depend on, checked when it is made."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from ..environment import LARGEST_SEED
+from ..errors import ExperimentError, setting_error
+from ..grammar.file import load_grammar
+from ..grammar.grammar import Grammar
+from ..tagging.spacy_tagger import DEFAULT_PIPELINE
+
+Level = Literal["operator", "model", "end-to-end"]
+Pass = Literal["forward", "training"]
+Guided = Literal["hard", "soft"]
+Dtype = Literal["float32", "bfloat16"]
+Backend = Literal["auto", "dense", "sorted", "banded", "mixed", "biased"]
+Peer = Literal["dense-masked", "flex", "longformer", "bigbird"]
+Size = Annotated[int, Field(ge=1, le=4096)]
+
+FULL: Final[str] = "full"
+
+
+class BenchConfig(BaseModel):
+    """The settings of one benchmark. `make_bench_config` builds one with errors in our own words.
+
+    A grammar is a shipped name or a path. `threads` are PyTorch's, None for what it takes by itself; `text` is a
+    UTF-8 file, None for the built-in sentences; `seconds` is how long the rounds of one case go on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    grammars: tuple[str, ...] = Field(default=("paper-sinks", "banded"), min_length=1)
+    strategies: tuple[Guided, ...] = Field(default=("hard", "soft"), min_length=1)
+    levels: tuple[Level, ...] = Field(default=("operator", "model", "end-to-end"), min_length=1)
+    passes: tuple[Pass, ...] = Field(default=("forward", "training"), min_length=1)
+    lengths: tuple[Annotated[int, Field(ge=8, le=1_048_576)], ...] = Field(
+        default=(512, 1024, 2048, 4096), min_length=1
+    )
+    batch_sizes: tuple[Size, ...] = Field(default=(1,), min_length=1)
+    heads: Size = 12
+    head_dim: Size = 64
+    threads: tuple[Size, ...] | None = Field(default=None, min_length=1)
+    dtypes: tuple[Dtype, ...] = Field(default=("float32",), min_length=1)
+    backends: tuple[Backend, ...] = ("auto", "dense", "sorted", "banded", "mixed", "biased")
+    peers: tuple[Peer, ...] = ("dense-masked", "flex", "longformer", "bigbird")
+    model: str = "minilm"
+    tagger: str = DEFAULT_PIPELINE
+    attention_dropout: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+    text: str | None = None
+    seconds: float = Field(default=3.0, ge=0, le=86_400, allow_inf_nan=False)
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
+    memory: bool = True
+
+    @field_validator(
+        "grammars", "strategies", "levels", "passes", "lengths", "batch_sizes", "threads", "dtypes", "backends", "peers"
+    )
+    @classmethod
+    def _distinct(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        if values is not None and len(set(values)) < len(values):
+            raise ValueError("each value may be named once")
+        return values
+
+
+def make_bench_config(**settings: object) -> BenchConfig:
+    """Build a `BenchConfig`; raises `ExperimentError` naming the setting, its value and what it must be."""
+    try:
+        return BenchConfig.model_validate(settings)
+    except ValidationError as error:
+        raise setting_error(error) from error
+
+
+def load_grammars(config: BenchConfig) -> dict[str, Grammar]:
+    """Return the grammars by their own names.
+
+    Raises `GrammarError` for one that cannot be read or doesn't fit, `ExperimentError` for two that share a name.
+    """
+    grammars: dict[str, Grammar] = {}
+    for entry in config.grammars:
+        grammar = load_grammar(entry)
+        if grammars.setdefault(grammar.name, grammar) != grammar:
+            raise ExperimentError(f"two different grammars are called {grammar.name!r}; rename one of them in its file")
+        if "operator" in config.levels:
+            grammar.check_fits(layers=1, heads=config.heads)
+    return grammars

@@ -1,0 +1,1 @@
+"""Classification tasks: built in, from files, or from the Hub."""

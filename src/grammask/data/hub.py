@@ -1,0 +1,48 @@
+"""Data sets of the Hub, through `datasets.load_dataset`; without a network the answer is one line, and at once."""
+
+from typing import Any, Final
+
+import pandas as pd
+
+from ..errors import TaskError
+from .local_files import first_line
+
+_DEV: Final[tuple[str, ...]] = ("validation", "dev", "valid", "test")  # many data sets are published without dev
+_TIMEOUT = 20  # seconds
+
+
+def hub_tables(
+    name: str, *, otherwise: str
+) -> tuple[tuple[pd.DataFrame, pd.DataFrame], tuple[str, str], dict[str, list[str]]]:
+    """Return the train and the dev table, what their splits are called, and the class names of each labelled column.
+
+    Raises `TaskError` where the Hub cannot be reached, doesn't have the data or has no such splits; `otherwise` says
+    in the message what else the task could have been.
+    """
+    try:
+        splits = _load(name)
+    except Exception as error:  # the client, its network library and loading scripts raise many unrelated kinds
+        from huggingface_hub.errors import HfHubHTTPError
+
+        answered = isinstance(error, HfHubHTTPError | ValueError | FileNotFoundError)
+        why = "the Hub did not give it" if answered else "the Hub could not be reached"
+        raise TaskError(
+            f"no task {otherwise}, and {why} ({first_line(error)}); give a local folder with train and dev, "
+            "or the built-in task 'film-reviews'"
+        ) from error
+    dev = next((split for split in _DEV if split in splits), None)
+    if "train" not in splits or dev is None:
+        raise TaskError(f"task {name!r} has the splits {', '.join(splits)}, but train and validation are needed")
+    class_names = {
+        column: list(feature.names) for column, feature in splits["train"].features.items() if hasattr(feature, "names")
+    }
+    return (splits["train"].to_pandas(), splits[dev].to_pandas()), ("train", dev), class_names
+
+
+def _load(name: str) -> Any:
+    from datasets import load_dataset  # takes seconds to import: only where it is used
+    from huggingface_hub import HfApi, constants
+
+    if not constants.HF_HUB_OFFLINE:  # what is cached can be loaded offline
+        HfApi().dataset_info(name, timeout=_TIMEOUT)  # fails at once where load_dataset would retry for half a minute
+    return load_dataset(name)

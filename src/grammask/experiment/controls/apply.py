@@ -1,0 +1,56 @@
+"""Putting a control into a run: another grammar, other tags, or other rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from ...grammar.grammar import Grammar
+from ..config import RunSpec
+from ..cost import ModelShape
+from ..prepare import Prepared
+from .other_grammars import control_grammar
+from .other_tags import Retag, make_retag
+from .random_pairs import RandomRows
+from .registry import find_control
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """What a run takes: its grammar, its data, and what redraws its rows, None for nothing."""
+
+    grammar: Grammar | None
+    train: Dataset
+    dev: Dataset
+    redraw: RandomRows | None = None
+
+
+def apply_control(spec: RunSpec, grammar: Grammar | None, data: Prepared, shape: ModelShape) -> Controlled:
+    """Return what a run takes under its control; without one, everything as it is."""
+    if spec.control is None or grammar is None:
+        return Controlled(grammar, data.train, data.dev)
+    control = find_control(spec.control)
+    if control.kind == "rows":
+        return Controlled(grammar, data.train, data.dev, RandomRows(spec.seed))
+    if control.kind == "tags":
+        retag = make_retag(control, data.train, seed=spec.seed)
+        # Dev's texts are numbered after train's, so that no two texts share a draw.
+        return Controlled(grammar, _retagged(data.train, retag, 0), _retagged(data.dev, retag, len(data.train)))
+    found = control_grammar(
+        control, grammar, [_tags_of_words(text) for text in data.train],
+        layers=shape.layers, heads=shape.heads, seed=spec.seed,
+    )  # fmt: skip
+    return Controlled(found, data.train, data.dev)
+
+
+def _retagged(split: Dataset, retag: Retag, first: int) -> Dataset:
+    tags = [retag(text, number) for number, text in enumerate(split, start=first)]
+    return split.remove_columns("tag_ids").add_column("tag_ids", tags)
+
+
+def _tags_of_words(text: Mapping[str, Sequence[Any]]) -> NDArray[np.int32]:
+    tags = {word: tag for word, tag in zip(text["word_ids"], text["tag_ids"], strict=True) if word >= 0}
+    return np.array(list(tags.values()), dtype=np.int32)

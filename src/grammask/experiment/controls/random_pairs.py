@@ -1,0 +1,40 @@
+"""The random control: each token reads as many other words as the grammar lets it, drawn at random.
+
+What a token reads of its own word and of structural tokens stays as it is, so that only the choice of words is random.
+"""
+
+import zlib
+
+import torch
+from torch import Tensor
+
+from ...attention.inputs import Annotation
+from ...grammar.tags import PAD
+
+
+class RandomRows:
+    """Redraws the rows of masks; the draw depends on the seed, the text, and how many masks came before."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def __call__(self, allowed: Tensor, annotation: Annotation, number: int) -> Tensor:
+        """Return a mask (batch, heads, length, length) with as many allowed keys in every row."""
+        words = annotation.word_ids
+        of_words = (words[:, :, None] >= 0) & (words[:, None, :] >= 0)
+        others = (of_words & (words[:, :, None] != words[:, None, :]))[:, None]
+        counts = (allowed & others).sum(-1, keepdim=True)
+        noise = torch.stack([
+            self._noise(tags, text, allowed.shape, number) for tags, text in zip(annotation.tag_ids, words, strict=True)
+        ])  # fmt: skip
+        noise = noise.masked_fill(~others, 2.0)
+        last = noise.sort(-1).values.gather(-1, (counts - 1).clamp(min=0))
+        return (allowed & ~others) | (others & (noise <= last) & (counts > 0))
+
+    def _noise(self, tags: Tensor, words: Tensor, shape: torch.Size, number: int) -> Tensor:
+        real = (tags != PAD).nonzero()[:, 0]  # padding must not change the draw
+        text = zlib.crc32(tags[real].numpy().tobytes() + words[real].numpy().tobytes())
+        generator = torch.Generator().manual_seed(hash((self._seed, text, number)))
+        noise = torch.zeros(shape[1:])
+        noise[:, real[:, None], real] = torch.rand(shape[1], len(real), len(real), generator=generator)
+        return noise

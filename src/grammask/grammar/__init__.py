@@ -1,0 +1,1 @@
+"""The language of grammars and its meaning: tags, rules, files, and the masks that they define."""

@@ -1,0 +1,88 @@
+"""A grammar compiled for one layer: for each distinct reach, tag x tag tables of what is allowed and how strongly."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .constants import constant
+from .grammar import Grammar
+from .rules import Reach
+from .tags import TAG_IDS, TAGS, UNK
+
+_DOCUMENT = Reach("document")
+
+
+@dataclass(frozen=True, eq=False)
+class ReachTables:
+    """The tables of all rules with one reach, in one layer. Nobody changes them: equal layers and calls share them.
+
+    `allowed` (heads, tags, tags) is True where a query tag (row) may read a key tag (column). `strength`, of the same
+    shape, is the largest strength of the matching rules, -inf where none matches. `heads` is 1 when all heads agree.
+    """
+
+    reach: Reach
+    allowed: Tensor
+    strength: Tensor
+
+    def to(self, device: torch.device) -> "ReachTables":
+        """Return the tables on another device."""
+        return ReachTables(self.reach, self.allowed.to(device), self.strength.to(device))
+
+
+@constant
+def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple[ReachTables, ...]:
+    """Compile `grammar` for one layer, counted from 0, of a model with this many heads.
+
+    The first entry is always the document reach: it also holds same-tag reading, the sinks and `[UNK]`, which reads
+    everything and is read by everything.
+    """
+    rows = heads if grammar.varies_by_head else 1
+    reaches = [_DOCUMENT, *(rule.reach for rule in grammar.rules)]
+    tables = {
+        reach: ReachTables(
+            reach,
+            torch.zeros(rows, len(TAGS), len(TAGS), dtype=torch.bool, device="cpu"),
+            torch.full((rows, len(TAGS), len(TAGS)), -torch.inf, dtype=torch.float32, device="cpu"),
+        )
+        for reach in dict.fromkeys(reaches)
+    }
+    document = tables[_DOCUMENT]
+    document.allowed[:, UNK, :] = True
+    document.allowed[:, :, UNK] = True
+    document.allowed[:, :, [TAG_IDS[tag] for tag in grammar.sinks]] = True
+    if grammar.same_tag:
+        same = list(range(len(TAGS)))
+        document.allowed[:, same, same] = True
+        document.strength[:, same, same] = 0.0
+    for rule in grammar.rules:
+        selected = _indices(row for row in range(rows) if rule.applies(layer, row))
+        query = _indices(TAG_IDS[tag] for tag in rule.query)
+        key = _indices(TAG_IDS[tag] for tag in rule.key)
+        cells = (selected[:, None, None], query[None, :, None], key[None, None, :])
+        table = tables[rule.reach]
+        table.strength[cells] = table.strength[cells].clamp(min=rule.strength)
+        if rule.allow:
+            table.allowed[cells] = True
+    return tuple(tables.values())
+
+
+def _indices(numbers: Iterable[int]) -> Tensor:
+    return torch.tensor(list(numbers), dtype=torch.int64, device="cpu")
+
+
+def compile_layers(grammar: Grammar, *, layers: int, heads: int) -> tuple[tuple[ReachTables, ...], ...]:
+    """Compile `grammar` for every layer of a model; layers with equal tables share one object.
+
+    Raises `GrammarError` when a rule names a layer or head that the model doesn't have.
+    """
+    grammar.check_fits(layers=layers, heads=heads)
+    distinct: dict[tuple[bool, ...], tuple[ReachTables, ...]] = {}
+    compiled = []
+    for layer in range(layers):
+        active = tuple(rule.applies_in_layer(layer) for rule in grammar.rules)
+        if active not in distinct:
+            distinct[active] = compile_tables(grammar, layer=layer, heads=heads)
+        compiled.append(distinct[active])
+    return tuple(compiled)

@@ -1,0 +1,128 @@
+"""Cells worth their dependency arcs: from spaCy's parser on any text, or from CoNLL-U files."""
+
+import gzip
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+import conllu
+import numpy as np
+from conllu.exceptions import ParseException
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..grammar.tags import TAG_IDS, UPOS
+from .cells import FARTHEST, Cells, Floats, count_pairs
+
+_LARGEST_CORPUS: Final[int] = 1 << 28  # characters
+_LONGEST_SENTENCE: Final[int] = 10_000  # lines
+_LONGEST_LINE: Final[int] = 100_000  # characters
+
+
+@dataclass(frozen=True, eq=False)
+class Parse:
+    """The words of one text: their int32 tag ids (words,), the arcs (arcs, 2), each a word and its head, and forms."""
+
+    tag_ids: NDArray[np.int32]
+    arcs: NDArray[np.int64]
+    forms: tuple[str, ...] = ()
+
+
+def dependent_cells(parses: Sequence[Parse]) -> Cells:
+    """Count cells worth the arcs whose dependent reads its head."""
+    pairs, far_pairs = count_pairs([parse.tag_ids for parse in parses])
+    gain, far_gain = np.zeros((1, *pairs.shape)), np.zeros((1, *far_pairs.shape))
+    for parse in parses:
+        word, head = parse.arcs.T
+        tags, offset = (parse.tag_ids[word], parse.tag_ids[head]), head - word
+        near = abs(offset) <= FARTHEST
+        np.add.at(gain[0], (tags[0][near], tags[1][near], offset[near] + FARTHEST), 1)
+        np.add.at(far_gain[0], (tags[0][~near], tags[1][~near]), 1)
+    return Cells(pairs, far_pairs, gain, far_gain)
+
+
+def reader_cells(parses: Sequence[Parse]) -> Cells:
+    """Count cells worth all arcs, each for one reader.
+
+    An arc is covered when one of its words reads the other. For every two tags, and for each order that they stand in,
+    the reader is the tag that is more often the dependent.
+    """
+    cells = dependent_cells(parses)
+    back, far_back = cells.gain.swapaxes(1, 2)[..., ::-1], cells.far_gain.swapaxes(1, 2)
+    return Cells(
+        cells.pairs, cells.far_pairs, _of_readers(cells.gain, back), np.triu(cells.far_gain) + np.triu(far_back, 1)
+    )
+
+
+def _of_readers(gain: Floats, back: Floats) -> Floats:
+    """Give each arc to one reader; `back` is what the same cells are worth to the heads."""
+    found = np.zeros_like(gain)
+    before, after = slice(0, FARTHEST), slice(FARTHEST + 1, None)
+    for side in (before, after):
+        own, theirs = gain[..., side].sum(-1), back[..., side].sum(-1)
+        lower = np.tri(own.shape[1], dtype=np.bool_)  # on a tie one of the two mirrored cells must win
+        reads = (own > theirs) | ((own == theirs) & (lower.T if side is after else ~lower))
+        found[..., side] = np.where(reads[..., None], (gain + back)[..., side], 0.0)
+    return found
+
+
+def read_conllu(path: Path) -> list[Parse]:
+    """Read a CoNLL-U file, also one packed with gzip; each sentence is a text. Raises `InputError`."""
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
+            parses = [_parse(sentence, path) for text in _sentences(file, path) for sentence in conllu.parse(text)]
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; convert the file") from error
+    except ParseException as error:
+        raise InputError(f"{path}: no CoNLL-U: {error}") from error
+    if not parses:
+        raise InputError(f"{path}: holds no sentence")
+    return parses
+
+
+def _sentences(file: IO[str], path: Path) -> Iterator[str]:
+    """Yield the text of each sentence; raises `InputError` for more than a corpus holds, which gzip packs into little.
+
+    A sentence ends at an empty line behind its words.
+    """
+    size, lines, words = 0, list[str](), False
+    while line := file.readline(_LONGEST_LINE + 1):
+        size += len(line)
+        lines.append(line)
+        _check_most(size, _LARGEST_CORPUS, f"{path} holds more than {_LARGEST_CORPUS:,} characters; split it")
+        _check_most(len(line), _LONGEST_LINE, f"{path}: a line has more than {_LONGEST_LINE:,} characters")
+        _check_most(len(lines), _LONGEST_SENTENCE, f"{path}: no sentence ends within {_LONGEST_SENTENCE:,} lines")
+        if words and line.isspace():
+            yield "".join(lines)
+            lines, words = [], False
+        elif not line.isspace():
+            words = words or not line.startswith("#")
+    yield "".join(lines)
+
+
+def _check_most(found: int, most: int, message: str) -> None:
+    if found > most:
+        raise InputError(message)
+
+
+def _parse(sentence: conllu.TokenList, path: Path) -> Parse:
+    # Numbers like 3-4 are spellings of several words, 3.1 are words that were left out: neither is in the tree.
+    words = [token for token in sentence if isinstance(token["id"], int)]
+    place = {token["id"]: index for index, token in enumerate(words)}
+    for token in words:
+        if token.get("upos") not in UPOS or (token.get("head") or 0) not in (0, *place):
+            where = sentence.metadata.get("sent_id", "without sent_id")
+            raise InputError(
+                f"{path}, sentence {where}, word {token['id']} ({token['form']}): UPOS is {token.get('upos')!r}, head "
+                f"is {token.get('head')!r}; a UPOS tag and the number of a word, or 0, are needed"
+            )
+    arcs = [(place[token["id"]], place[token["head"]]) for token in words if token["head"]]
+    return Parse(
+        np.array([TAG_IDS[token["upos"]] for token in words], dtype=np.int32),
+        np.array(arcs, dtype=np.int64).reshape(-1, 2),
+        tuple(token["form"] for token in words),
+    )

@@ -1,0 +1,73 @@
+"""Cells worth the attention that a model pays to them, head by head, when it may read everything."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..grammar.tags import UPOS
+from .cells import FARTHEST, OFFSETS, Cells, count_pairs
+
+_TAGS = len(UPOS)
+
+
+def attention_cells(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) -> Cells:
+    """Add up a model's attention from word to word: one group for every layer and head, layers outermost.
+
+    `batches` are an Annotator's or Collator's. A word pays what its subwords pay on average, to all subwords of the
+    other word; what goes to structural tokens is left out. The model is run as it is, in eval mode, with its eager
+    attention, and must return exact weights.
+    """
+    implementation, training = model.config._attn_implementation, model.training
+    model.set_attn_implementation("eager")
+    model.train(False)
+    gain: Tensor | None = None
+    texts = []
+    try:
+        for batch in batches:
+            weights = _weights(model, batch)
+            if gain is None:
+                gain = torch.zeros(
+                    len(weights) * weights[0].shape[1], _TAGS * _TAGS * (OFFSETS + 1), dtype=torch.float64
+                )
+            first, key, cells, share = _pairs(batch["tag_ids"], batch["word_ids"])
+            for layer, of_layer in enumerate(weights):
+                heads = of_layer.shape[1]
+                paid = of_layer.transpose(0, 1).flatten(1)[:, first * of_layer.shape[3] + key] * share
+                gain[layer * heads : (layer + 1) * heads].index_add_(1, cells, paid.double())
+            texts += _words(batch["tag_ids"], batch["word_ids"])
+    finally:
+        model.set_attn_implementation(implementation)
+        model.train(training)
+    assert gain is not None, "there is at least one batch"  # noqa: S101
+    pairs, far_pairs = count_pairs(texts)
+    found = gain.numpy().reshape(-1, _TAGS, _TAGS, OFFSETS + 1)
+    return Cells(pairs, far_pairs, np.ascontiguousarray(found[..., :OFFSETS]), found[..., OFFSETS].copy())
+
+
+def _weights(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    with torch.no_grad():
+        output = model.base_model(**{name: batch[name] for name in names if name in batch}, output_attentions=True)
+    weights: tuple[Tensor, ...] = output.attentions
+    return weights
+
+
+def _pairs(tag_ids: Tensor, word_ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return for all pairs of subwords: the query's row in the flattened batch, the key's column, cell, and share."""
+    word = word_ids >= 0
+    text, query, key = (word[:, :, None] & word[:, None, :]).nonzero(as_tuple=True)
+    offset = word_ids[text, key] - word_ids[text, query]
+    place = torch.where(offset.abs() <= FARTHEST, offset + FARTHEST, OFFSETS)
+    cells = (tag_ids[text, query] * _TAGS + tag_ids[text, key]) * (OFFSETS + 1) + place
+    same = (word_ids[:, :, None] == word_ids[:, None, :]).sum(-1)
+    return text * word_ids.shape[1] + query, key, cells, 1.0 / same[text, query]
+
+
+def _words(tag_ids: Tensor, word_ids: Tensor) -> list["np.typing.NDArray[np.int32]"]:
+    """Return the tags of each text's words."""
+    first = word_ids >= 0
+    first[:, 1:] &= word_ids[:, 1:] != word_ids[:, :-1]
+    return [tags[chosen].numpy().astype(np.int32) for tags, chosen in zip(tag_ids, first, strict=True)]

@@ -1,0 +1,130 @@
+"""Do the words that an explanation names matter to the model? Comprehensiveness and sufficiency.
+
+DeYoung et al. (2020), ERASER: the words that are named most important are erased (comprehensiveness: how much the
+answer's probability falls) or left alone (sufficiency: how much it falls then), at several shares of words; AOPC is the
+mean over them.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..errors import ExplainError
+from ..tagging.annotate import Annotator
+from ..tagging.collate import Collator
+from .erasing import Row, erase
+from .explain import explain
+from .explanation import Explanation
+from .reading import read_by
+
+SHARES: Final[tuple[float, ...]] = (0.01, 0.05, 0.1, 0.2, 0.5)  # of words, as in ERASER
+WAYS: Final[tuple[str, ...]] = ("rules", "gradients", "random")
+MEASURES: Final[tuple[str, ...]] = ("comprehensiveness", "sufficiency")
+_DRAWS: Final[int] = 5  # random orders of a text
+_ROWS: Final[int] = 64
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Faithfulness:
+    """AOPC of each text (texts, ways, measures), in points of probability from 0 to 1; a random way is a mean of 5."""
+
+    scores: Floats
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return means and differences to random, with bootstrap intervals over texts."""
+        size = len(self.scores)
+        times = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), size=2000) / size
+        rows = []
+        for way, name in enumerate(WAYS):
+            row: dict[str, Any] = {"way": name}
+            for place, measure in enumerate(MEASURES):
+                scores = self.scores[:, way, place]
+                row[measure] = _interval(scores, times)
+                row[f"{measure}_to_random"] = _interval(scores - self.scores[:, WAYS.index("random"), place], times)
+            rows.append(row)
+        return {"texts": size, "shares": list(SHARES), "rows": rows}
+
+
+def measure_faithfulness(
+    model: PreTrainedModel,
+    annotate: Annotator,
+    texts: Sequence[str],
+    *,
+    seed: int = 0,
+    progress: Callable[[Sequence[str]], Sequence[str]] = lambda texts: texts,
+) -> Faithfulness:
+    """Measure how faithful word importance is: through rules, by integrated gradients, and in random order.
+
+    Raises what `grammask.explain` does, and `ExplainError` where no text has two words.
+    """
+    rng = np.random.default_rng(seed)
+    erased = _Erased(model, annotate)
+    scores = []
+    for text in progress(texts):
+        (explained,) = explain(model, annotate, text)
+        words = [word for word in explained.words if word.is_word]
+        if len(words) < 2:
+            continue
+        orders = [
+            [_order([word.through_rules for word in words])],
+            [_order([word.importance for word in words])],
+            [rng.permutation(len(words)) for _ in range(_DRAWS)],
+        ]
+        scores.append(erased.scores(text, explained, orders))
+    if not scores:
+        raise ExplainError("no text has two words, so there is nothing to erase")
+    return Faithfulness(np.stack(scores))
+
+
+class _Erased:
+    """A model's answers to texts with words erased."""
+
+    def __init__(self, model: PreTrainedModel, annotate: Annotator) -> None:
+        self._model = model
+        self._annotate = annotate
+        self._collate = Collator(annotate.tokenizer)
+
+    def scores(self, text: str, explained: Explanation, orders: Sequence[Sequence[NDArray[np.int64]]]) -> Floats:
+        """Return the AOPC (ways, measures) of one text under the orders of each way."""
+        inputs = read_by(self._model, self._annotate, text).inputs
+        numbers = torch.unique(inputs["word_ids"][inputs["word_ids"] >= 0]).numpy()
+        rows: list[Row] = []
+        for order in (order for way in orders for order in way):
+            for share in SHARES:
+                most = max(1, math.ceil(share * len(order)))
+                named, others = numbers[order[:most]], numbers[order[most:]]
+                rows += [erase(inputs, named.tolist()), erase(inputs, others.tolist())]
+        label = list(explained.probabilities).index(explained.label)
+        lost = explained.probabilities[explained.label] - self._answers(rows, label)
+        by_order = lost.reshape(-1, len(SHARES), len(MEASURES)).mean(1)
+        ends = np.cumsum([len(way) for way in orders])
+        return np.stack([part.mean(0) for part in np.split(by_order, ends[:-1])])
+
+    def _answers(self, rows: Sequence[Row], label: int) -> Floats:
+        found: list[Tensor] = []
+        self._model.train(False)
+        for start in range(0, len(rows), _ROWS):
+            batch: Mapping[str, Tensor] = self._collate(rows[start : start + _ROWS])
+            with torch.no_grad():
+                found.append(self._model(**batch).logits.double().softmax(-1)[:, label])
+        answers: Floats = torch.cat(found).numpy()
+        return answers
+
+
+def _order(importance: Sequence[float]) -> NDArray[np.int64]:
+    """Return the words, the one that adds most to the answer first."""
+    return np.argsort(-np.array(importance), kind="stable")
+
+
+def _interval(values: Floats, times: Floats) -> dict[str, Any]:
+    low, high = np.quantile(times @ values, (0.025, 0.975))
+    return {"value": float(values.mean()), "interval": [float(low), float(high)]}

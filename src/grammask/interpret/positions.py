@@ -1,0 +1,83 @@
+"""From subwords to what a reader sees: words, and the tokens that belong to none."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from ..grammar.tags import TAGS
+from ..tagging.annotate import ReadText
+from ..tagging.overlap import NO_WORD
+
+
+@dataclass(frozen=True, eq=False)
+class Positions:
+    """The words and structural tokens of one text, in order: what each is called, its tag, and whose tokens it has.
+
+    `of_token` (length,) is the position of each token; `cut` is the number of words that the model doesn't read, those
+    at the text's beginning where `is_cut_before`, else those at its end.
+    """
+
+    labels: tuple[str, ...]
+    tags: tuple[str, ...]
+    is_word: tuple[bool, ...]
+    of_token: Tensor
+    cut: int
+    is_cut_before: bool = False
+
+    @property
+    def firsts(self) -> Tensor:
+        """The first token of each position (positions,)."""
+        return torch.tensor([int((self.of_token == number).nonzero()[0]) for number in range(len(self.labels))])
+
+    def summed(self, values: Tensor) -> Tensor:
+        """Return values of tokens (..., length) summed over each position (..., positions)."""
+        total = torch.zeros(*values.shape[:-1], len(self.labels), dtype=values.dtype)
+        return total.index_add_(-1, self.of_token, values)
+
+    def attention(self, weights: Tensor) -> Tensor:
+        """Return weights (..., length, length) between positions: summed over a key's tokens, a mean over a query's.
+
+        As in Clark et al. (2019), What Does BERT Look At?; every row still sums to 1.
+        """
+        by_key = self.summed(weights)
+        sizes = torch.bincount(self.of_token, minlength=len(self.labels)).to(weights.dtype)
+        return self.summed(by_key.transpose(-1, -2)).transpose(-1, -2) / sizes[:, None]
+
+
+def find_positions(read: ReadText, tokenizer: PreTrainedTokenizerBase) -> Positions:
+    """Lay out one text as the model reads it."""
+    words, tags = read.aligned.word_ids.tolist(), read.aligned.tag_ids.tolist()
+    tokens = tokenizer.convert_ids_to_tokens(read.inputs["input_ids"][0].tolist())
+    spelled = _spelled(read)
+    labels: list[str] = []
+    found_tags: list[str] = []
+    of_token: list[int] = []
+    seen: dict[int, int] = {}
+    for word, tag, token in zip(words, tags, tokens, strict=True):
+        place = seen.get(word) if word >= 0 else None
+        if place is None:
+            place = len(labels)
+            labels.append(spelled.get(word, token))
+            found_tags.append(TAGS[tag])
+            if word >= 0:
+                seen[word] = place
+        of_token.append(place)
+    is_word = [False] * len(labels)
+    for place in seen.values():
+        is_word[place] = True
+    (found,) = read.aligned.texts
+    return Positions(
+        tuple(labels), tuple(found_tags), tuple(is_word), torch.tensor(of_token), found.cut_before + found.cut_after,
+        is_cut_before=found.cut_before > 0,
+    )  # fmt: skip
+
+
+def _spelled(read: ReadText) -> dict[int, str]:
+    """Return how each word that the model reads is written: "cannot" where the tagger reads two words, it one."""
+    tagged, numbers = read.tagged, read.aligned.texts[0].numbers.tolist()
+    spans: dict[int, tuple[int, int]] = {}
+    for number, start, end in zip(numbers, tagged.starts.tolist(), tagged.ends.tolist(), strict=True):
+        spans[number] = spans.get(number, (start, end))[0], end
+    return {number: read.text[start:end] for number, (start, end) in spans.items() if number != NO_WORD}

@@ -1,0 +1,73 @@
+"""from_pretrained: a saved model, or an adapter of one, comes back with its grammar."""
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from . import interface
+from .adapters import put_adapter
+from .attach import attach_guide
+from .guide import Guide
+from .model_files import ADAPTER, hub_arguments, read_config, read_json
+from .saved_grammar import CONFIG_KEY, find_class, read_stored
+from .strengths import STRENGTHS, with_strengths
+from .weights import Loaded, load_weights
+
+
+def from_pretrained(name_or_path: str | Path, *, model_class: Any = None, **kwargs: Any) -> Any:
+    """Load a model that was saved with a grammar, of the class that saved it, and attach the grammar again.
+
+    `name_or_path` is a folder of `save_pretrained` or a Hub name. Of an adapter the base model is loaded too, and the
+    answer is a `PeftModel` (`is_trainable=True` to train on). `model_class` is needed where the class is none of
+    transformers' own; an Auto class gives another head. `kwargs` go to the class's own `from_pretrained`; those that
+    say where files are (revision, subfolder, cache_dir, token and so on) reach every read. With
+    `output_loading_info=True` the answer is the pair that transformers gives.
+
+    Raises `ModelError` where the model cannot be loaded whole or has no grammar.
+    """
+    name = str(name_or_path)
+    if "attn_implementation" in kwargs:
+        raise ModelError("a guided model has its own attention implementation; leave attn_implementation out")
+    wants_info = kwargs.pop("output_loading_info", False)
+    adapter = read_json(name, ADAPTER, **hub_arguments(kwargs))
+    loaded = _load(name, model_class, kwargs) if adapter is None else _load_adapter(name, adapter, model_class, kwargs)
+    return (loaded.model, loaded.info) if wants_info else loaded.model
+
+
+def _load(name: str, model_class: Any, kwargs: dict[str, Any]) -> Loaded:
+    config = read_config(name, **hub_arguments(kwargs))
+    if getattr(kwargs.get("config"), CONFIG_KEY, None) is not None:
+        config = kwargs["config"]
+    stored = read_stored(config, name)
+    loading = found = find_class(config, model_class, name)
+    interface.register()  # the config names it
+    if stored.learn_strengths is not None:
+        loading = with_strengths(found, stored.learn_strengths)
+        # Once they were a parameter of the base model itself.
+        renamed = {rf"{STRENGTHS}$": f"{STRENGTHS}.table", **(kwargs.get("key_mapping") or {})}
+        kwargs = {**kwargs, "key_mapping": renamed}
+    loaded = load_weights(loading, name, attn_implementation=None, **kwargs)
+    if any(STRENGTHS in key.split(".") for key in loaded.info["unexpected_keys"]):
+        raise ModelError(f"{name!r} holds learned strengths, but its config.json doesn't say so; it is damaged")
+    loaded.model.__class__ = found
+    attach_guide(loaded.model, Guide(loaded.model, stored.grammar, stored.strategy, "auto"), stored.learn_strengths)
+    return loaded
+
+
+def _load_adapter(name: str, adapter: dict[str, Any], model_class: Any, kwargs: dict[str, Any]) -> Loaded:
+    """Load the base model of an adapter, its grammar from beside the adapter, and then the adapter."""
+    trainable = kwargs.pop("is_trainable", False)
+    hub = hub_arguments(kwargs)
+    config = read_config(name, adapter=True, **hub)
+    stored = read_stored(config, name)
+    base = adapter.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ModelError(f"{name!r}: {ADAPTER} names no base model (base_model_name_or_path)")
+    elsewhere = {key: value for key, value in kwargs.items() if key not in ("revision", "subfolder")}
+    if adapter.get("revision"):
+        elsewhere["revision"] = adapter["revision"]
+    loaded = load_weights(
+        find_class(config, model_class, name), base, new="head", config=config, attn_implementation=None, **elsewhere
+    )
+    attach_guide(loaded.model, Guide(loaded.model, stored.grammar, stored.strategy, "auto"), stored.learn_strengths)
+    return Loaded(put_adapter(loaded, name, trainable=trainable, **hub), loaded.new, loaded.info)

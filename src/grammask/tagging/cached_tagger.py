@@ -1,0 +1,133 @@
+"""Tags on disk: a text is tagged once per tagger and version, in whatever experiment it turns up."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from platformdirs import user_cache_path
+
+from ..errors import TaggingError
+from ..files.read import expand_home
+from .packed import pack, unpack
+from .tagger import TaggedText, Tagger
+
+_ROWS: Final[int] = 500
+_PATIENCE: Final[float] = 60  # seconds that another process may take to write
+_TABLE: Final[str] = "tags_2"  # the first had values without a checksum, under keys that named no content
+_CREATE: Final[str] = f"CREATE TABLE {_TABLE} (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"  # as SQLite keeps it
+_ELSEWHERE: Final[str] = "set GRAMMASK_CACHE to a folder that can be written"
+
+
+def cache_file() -> Path:
+    """Return where tags are kept: in $GRAMMASK_CACHE if set, else in the user's cache folder."""
+    folder = os.environ.get("GRAMMASK_CACHE")
+    return (expand_home(folder) if folder else user_cache_path("grammask")) / "tags.sqlite"
+
+
+class CachedTagger:
+    """A tagger that asks `tagger` only for texts that it hasn't seen, and keeps the answers in an SQLite file.
+
+    `texts_tagged` and `texts_from_cache` count what happened. Raises `TaggingError` when the file cannot be used.
+    """
+
+    def __init__(self, tagger: Tagger, path: Path | None = None) -> None:
+        self._tagger = tagger
+        self._path = path or cache_file()
+        self.texts_tagged = 0
+        self.texts_from_cache = 0
+
+    @property
+    def name(self) -> str:
+        """The name of the tagger that answers."""
+        return self._tagger.name
+
+    @property
+    def version(self) -> str:
+        """The version of the tagger that answers."""
+        return self._tagger.version
+
+    def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
+        """Tag texts lazily, in order; see `TaggedText`."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise TaggingError(f"tag cache {self._path}: {error}; {_ELSEWHERE}") from error
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as database:
+                database.text_factory = bytes  # what is no blob is damaged, and need not be UTF-8 either
+                _open(database)
+                yield from self._tag(texts, database)
+        except sqlite3.Error as error:
+            raise TaggingError(f"tag cache {self._path}: {error}; {_remedy(error)}") from error
+
+    def _tag(self, texts: Sequence[str], database: sqlite3.Connection) -> Iterator[TaggedText]:
+        keys = [self._key(text) for text in texts]
+        known = _read(database, dict(zip(keys, texts, strict=True)))
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        self.texts_tagged += len(missing)
+        self.texts_from_cache += len(texts) - len(missing)
+        fresh = zip(missing, self._tagger.tag(list(missing.values())), strict=True)
+        unsaved: list[tuple[bytes, bytes]] = []
+        try:
+            for key in keys:
+                while key not in known:  # answers come in the order of first appearance
+                    tagged_key, tagged = next(fresh)
+                    known[tagged_key] = tagged
+                    unsaved.append((tagged_key, pack(tagged, tagged_key)))
+                    if len(unsaved) >= _ROWS:
+                        _write(database, unsaved)
+                yield known[key]
+        finally:
+            _write(database, unsaved)
+
+    def _key(self, text: str) -> bytes:
+        return sha256("\0".join((self.name, self.version, text)).encode("utf-8", "surrogatepass")).digest()
+
+
+def _open(database: sqlite3.Connection) -> None:
+    """Make the table where it is missing; raise `sqlite3.Error` for one that isn't ours, or has triggers or indices.
+
+    A file of somebody else's may hold a view in its place, or a trigger on it: both run what they like.
+    """
+    database.execute("PRAGMA trusted_schema = OFF")
+    database.execute(_CREATE.replace("TABLE", "TABLE IF NOT EXISTS"))
+    there = database.execute("SELECT sql FROM sqlite_master WHERE tbl_name = ? COLLATE NOCASE", (_TABLE,)).fetchall()
+    if there != [(_CREATE.encode(),)]:
+        raise sqlite3.DatabaseError(f"{_TABLE} is no plain table")
+
+
+def _read(database: sqlite3.Connection, texts: Mapping[bytes, str]) -> dict[bytes, TaggedText]:
+    """Return what is known of the texts, by their keys; what is damaged is not known, and will be written anew."""
+    found: dict[bytes, TaggedText] = {}
+    wanted = iter(texts)
+    while part := list(islice(wanted, _ROWS)):
+        marks = ",".join("?" * len(part))
+        rows = database.execute(f"SELECT key, value FROM {_TABLE} WHERE key IN ({marks})", part)  # noqa: S608 - marks
+        for key, value in rows:
+            tagged = unpack(value, key, texts[key])
+            if tagged is not None:
+                found[key] = tagged
+    return found
+
+
+def _write(database: sqlite3.Connection, rows: list[tuple[bytes, bytes]]) -> None:
+    with database:
+        database.executemany(f"INSERT OR REPLACE INTO {_TABLE} (key, value) VALUES (?, ?)", rows)  # noqa: S608 - our own name
+    rows.clear()
+
+
+def _remedy(error: sqlite3.Error) -> str:
+    """Say what helps: a cache that is only locked, full or not to be written holds good work, and is kept."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the bits is detail
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"another process is writing to it: wait for it, or {_ELSEWHERE}"
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return f"see whether its disk is full or failing; free some space, or {_ELSEWHERE}"
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+        return _ELSEWHERE
+    return f"it is damaged, or no tag cache: delete the file, and texts are tagged anew, or {_ELSEWHERE}"

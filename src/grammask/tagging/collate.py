@@ -1,0 +1,101 @@
+"""The Collator: pads annotated texts of different lengths into one batch, for a Trainer or a DataLoader."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+
+from ..errors import InputError
+from ..grammar.tags import PAD
+from ..printing import quoted
+from .overlap import NO_WORD
+
+_PADDING: Final[dict[str, int]] = {"tag_ids": PAD, "word_ids": NO_WORD, "sentence_ids": NO_WORD}
+_LABELS: Final[tuple[str, ...]] = ("label", "labels", "label_ids")
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Pads the features of `Annotator` to the longest text: tensors (batch, length), and `labels` (batch,).
+
+    Raises `InputError` when a text has no tags, as happens under a Trainer without `remove_unused_columns=False`, and
+    for features of which no batch can be made.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.tokenizer, PreTrainedTokenizerBase):
+            raise InputError(f"Collator needs the tokenizer of the model, but got {quoted(self.tokenizer)}")
+
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        """Collate one batch."""
+        _check_features(features)
+        rows = {name: [_row(feature, name) for feature in features] for name in _PADDING}
+        plain = [{key: value for key, value in feature.items() if key not in _PADDING} for feature in features]
+        if self.tokenizer.pad_token_id is None and len({len(row) for row in rows["tag_ids"]}) > 1:
+            raise InputError(
+                "the tokenizer has no padding token, and the texts differ in length; set one, such as "
+                "tokenizer.pad_token = tokenizer.eos_token"
+            )
+        try:
+            batch: dict[str, Tensor] = dict(DataCollatorWithPadding(self.tokenizer)(plain))
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"the features make no batch: {str(error)[:200]}; leave out what no model reads"
+            ) from error
+        for name, padding in _PADDING.items():
+            side = self.tokenizer.padding_side
+            batch[name] = pad_sequence(rows[name], batch_first=True, padding_value=padding, padding_side=side)
+        return batch
+
+
+def _check_features(features: Sequence[Mapping[str, Any]]) -> None:
+    if not isinstance(features, Sequence) or isinstance(features, str | bytes):
+        raise InputError(f"features must be a list of annotated texts, but are {quoted(features)}")
+    if not features:
+        raise InputError("there is no text to collate: the list of features is empty")
+    for number, feature in enumerate(features):
+        if not isinstance(feature, Mapping):
+            raise InputError(
+                f"text {number} must be a mapping from input_ids and the like to lists, but is {quoted(feature)}"
+            )
+        for name in ("input_ids", *_PADDING):
+            if name not in feature:
+                raise InputError(
+                    f"a text comes without {name}; annotate it with grammask.Annotator, and give a Trainer "
+                    "remove_unused_columns=False"
+                )
+        if feature.keys() != features[0].keys():
+            differing = sorted(map(str, feature.keys() ^ features[0].keys()))
+            raise InputError(f"text {number} and text 0 don't have the same columns: {', '.join(differing)}")
+        for name in _LABELS:
+            if name in feature:
+                _check_label(feature[name], number)
+
+
+def _check_label(label: Any, number: int) -> None:
+    try:
+        torch.as_tensor(label)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"the label of text {number} is {quoted(label)}, but must be a number (or numbers); map names to ids"
+        ) from error
+
+
+def _row(feature: Mapping[str, Any], name: str) -> Tensor:
+    """Return a column of the annotation as integers (length,), one for each token."""
+    try:
+        row = torch.as_tensor(feature[name])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} must be a list of whole numbers, but is {quoted(feature[name])}") from error
+    size = len(feature["input_ids"])
+    if tuple(row.shape) != (size,):
+        raise InputError(f"{name} has shape {tuple(row.shape)}, but the text has {size} tokens (input_ids)")
+    if size and (row.is_floating_point() or row.is_complex() or row.dtype == torch.bool):
+        raise InputError(f"{name} must be whole numbers, but have dtype {row.dtype}")
+    return row.long()
