@@ -1,7 +1,7 @@
 """Odd calls of the Python API raise one of our errors, in one short line."""
 
 import pytest
-from lexicon import annotator, trained
+from helpers.lexicon import annotator, trained
 
 import grammask
 from grammask.errors import GrammaskError

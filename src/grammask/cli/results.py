@@ -15,7 +15,7 @@ def results_command(
         list[Path] | None,
         typer.Argument(help="Folders of finished comparisons, one a task  [default: what was recorded before]"),
     ] = None,
-    docs: Annotated[Path, typer.Option(help="Where results.md and results/grid.json are.")] = Path("docs"),
+    out: Annotated[Path, typer.Option(help="Where results.md and grid.json are.")] = Path("results"),
 ) -> None:
     """Write a page of comparisons on several tasks: differences to full, and to controls, on each and on the mean."""
     quieten()
@@ -23,8 +23,8 @@ def results_command(
     from ..experiment.grid_summary import read_all, summarise_grid
     from ..report.results_page import RECORD, write_results_page
 
-    if not folders and not (docs / RECORD).is_file():
-        raise ExperimentError(f"{docs / RECORD} isn't there; name the folders of finished comparisons")
-    grid = summarise_grid(read_all(folders)) if folders else read_grid_record(docs / RECORD)
-    for file in write_results_page(grid, docs):
+    if not folders and not (out / RECORD).is_file():
+        raise ExperimentError(f"{out / RECORD} isn't there; name the folders of finished comparisons")
+    grid = summarise_grid(read_all(folders)) if folders else read_grid_record(out / RECORD)
+    for file in write_results_page(grid, out):
         Console().print(str(file), markup=False, highlight=False, soft_wrap=True)

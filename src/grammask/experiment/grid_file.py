@@ -10,7 +10,7 @@ from ..files.names import check_file_name
 from ..files.read import parse_toml, read_text
 from .config import CHOICES, Config, make_config, plan_runs
 
-_OWN: Final[tuple[str, ...]] = ("grid", "results", "results.md")  # what a grid writes beside its tasks
+_OWN: Final[tuple[str, ...]] = ("results.md", "grid.json", "grid.svg")  # what a grid writes beside its tasks
 
 
 class _File(BaseModel):

@@ -15,7 +15,7 @@ from ..errors import ExperimentError
 from .write import TEMPORARY, unwritable
 
 LOCK: Final[str] = ".grammask-lock"
-_SWEPT: Final[tuple[str, ...]] = ("", "runs", "predictions", "grammars", "results")  # where an experiment writes
+_SWEPT: Final[tuple[str, ...]] = ("", "runs", "predictions", "grammars")  # where an experiment writes
 
 
 @contextmanager

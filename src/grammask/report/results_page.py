@@ -13,7 +13,7 @@ from .figure import Picture
 from .markdown import Markdown, code
 from .page import percent, points, render_markdown
 
-RECORD: Final[Path] = Path("results") / "grid.json"
+RECORD: Final[Path] = Path("grid.json")
 
 
 def write_results_page(grid: Mapping[str, Any], folder: Path) -> list[Path]:

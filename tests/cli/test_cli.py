@@ -1,0 +1,150 @@
+"""The command line: what it prints, and one line with exit code 2 for what is wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def grammask(*arguments, cwd=None, env=None):
+    command = [sys.executable, "-c", "from grammask.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
+
+
+def wrong(*arguments, cwd=None):
+    """Run a command that must fail with one line and exit code 2, and return the line."""
+    done = grammask(*arguments, cwd=cwd)
+    assert done.returncode == 2, done
+    assert "Traceback" not in done.stderr + done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("grammask: ")
+    return lines[0]
+
+
+def test_grammar_commands(tmp_path):
+    listed = grammask("grammar", "list").stdout
+    assert all(name in listed for name in ("neighbours", "paper", "paper-sinks"))
+    shown = grammask("grammar", "show", "paper").stdout
+    assert "│NOUN │D │D │· │· │· │D │· │D │" in shown
+    assert "ADJ DET read NOUN PROPN anywhere" in shown
+    of_heads = grammask("grammar", "show", "minilm-heads").stdout
+    assert (
+        of_heads.index("layer 0, head 11\n")
+        < of_heads.index("layer 1, head 0\n")
+        < of_heads.index("layer 5, head 11\n")
+    )
+    assert "nothing wrong" in grammask("grammar", "check", "neighbours").stdout
+    text = tmp_path / "text.txt"
+    text.write_text("Dogs bark.\n", encoding="utf-8")
+    # [CLS] Dogs bark . [SEP]: each word reads itself, its neighbours and two sinks, [CLS] everything, [SEP] two.
+    density = grammask("grammar", "density", "neighbours", "--text", text).stdout
+    assert f"{100 * (4 + 5 + 4 + 5 + 2) / 25:.1f}" in density
+    assert f"{100 * 7 / 9:.1f}" in density
+
+
+def test_tag_shows_words():
+    shown = grammask("tag", "She doesn't sleep.").stdout
+    assert "PRON" in shown
+    assert "n't" in shown
+
+
+def test_wrong_names_and_files(tmp_path):
+    assert "no grammar 'papr'" in wrong("grammar", "show", "papr")
+    bad = tmp_path / "bad.toml"
+    bad.write_text('name = "x"\nsinks = ["[XYZ]"]', encoding="utf-8")
+    assert "unknown tag '[XYZ]'" in wrong("grammar", "check", bad)
+    assert "no tagger 'xx_none'" in wrong("tag", "a", "--tagger", "xx_none")
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    assert "holds no text" in wrong("grammar", "density", "paper", "--text", empty)
+    assert "No such file" in wrong("grammar", "density", "paper", "--text", tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("command", [(), ("compare",), ("bench",), ("tag",), ("grammar",), ("grammar", "density")])
+def test_help_names_every_command(command):
+    done = grammask(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+COMPARE = [
+    (("--strategies", "gentle"), "unknown strategy 'gentle'"),
+    (("--grammar", "papr"), "no grammar 'papr'"),
+    (("--task", "missing.tsv"), "no task 'missing.tsv'"),
+    (("--task", "data", "--text-column", "body"), "has no column 'body'"),
+    (("--seeds", "one"), "--seeds are whole numbers"),
+    (("--epochs", "0"), "setting 'epochs'"),
+    (("--precision", "int8"), "setting 'precision'"),
+    (("--all", "--train-size", "5"), "exclude each other"),
+    (("--resume",), "--resume needs the folder"),
+    (("--resume", "--out", "nowhere"), "holds no experiment"),
+    (("--out", "full"), "isn't empty"),
+    (("--out", "full/file"), "is a file"),
+    (("--model", "./none"), "no model './none'"),
+    (("--model", "owner/none"), "no model 'owner/none'"),
+    (("--tagger", "xx_none"), "no tagger 'xx_none'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), COMPARE, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_a_comparison_that_cannot_start_says_why_and_writes_nothing(tmp_path, options, message):
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "dev"):
+        (data / f"{split}.tsv").write_text("text\tlabel\ngood\t1\nbad\t0\n", encoding="utf-8")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "file").write_text("mine", encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    assert message in wrong("compare", *options, cwd=tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (full / "file").read_text(encoding="utf-8") == "mine"
+
+
+def test_the_papers_door_says_what_it_cannot_reach(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "run_experiment.py", "--task", "none.tsv"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "no task 'none.tsv'" in done.stderr
+
+
+def test_induce_writes_a_grammar_its_record_and_its_curve(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("The old dog sleeps near a small red door.\nShe never saw the film again.\n" * 15, encoding="utf-8")
+    out = tmp_path / "mine.toml"
+    done = grammask("induce", "--text", text, "--budget", "0.3", "--most-rules", "9", "--out", out)
+    assert "arcs covered %" in done.stdout, done
+    assert "nothing wrong" in grammask("grammar", "check", out).stdout
+    record = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
+    assert record["rules"] <= 10
+    assert 0.2 < record["density"] <= 0.31
+    assert record["arcs_covered"] > 0.5
+    assert (tmp_path / "mine.svg").read_text(encoding="utf-8").startswith("<svg")
+    before = out.read_bytes()
+    assert "exists" in wrong("induce", "--text", text, "--out", out)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--out", "mine.txt"), "must end in .toml"),
+        (("--out", "x.toml", "--from", "arc"), "--from must be one of arcs, attention, both, but is 'arc'"),
+        (("--out", "x.toml", "--scope", "head"), "arcs have none"),
+        (("--out", "x.toml", "--held-out", "y"), "--held-out"),
+        (("--out", "x.toml", "--conllu", "none.conllu"), "none.conllu: cannot be read"),
+        (("--out", "x.toml", "--text", "none.txt"), "none.txt cannot be read"),
+    ],
+)
+def test_induce_refuses_what_it_cannot_do(arguments, message, tmp_path):
+    assert message in wrong("induce", *arguments, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())

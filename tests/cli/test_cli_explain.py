@@ -1,0 +1,117 @@
+"""The commands that look inside a model: what they write, and one line for what is wrong."""
+
+import json
+import sys
+
+import pytest
+import transformers
+from helpers.lexicon import annotator, trained
+
+import grammask
+from grammask.cli.app import app, run_plainly
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    annotate = annotator()
+    model = trained(annotate)
+    model.save_pretrained(folder / "guided")
+    grammask.detach(model)
+    model.save_pretrained(folder / "stock")
+    for name in ("guided", "stock"):
+        annotate.tokenizer.save_pretrained(folder / name)
+    return folder
+
+
+@pytest.fixture
+def grammask_says(monkeypatch, capsys, own_cache):
+    """Run a command in this process and return its exit code and what it printed."""
+    transformers.utils.logging.disable_progress_bar()  # a process of its own is told so before it loads anything
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["grammask", *map(str, arguments)])
+        code = run_plainly(app)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def test_explain_writes_page_numbers_and_figures(saved, grammask_says, tmp_path):
+    out = tmp_path / "page.html"
+    texts = ("the kind cat sees a film .", "the cruel king likes <b>the</b> town . " * 20)
+    code, said, _ = grammask_says(
+        "explain", "--model", saved / "guided", *texts, "--out", out, "--data", "--figures", tmp_path / "figures",
+        "--rule", "3", "--layer", "1",
+    )  # fmt: skip
+    assert code == 0
+    assert "page.html" in said
+    data = json.loads((tmp_path / "page.json").read_text(encoding="utf-8"))
+    assert data["texts"][1]["words_cut"] > 0
+    page = out.read_text(encoding="utf-8")
+    assert "doesn&#39;t read the last" in page or "doesn't read the last" in page
+    assert "<b>the</b>" not in page
+    names = {path.name for path in (tmp_path / "figures" / "text2").iterdir()}
+    assert names == {"arcs.svg", "arcs.csv"} | {
+        f"{name}.{kind}" for name in ("words", "mass", "changes") for kind in ("svg", "png", "csv")
+    }
+    before = out.read_bytes()
+    code, _, wrong = grammask_says("explain", "--model", saved / "guided", "the cat", "--out", out)
+    assert code == 2
+    assert "exists" in wrong
+    assert out.read_bytes() == before
+    code, _, _ = grammask_says("explain", "--model", saved / "guided", "the cat", "--out", out, "--force")
+    assert code == 0
+    assert out.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--model", "stock", "the cat"], "saved without a grammar"),
+        (["--model", "guided", "the cat", " "], "text 2 is empty"),
+        (["--model", "guided", "the cat", "--rule", "seven"], "unknown rule 'seven'"),
+        (["--model", "guided", "the cat", "--layer", "9"], "unknown layer 9; the model has layers 0 to 1"),
+        (["--model", "guided"], "one of the two"),
+        (["--model", "guided", "the cat", "--out", "page.txt"], "must end in .html"),
+        (["--model", "nowhere", "the cat"], "no model"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(saved, grammask_says, tmp_path, monkeypatch, arguments, line):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    place = arguments.index("--model") + 1
+    if arguments[place] != "nowhere":
+        arguments = [*arguments[:place], saved / arguments[place], *arguments[place + 1 :]]
+    code, _, wrong = grammask_says("explain", *arguments)
+    assert code == 2
+    assert line in wrong
+    assert len(wrong.strip().splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} <= {"cache"}  # of tags
+
+
+def test_adherence_and_faithfulness_write_their_pages(saved, grammask_says, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("the kind cat sees a film .\nthe cruel king likes the town .\n", encoding="utf-8")
+    out = tmp_path / "a.html"
+    code, said, _ = grammask_says(
+        "adherence", "--model", saved / "stock", "--grammar", "paper", "--text", text, "--out", out, "--data",
+        "--figures", tmp_path / "figures",
+    )  # fmt: skip
+    assert code == 0
+    assert "less that on window" in said
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["reading"] == "reading everything"
+    assert (tmp_path / "figures" / "beyond.png").is_file()
+    later = ("--text", text, "--out", tmp_path / "b.html")
+    code, _, wrong = grammask_says("adherence", "--model", saved / "stock", *later)
+    assert code == 2
+    assert "name one to hold it against" in wrong
+    code, _, _ = grammask_says("adherence", "--model", saved / "guided", *later)
+    assert code == 0
+    assert "hard attention under the grammar decided" in (tmp_path / "b.html").read_text(encoding="utf-8")
+    out = tmp_path / "f.html"
+    code, said, _ = grammask_says("faithfulness", "--model", saved / "guided", "--text", text, "--out", out, "--data")
+    assert code == 0
+    assert "comprehensiveness" in said
+    assert json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))["texts"] == 2

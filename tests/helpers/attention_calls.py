@@ -1,0 +1,87 @@
+"""One grammar for each way through the kernels, and calls of them held against the oracle."""
+
+import torch
+
+import grammask
+from grammask.attention.blocks.make_blocks import backend_for
+from grammask.attention.reference import reference_attention
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.masks import allowed_pairs, merge_masks, pair_strengths
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tables import compile_tables
+from grammask.grammar.tags import PAD, UPOS
+
+HEADS, HEAD_DIM = 3, 8
+
+
+WORDS = tuple(UPOS)
+
+
+BAND = Grammar(
+    "band", rules=(Rule(WORDS, WORDS, Reach("words", -2, 4), 1.5), Rule(("[CLS]",), WORDS)), sinks=("[CLS]", "[SEP]")
+)
+
+
+# One list of grammars, one for each way through the kernels, feeds every test of sizes, dtypes and modes.
+GRAMMARS = {
+    "sorted": grammask.load_grammar("paper"),
+    "sorted with sinks": grammask.load_grammar("paper-sinks"),
+    "sorted, no tag reads itself": Grammar("selfless", rules=(Rule(("NOUN", "[SEP]"), ("VERB", "ADJ"), strength=1.0),)),
+    "banded": BAND,
+    "banded by sentence": Grammar("sentence", rules=(Rule(("NOUN", "VERB"), WORDS, Reach("sentence"), 2.0),)),
+    "a band for each head": Grammar(
+        "heads",
+        rules=tuple(Rule(WORDS, WORDS, Reach("words", -head, 2), 0.5 + head, heads=(head,)) for head in range(3)),
+    ),
+    "a table for each head": Grammar(
+        "tables", rules=tuple(Rule(("NOUN", "VERB", "ADJ"), WORDS[head::3], heads=(head,)) for head in range(2)),
+        sinks=("[SEP]",), same_tag=True,
+    ),
+    "mixed": Grammar(
+        "mixed", rules=(*BAND.rules, Rule(("PROPN", "NOUN"), ("PROPN", "VERB"), strength=3.0)), sinks=("[CLS]",)
+    ),
+    "lowering": Grammar("lowering", rules=(Rule(WORDS, WORDS, Reach("words", -1, 3), -2.0),)),
+}  # fmt: skip
+
+
+def draw(batch, *, dtype=torch.float64, seed=0, heads=HEADS, head_dim=HEAD_DIM):
+    generator = torch.Generator().manual_seed(seed)
+    size = (*batch.annotation["tag_ids"].shape, heads, head_dim)
+    return [
+        torch.randn(size, generator=generator, dtype=torch.float64).transpose(1, 2).to(dtype).requires_grad_()
+        for _ in range(4)
+    ]
+
+
+def oracle_mask(grammar, strategy, batch, *, layer=0, heads=HEADS, dtype=torch.float64):
+    tables = compile_tables(grammar, layer=layer, heads=heads)
+    readable = (batch.annotation["tag_ids"] != PAD)[:, None, None, :]
+    if strategy == "hard":
+        allowed = allowed_pairs(tables, **batch.annotation)
+        return merge_masks(allowed | (batch.annotation["tag_ids"] == PAD)[:, None, :, None], readable)
+    return merge_masks(pair_strengths(tables, **batch.annotation).to(dtype), readable)
+
+
+def compare(grammar, strategy, batch, backend, *, layer=0, dtype=torch.float64, atol=1e-6, to_grad=1e-6, heads=HEADS):
+    """Compare a backend with the oracle over the rows of real tokens: values, and the gradients of all inputs."""
+    query, key, value, weight = draw(batch, dtype=dtype, heads=heads)
+    found = grammask.grammar_attention(
+        query, key, value, **batch.annotation, grammar=grammar, strategy=strategy, layer=layer,
+        attention_mask=batch.inputs["attention_mask"], backend=backend,
+    )  # fmt: skip
+    exact = [tensor.detach().double().requires_grad_() for tensor in (query, key, value)]
+    mask = oracle_mask(grammar, strategy, batch, layer=layer, heads=heads)
+    expected, _ = reference_attention(*exact, mask, scale=HEAD_DIM**-0.5)
+    real = (batch.annotation["tag_ids"] != PAD)[:, None, :, None]
+    assert found.isfinite().all()
+    torch.testing.assert_close(found.double() * real, expected * real, atol=atol, rtol=0)
+    grads = torch.autograd.grad((found * weight * real).sum(), (query, key, value))
+    wanted = torch.autograd.grad((expected * weight.double() * real).sum(), exact)
+    for grad, wish in zip(grads, wanted, strict=True):
+        torch.testing.assert_close(grad.double(), wish, atol=to_grad, rtol=0)
+
+
+def fitting(grammar, strategy, *, layer=0, heads=HEADS):
+    """Return every backend that does the grammar."""
+    found = backend_for(compile_tables(grammar, layer=layer, heads=heads), strategy)
+    return ("dense", "auto", found) if strategy == "soft" else ("dense", "auto", *{found, "mixed"})

@@ -1,0 +1,159 @@
+"""A comparison of no work at all, killed at chosen moments: a script (`-m helpers.killed_compare FOLDER`) that
+prints what it saw, as JSON.
+
+Everything is loaded once. Each comparison runs in a fork, in the ways of the command line, and ends itself by a signal
+at one of the moments at which it touches a file; then another fork goes on with it.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+from helpers.records import SHA256, a_record
+
+from grammask.cli import compare_run as comparing
+from grammask.cli import run_command
+from grammask.data.task import Split, Task
+from grammask.experiment import compare
+from grammask.experiment import results as finished
+from grammask.experiment.folder import Folder
+from grammask.files.write import write_whole
+from grammask.tagging.coverage import Coverage
+
+SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
+MOMENTS = 12
+SETTINGS = {"task": "none", "grammars": ("paper:hard",), "strategies": ("full", "hard"), "seeds": (0, 1)}
+TOUCHES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "tempfile.mkdtemp"}
+
+
+def no_run(bench, spec, grammar, *, keep):
+    """Finish at once, always alike, through a folder of scratch files as Trainer has one."""
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "state").write_text("x", encoding="utf-8")
+        return a_record(spec.id), f"predictions of {spec.id}\n"
+
+
+def stub(log):
+    """Put stand-ins where a comparison loads and trains."""
+    split = Split(tuple("abcd"), tuple("abcd"), None, (0, 1, 1, 1))
+    tagger = SimpleNamespace(name="t", version="1")
+    model = SimpleNamespace(
+        num_parameters=lambda: 1, config=SimpleNamespace(model_type="bert", hidden_size=1), layers=1, heads=1
+    )
+    stands = {
+        "load_task": lambda *_, **__: Task("t", "t", ("bad", "good"), split, split, "none"),
+        "find_model": lambda _: SimpleNamespace(name="m", location="m", sha256=SHA256),
+        "load_tokenizer": lambda _: SimpleNamespace(vocab_files_names={}),
+        "SpacyTagger": lambda *_, **__: tagger,
+        "Annotator": lambda *_: SimpleNamespace(tagger=tagger, coverage=Coverage()),
+        "load_classifier": lambda *_: SimpleNamespace(model=model, new=()),
+        "fit_length": lambda config, _: config,
+        "try_classifier": lambda *_, **__: None,
+        "hash_files": lambda *_: SHA256,
+        "attached": lambda *_: contextlib.nullcontext(),
+        "measure_shape": lambda _: model,
+        "prepare": lambda *_, **__: SimpleNamespace(tagging_seconds=0.0),
+        "tagger_counts": lambda _: (0, 4),
+        "environment": lambda _: {"precision": "float32"},
+        "run": no_run,
+    }
+    for name, stand in stands.items():
+        assert hasattr(compare, name)
+        setattr(compare, name, stand)
+    finished.write_report = lambda results, path, **_: write_whole(path, json.dumps(results["summary"]))
+    # Intervals are a matter of seconds, and of other tests.
+    comparing._conclude = lambda *_: None
+    finished._meanings = lambda _: {}
+    finished.Finished.summary = property(lambda self: [record["id"] for record in self.records])
+    real = Folder.finish
+
+    def finish(self, run_id, *given):
+        real(self, run_id, *given)
+        with open(log, "a", encoding="utf-8") as file:
+            file.write(f"{run_id}\n")
+
+    Folder.finish = finish
+
+
+def forked(out, error, *, resume, at=None, number=None):
+    """Run the comparison in a fork that sends itself a signal at a moment; return its exit code and its moments."""
+    reading, writing = os.pipe()
+    if child := os.fork():
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            moments = len(pipe.read())
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), moments
+    os.dup2(os.open(error, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    seen = 0
+
+    def touched(event, arguments):
+        nonlocal seen
+        if event in TOUCHES and str(root) in str(arguments[0]):
+            os.write(writing, b".")
+            seen += 1
+            if seen == at:
+                os.kill(os.getpid(), number)
+
+    root = out.parent
+    sys.addaudithook(touched)
+    try:
+        run_command(lambda: lambda: comparing.run_comparison(SETTINGS, out, resume=resume))
+    except SystemExit as exit_:
+        os._exit(exit_.code)
+    os._exit(99)
+
+
+def runs_of(out):
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted((out / "runs").glob("*.json"))}
+
+
+def left(folder):
+    return [path.name for path in folder.rglob("*") if path.name.startswith((".grammask", "tmp"))]
+
+
+def results(out):
+    found = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    return [found[key] for key in ("runs", "summary", "complete", "planned_runs", "finished_runs")]
+
+
+def main(root):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background are started to ignore it
+    log = root / "log"
+    stub(log)
+    whole = root / "whole"
+    scratch = root / "scratch"
+    scratch.mkdir()
+    tempfile.tempdir = str(scratch)
+    code, moments = forked(whole / "out", root / "stderr", resume=False)
+    assert code == 0, (root / "stderr").read_text(encoding="utf-8")
+    for name in SIGNALS:
+        for part in range(MOMENTS):
+            case = root / f"{name}-{part}"
+            case.mkdir()
+            out, at = case / "out", 1 + part * (moments - 1) // (MOMENTS - 1)
+            log.unlink(missing_ok=True)
+            code, _ = forked(out, case / "stderr", resume=False, at=at, number=getattr(signal, name))
+            before = runs_of(out)
+            finishes = log.read_text("utf-8").split() if log.exists() else []
+            seen = {
+                "signal": name, "at": at, "code": code, "told": (case / "stderr").read_text(encoding="utf-8"),
+                "lost": [run for run in finishes if f"{run}.json" not in before],
+                "left": left(case) + left(scratch), "records": len(before),
+            }  # fmt: skip
+            begun = (out / "config.json").is_file()
+            seen["resumed"], _ = forked(out, case / "stderr", resume=begun)
+            seen["told_then"] = (case / "stderr").read_text(encoding="utf-8")
+            seen["kept"] = seen["resumed"] == 0 and before.items() <= runs_of(out).items()
+            seen["equal"] = seen["resumed"] == 0 and results(out) == results(whole / "out")
+            seen["left_then"] = left(case)
+            print(json.dumps(seen), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
