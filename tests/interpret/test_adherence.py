@@ -15,8 +15,7 @@ from grammask.grammar.grammar import Grammar
 from grammask.grammar.rules import Reach, Rule
 from grammask.grammar.tags import UPOS
 from grammask.interpret import adherence, relations
-from grammask.interpret.erasing import erase
-from grammask.interpret.faithfulness import MEASURES, WAYS, measure_faithfulness
+from grammask.interpret.faithfulness import MEASURES, WAYS, erase, measure_faithfulness
 from grammask.interpret.relations import DIRECTIONS, Followed, best_heads
 from grammask.report.adherence_page import adherence_page, write_adherence_figures
 from grammask.report.faithfulness_page import faithfulness_page

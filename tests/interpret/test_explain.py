@@ -27,11 +27,9 @@ from grammask.grammar.rules import Reach, Rule
 from grammask.grammar.tables import compile_tables
 from grammask.grammar.tags import UPOS
 from grammask.interpret.arcs import mass_by_source, strongest_arcs
-from grammask.interpret.hops import hops_to
-from grammask.interpret.importance import integrated_gradients
-from grammask.interpret.owners import NOBODY, Owners
-from grammask.interpret.positions import Positions
-from grammask.interpret.sources import sources_of, without
+from grammask.interpret.importance import hops_to, integrated_gradients
+from grammask.interpret.sources import NOBODY, Owners, sources_of, without
+from grammask.interpret.word_positions import Positions
 
 
 @pytest.fixture(scope="module")

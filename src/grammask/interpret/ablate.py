@@ -15,8 +15,7 @@ from ..grammar.tables import ReachTables, compile_tables
 from ..grammar.tags import UPOS
 from ..model.attach import set_redraw
 from .explanation import Ablation
-from .owners import Owners
-from .sources import Source, without
+from .sources import Owners, Source, without
 
 _TOKENS: Final[int] = 4096  # in one batch
 _ROWS: Final[int] = 32

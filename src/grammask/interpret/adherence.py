@@ -19,9 +19,8 @@ from ..tagging.annotate import Annotator
 from ..tagging.overlap import NO_WORD
 from ..tagging.texts import check_texts
 from ..tagging.words import ReadWords
-from .positions import Positions, find_positions
-from .reading import read_by
 from .relations import Followed, Relation, best_heads, parse_relations
+from .word_positions import Positions, find_positions, read_by
 
 Floats = NDArray[np.float64]
 KINDS: Final[tuple[str, ...]] = ("grammar", "random", "window")

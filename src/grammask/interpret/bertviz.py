@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from ..model.attach import grammar_of
 from ..tagging.annotate import Annotator
-from .reading import read_by
+from .word_positions import read_by
 
 
 def to_bertviz(model: PreTrainedModel, annotate: Annotator, text: str) -> dict[str, Any]:

@@ -17,13 +17,9 @@ from ..tagging.texts import check_texts
 from .ablate import Ablations
 from .arcs import mass_by_source, strongest_arcs
 from .explanation import Explanation, Explanations, Word
-from .hops import hops_to
-from .importance import integrated_gradients
-from .owners import NOBODY, Owners
-from .positions import Positions, find_positions
-from .reading import read_by
-from .sources import find_sources
-from .through_rules import importance_through_rules
+from .importance import hops_to, importance_through_rules, integrated_gradients
+from .sources import NOBODY, Owners, find_sources
+from .word_positions import Positions, find_positions, read_by
 
 
 def explain(

@@ -19,10 +19,10 @@ from transformers import PreTrainedModel
 from ..errors import ExplainError
 from ..tagging.annotate import Annotator
 from ..tagging.collate import Collator
-from .erasing import Row, erase
+from ..tagging.overlap import NO_WORD
 from .explain import explain
 from .explanation import Explanation
-from .reading import read_by
+from .word_positions import read_by
 
 SHARES: Final[tuple[float, ...]] = (0.01, 0.05, 0.1, 0.2, 0.5)  # of words, as in ERASER
 WAYS: Final[tuple[str, ...]] = ("rules", "gradients", "random")
@@ -31,6 +31,7 @@ _DRAWS: Final[int] = 5  # random orders of a text
 _ROWS: Final[int] = 64
 
 Floats = NDArray[np.float64]
+Row = dict[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +119,20 @@ class _Erased:
                 found.append(self._model(**batch).logits.double().softmax(-1)[:, label])
         answers: Floats = torch.cat(found).numpy()
         return answers
+
+
+def erase(inputs: Mapping[str, Tensor], words: Sequence[int]) -> Row:
+    """Return a text (1, length) without the subwords of these words, numbered anew: each tensor (length,).
+
+    The words that are left keep their tags, which the tagger saw in the whole text.
+    """
+    word_ids = inputs["word_ids"][0]
+    kept = ~torch.isin(word_ids, torch.tensor(list(words), dtype=word_ids.dtype))
+    left = {name: values[0][kept] for name, values in inputs.items()}
+    numbers = torch.unique(left["word_ids"][left["word_ids"] != NO_WORD])
+    renumbered = torch.searchsorted(numbers, left["word_ids"])
+    left["word_ids"] = torch.where(left["word_ids"] == NO_WORD, NO_WORD, renumbered)
+    return left
 
 
 def _order(importance: Sequence[float]) -> NDArray[np.int64]:

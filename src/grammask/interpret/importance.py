@@ -1,5 +1,6 @@
-"""Which words the answer rests on: captum's integrated gradients, from the embeddings."""
+"""Which words the answer rests on: by integrated gradients, through the rules that read them, and how far away."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import torch
@@ -35,3 +36,40 @@ def integrated_gradients(model: PreTrainedModel, inputs: dict[str, Tensor], targ
         internal_batch_size=max(1, min(_STEPS, _TOKENS // ids.shape[1])),
     )  # fmt: skip
     return found.sum(-1)[0].detach()
+
+
+def importance_through_rules(
+    weights: Sequence[Tensor], owners: Sequence[Tensor], changes: Mapping[int, float]
+) -> Tensor:
+    """Return what each token adds to the answer through the rules by which others read it: float64 (length,).
+
+    What a rule is worth, the probability that is lost without it (-`changes`, by its place among the sources), is
+    shared out among the tokens that are read by it, in proportion to the attention that it carries to them in all
+    layers.
+    `weights` and `owners` are (heads, length, length) for each layer.
+    """
+    length = weights[0].shape[-1]
+    found = torch.zeros(length, dtype=torch.float64)
+    for place, change in changes.items():
+        carried = torch.zeros(length, dtype=torch.float64)
+        for weight, owner in zip(weights, owners, strict=True):
+            carried += (weight * (owner == place)).sum((0, 1)).double()
+        if (total := float(carried.sum())) > 0:
+            found -= change * carried / total
+    return found
+
+
+def hops_to(target: int, reads: Sequence[Tensor]) -> list[int | None]:
+    """Return for each token the fewest reads by which it gets to token `target`, None where it cannot.
+
+    `reads` has a bool (length, length) for each layer, from the first: whether a query reads a key there, in any head.
+    A token keeps what it knows from layer to layer without a read.
+    """
+    length = reads[0].shape[0]
+    far = torch.iinfo(torch.int32).max // 2
+    hops = torch.full((length,), far, dtype=torch.int32)
+    hops[target] = 0
+    for layer in reversed(reads):
+        onwards = hops[:, None].masked_fill(~layer, far).min(0).values + 1
+        hops = torch.minimum(hops, onwards)
+    return [None if number >= far else number for number in hops.tolist()]

@@ -1,14 +1,32 @@
-"""From subwords to what a reader sees: words, and the tokens that belong to none."""
+"""A text as a model reads it, from subwords to what a person sees: words, and the tokens that belong to none."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..errors import ExplainError
 from ..grammar.tags import TAGS
-from ..tagging.annotate import ReadText
+from ..model.load import count_positions
+from ..printing import quoted
+from ..tagging.annotate import Annotator, ReadText
 from ..tagging.overlap import NO_WORD
+
+
+def read_by(model: PreTrainedModel, annotate: Annotator, text: str) -> ReadText:
+    """Return one text with its inputs (1, length), cut to what tokenizer and model can hold.
+
+    Raises `ExplainError` for a model that isn't on the CPU, where masks and attention are counted, and for what is no
+    `Annotator`.
+    """
+    if not isinstance(annotate, Annotator):
+        raise ExplainError(f"texts are read by an Annotator, but got {quoted(annotate)}")
+    if model.device.type != "cpu":
+        raise ExplainError(f"the model is on {model.device}; models are explained on the CPU: model.to('cpu')")
+    longest = annotate.tokenizer.model_max_length  # tokenizers don't always know
+    positions = count_positions(model)
+    return annotate.read(text, max_length=longest if positions is None else min(longest, positions))
 
 
 @dataclass(frozen=True, eq=False)
