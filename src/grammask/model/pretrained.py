@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import ModelError
 from . import interface
 from .adapters import put_adapter
-from .attach import attach_guide
+from .attachment import attach_guide
 from .guide import Guide
 from .model_files import ADAPTER, hub_arguments, read_config, read_json
 from .saved_grammar import CONFIG_KEY, find_class, read_stored
