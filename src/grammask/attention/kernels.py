@@ -2,7 +2,7 @@
 
 Flash: PyTorch's fused CPU kernel, through the operators that also hand out the log-sum-exp of the scores. Their
 backward takes the output and the log-sum-exp of the whole softmax, so a block's gradients are exact whatever other
-blocks its queries read (Dao 2023, FlashAttention-2, section 2.3). Spelled: the same sums in plain PyTorch, a few
+blocks its queries read (Dao 2023, FlashAttention-2, section 2.3). Eager: the same sums in plain PyTorch, a few
 queries at a time, for what the fused kernel cannot do: attention dropout, and gradients of the bias.
 
 Tensors are (stack, heads, queries or keys, head_dim), biases float and broadcastable to (stack, heads, queries, keys),
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-_TILE: Final[int] = 1 << 21  # scores that the spelled kernel holds at a time
+_TILE: Final[int] = 1 << 21  # scores that the eager kernel holds at a time
 
 
 class Dropout(NamedTuple):
@@ -37,18 +37,18 @@ def flash(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale:
     return output, logsumexp
 
 
-def flash_gradients(
+def flash_backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, lse: Tensor, bias: Tensor | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the gradients of query, key and value; `output` and `lse` are those of the whole softmax."""
-    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+    gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
         grad, query, key, value, output, lse, 0.0, False, attn_mask=bias, scale=scale
     )
-    return found
+    return gradients
 
 
-def spelled(
+def eager(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float, dropout: Dropout
 ) -> tuple[Tensor, Tensor]:
     """Return what `flash` does, under attention dropout; the log-sum-exp is that before dropout."""
@@ -65,11 +65,11 @@ def spelled(
     return output, logsumexp
 
 
-def spelled_gradients(
+def eager_backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, lse: Tensor, bias: Tensor | None,
     scale: float, dropout: Dropout,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
-    """Return what `flash_gradients` does, and the gradient of a bias row: (stack, heads, 1, keys)."""
+    """Return what `flash_backward` does, and the gradient of a bias row: (stack, heads, 1, keys)."""
     dtype = wide(query.dtype)
     key, value = key.to(dtype), value.to(dtype)
     grad_query, grad_key, grad_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)

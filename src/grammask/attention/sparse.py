@@ -69,7 +69,7 @@ class _SparseAttention(torch.autograd.Function):
                     stack_rows(queries, block), stack_keys("block key", keys, block),
                     stack_keys("block value", values, block), piece.bias(block, strengths, lse.dtype), scale,
                 )  # fmt: skip
-                new, new_lse = kernels.spelled(*inputs, drawn) if dropout.share else kernels.flash(*inputs)
+                new, new_lse = kernels.eager(*inputs, drawn) if dropout.share else kernels.flash(*inputs)
                 drawn = drawn.next()
                 put_rows(found, block, new)
                 if needs_lse:
@@ -114,11 +114,11 @@ class _SparseAttention(torch.autograd.Function):
                     outputs, lses, piece.bias(block, strengths, lse.dtype), ctx.scale,
                 )  # fmt: skip
                 if ctx.dropout.share or block.table_row is not None:
-                    *found, to_bias = kernels.spelled_gradients(*inputs, drawn)
+                    *found, to_bias = kernels.eager_backward(*inputs, drawn)
                     if to_table is not None:
                         piece.add_to_table(to_table, to_bias, block)
                 else:
-                    found = list(kernels.flash_gradients(*inputs))
+                    found = list(kernels.flash_backward(*inputs))
                 drawn = drawn.next()
                 put_rows(to_query, block, found[0])
                 insert(to_key, block.keys, unstack(found[1]), adding=True)
