@@ -65,11 +65,11 @@ def test_owned_pairs_are_the_oracles(grammar, seed, layer):
     weights = torch.rand(3, *allowed.shape[1:]).masked_fill(~allowed, -torch.inf).softmax(-1)
     assert sum(mass_by_source(weights, found, len(owners.sources))) == pytest.approx(1.0, abs=1e-5)
     # Under soft a pair gets the strength of the rule that owns it, and nothing is without an owner.
-    leaning = Owners(grammar, "soft", annotation, heads=3)
+    soft = Owners(grammar, "soft", annotation, heads=3)
     strengths = torch.tensor([
-        grammar.rules[source.rule].strength if source.rule is not None else 0.0 for source in leaning.sources
+        grammar.rules[source.rule].strength if source.rule is not None else 0.0 for source in soft.sources
     ])  # fmt: skip
-    places = leaning.of_layer(layer).long()
+    places = soft.of_layer(layer).long()
     assert places.min() >= 0
     assert torch.equal(strengths[places], pair_strengths(tables, **ids)[0].expand(3, -1, -1))
 

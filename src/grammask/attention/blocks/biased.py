@@ -1,12 +1,13 @@
 """Soft attention without any n x n tensor.
 
-At any distance a strength depends on the two tags alone. Queries whose tags lean alike form one block over all keys,
-and their bias is a single row, which attention adds to every query: no wider than the text. What bounded reaches add
-is a second read of the same pairs: exp(score + strength) = exp(score + base) + exp(score + rise) with rise =
-log(exp(strength) - exp(base)), so a band with that bias, merged by log-sum-exp, brings about exactly the full strength.
+At any distance a strength depends on the two tags alone. Queries whose tags have the same bias towards every key tag
+share a block over all keys. Their bias is a single row, which attention adds to every query: no wider than the text.
+What bounded reaches add is a second read of the same pairs: exp(score + strength) = exp(score + base) +
+exp(score + rise) with rise = log(exp(strength) - exp(base)). So a band with that bias, merged by log-sum-exp, brings
+about exactly the full strength.
 
-A bounded strength below its base would need a negative second read. There the bias is spelled out, for a few queries
-at a time.
+A bounded strength below its base would need a negative second read. There the bias of every pair is made explicit,
+for a few queries at a time.
 """
 
 from functools import partial
@@ -21,10 +22,10 @@ from .block import ALL, Block, Columns, Part
 from .lookup import Cells, Tokens, look_up
 from .tag_sets import occurring, table_of
 
-TILE: Final[int] = 128  # queries whose bias over all keys is spelled out at a time
+TILE: Final[int] = 128  # queries whose bias over all keys is made explicit at a time
 
 
-def leaning_part(
+def tag_bias_blocks(
     cells: Cells, tags: NDArray[np.int64], *, text: int, columns: NDArray[np.int64], learned: bool
 ) -> Part:
     """Return the part of one text that reads all keys, each at its strength for any distance.
@@ -61,8 +62,8 @@ def leaning_part(
     )
 
 
-def spelled_part(cells: Cells, annotated: Tokens, *, text: int, columns: NDArray[np.int64]) -> Part:
-    """Return the part of one text that reads all keys at their full strengths, spelled out a few queries at a time."""
+def explicit_bias_blocks(cells: Cells, annotated: Tokens, *, text: int, columns: NDArray[np.int64]) -> Part:
+    """Return the part of one text that reads all keys at their full strengths, a few queries at a time."""
     length = len(annotated.tags)
     blocks = []
     for start in range(0, length, TILE):
@@ -72,12 +73,12 @@ def spelled_part(cells: Cells, annotated: Tokens, *, text: int, columns: NDArray
                 rows=rows,
                 keys=ALL,
                 pairs=(rows.stop - rows.start) * length,
-                bias=partial(_spell, cells, annotated, rows),
+                bias=partial(_explicit_bias, cells, annotated, rows),
             )
         )
     here = Columns.of(columns)
     return Part(text=text, rows=here, keys=here, blocks=tuple(blocks))
 
 
-def _spell(cells: Cells, annotated: Tokens, rows: slice) -> Tensor:
+def _explicit_bias(cells: Cells, annotated: Tokens, rows: slice) -> Tensor:
     return look_up(cells.strength, cells.index(annotated.at(rows), annotated)[None])

@@ -14,7 +14,7 @@ from ...grammar.tables import ReachTables
 from ...grammar.tags import CLS, PAD, SEP, UNK
 from ..inputs import Annotation
 from .banded import bounded_part, in_reading_order
-from .biased import leaning_part, spelled_part
+from .biased import explicit_bias_blocks, tag_bias_blocks
 from .block import Part, as_slice
 from .lookup import Cells, Tokens, compile_cells
 from .sorted import document_parts
@@ -112,8 +112,8 @@ def _hard(cells: Cells, text: _Text) -> list[Part]:
 def _soft(cells: Cells, text: _Text, *, learned: bool, drops: bool) -> list[Part]:
     # A pair that is read twice would have its weight dropped by halves.
     if cells.lowers or (cells.bounded and drops):
-        return [spelled_part(cells, text.annotated, text=text.number, columns=text.columns)]
-    everything = leaning_part(cells, text.tags, text=text.number, columns=text.columns, learned=learned)
+        return [explicit_bias_blocks(cells, text.annotated, text=text.number, columns=text.columns)]
+    everything = tag_bias_blocks(cells, text.tags, text=text.number, columns=text.columns, learned=learned)
     if not cells.bounded:
         return [everything]
     _check_order(cells, text)
