@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from grammask.attention.blocks.block import Block, Part
+from grammask.attention.blocks.block import Block, BlockGroup
 from grammask.attention.make_plan import make_plan
 from grammask.data.film_reviews import film_review_texts
 from grammask.grammar.masks import allowed_pairs
@@ -36,17 +36,17 @@ def _draw(axes: Axes, grammar: str, tags: torch.Tensor, words: torch.Tensor, *, 
     plan = make_plan(grammar, tag_ids=tags, word_ids=words)
     allowed = allowed_pairs(plan.layer_tables[0], tag_ids=tags, word_ids=words)[0, 0]
     rows = keys = torch.arange(LENGTH)
-    parts = plan.parts(0)
+    groups = plan.block_groups(0)
     if by_tag:
-        rows = torch.cat([_positions(part.rows.positions) for part in parts])
-        keys = _positions(parts[-1].keys.positions)
+        rows = torch.cat([_positions(group.rows.positions) for group in groups])
+        keys = _positions(groups[-1].keys.positions)
     axes.imshow(allowed[rows][:, keys].numpy(), cmap=ListedColormap(["#eef1f4", "#8db8de"]), interpolation="nearest")
     if grammar == "banded" or by_tag:
         done = 0
-        for part in parts:
-            for block in part.blocks:
-                _outline(axes, part, block, done if by_tag else 0)
-            done += part.rows.count
+        for group in groups:
+            for block in group.blocks:
+                _outline(axes, group, block, done if by_tag else 0)
+            done += group.rows.count
     title = "sorted by tag: a few blocks" if by_tag else "in reading order"
     axes.set_title(f"{grammar}, " + ("chunks over their windows" if grammar == "banded" else title), fontsize=10)
     axes.set_xticks([])
@@ -55,7 +55,7 @@ def _draw(axes: Axes, grammar: str, tags: torch.Tensor, words: torch.Tensor, *, 
     axes.set_ylabel("queries")
 
 
-def _outline(axes: Axes, part: Part, block: Block, above: int) -> None:
+def _outline(axes: Axes, group: BlockGroup, block: Block, above: int) -> None:
     """Outline a block, each run of its keys; of a stack, each chunk over its window."""
     if isinstance(block.keys, torch.Tensor) and block.stack == 1:
         breaks = (block.keys.diff() != 1).nonzero()[:, 0] + 1
@@ -63,7 +63,7 @@ def _outline(axes: Axes, part: Part, block: Block, above: int) -> None:
             _box(axes, int(run[0]), above + block.rows.start, int(run[-1]) + 1, above + block.rows.stop)
         return
     if isinstance(block.keys, slice):
-        if isinstance(part.keys.positions, torch.Tensor) or above:
+        if isinstance(group.keys.positions, torch.Tensor) or above:
             _box(axes, block.keys.start, above + block.rows.start, block.keys.stop, above + block.rows.stop)
         return
     if block.stack > 1:

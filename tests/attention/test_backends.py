@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.checkpoint import checkpoint
 
 import grammask
-from grammask.attention import head_groups as pieces
+from grammask.attention import head_groups
 from grammask.attention.reference import reference_attention
 from grammask.errors import GrammarError, InputError
 from grammask.grammar.grammar import Grammar
@@ -44,7 +44,7 @@ def test_backends_equal_the_oracle_at_every_length(name, strategy, lengths):
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_few_heads_at_a_time_change_nothing(name, strategy, monkeypatch):
-    monkeypatch.setattr(pieces, "_COPY", 1)
+    monkeypatch.setattr(head_groups, "_COPY", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     for backend in fitting(GRAMMARS[name], strategy)[2:]:
         compare(GRAMMARS[name], strategy, random_batch((90, 41)), backend)
@@ -144,7 +144,7 @@ def test_a_plan_is_shared_between_calls_and_refused_for_others():
     grammar = grammask.load_grammar("paper")
     mask = batch.inputs["attention_mask"]
     plan = grammask.make_plan(grammar, **batch.annotation, attention_mask=mask, heads=HEADS)
-    assert plan.parts(0) is plan.parts(0)
+    assert plan.block_groups(0) is plan.block_groups(0)
     options = {**batch.annotation, "attention_mask": mask, "backend": "sorted"}
     found = grammask.grammar_attention(query, key, value, **options, grammar=grammar, plan=plan)
     assert torch.equal(found, grammask.grammar_attention(query, key, value, **options, grammar=grammar))
@@ -163,8 +163,8 @@ def test_no_plan_is_as_large_as_all_pairs():
             plan = grammask.make_plan(grammar, **batch.annotation, strategy=strategy, heads=HEADS)
             held = (
                 tensor
-                for part in plan.parts(0)
-                for block in part.blocks
+                for group in plan.block_groups(0)
+                for block in group.blocks
                 for tensor in (block.bias, block.keys, block.empty)
             )
             kept = sum(tensor.numel() for tensor in held if isinstance(tensor, torch.Tensor))

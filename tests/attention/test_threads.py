@@ -15,7 +15,7 @@ from helpers.tiny_models import tiny_model
 from torch.utils.checkpoint import checkpoint
 
 import grammask
-from grammask.attention import head_groups as pieces
+from grammask.attention import head_groups
 from grammask.errors import InputError
 
 
@@ -35,9 +35,9 @@ def attend(grammar, batch, tensors, **options):
     )
 
 
-@pytest.fixture(params=[pieces._COPY, 1], ids=["copies", "no copies"])
+@pytest.fixture(params=[head_groups._COPY, 1], ids=["copies", "no copies"])
 def small(request, monkeypatch):
-    monkeypatch.setattr(pieces, "_COPY", request.param)
+    monkeypatch.setattr(head_groups, "_COPY", request.param)
 
 
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
@@ -131,7 +131,7 @@ def test_threads_of_the_caller_do_not_mix(name, strategy, shared):
         return torch.autograd.grad((out * weight).sum(), (query, key, value))
 
     alone, together = results(call)
-    plan = new_plan() if shared else None  # whose parts and masks are made by all threads at once
+    plan = new_plan() if shared else None  # whose blocks and masks are made by all threads at once
     with ThreadPoolExecutor(4) as pool:
         together += pool.map(call, range(10))
     for number, grads in enumerate(together):

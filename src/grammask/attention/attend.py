@@ -43,5 +43,11 @@ def attend(
         query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     strengths = None if plan.learned is None else plan.learned[layer]
     return sparse_attention(
-        query, key, value, plan.parts(layer, drops=dropout > 0), scale=scale, dropout=dropout, strengths=strengths
+        query,
+        key,
+        value,
+        plan.block_groups(layer, drops=dropout > 0),
+        scale=scale,
+        dropout=dropout,
+        strengths=strengths,
     )

@@ -29,7 +29,7 @@ _MASKED = 1.08  # what a dense mask costs on top
 _MASKING = 13e-6  # making a dense mask, for each pair, once for all layers
 _MOVED = 6e6  # bytes copied a millisecond
 _BLOCK = 0.1  # starting a block
-_PART = 0.3  # starting a part
+_GROUP = 0.3  # starting a group of blocks
 _PLANNING = 1.2  # planning one text, once for all layers
 _LEAST = 0.5  # what a text costs at least, in a few blocks
 
@@ -157,14 +157,14 @@ def _dense(plan: Plan, call: Call) -> float:
 def _sparse(plan: Plan, call: Call) -> float:
     width = call.heads * call.head_dim
     total = 0.0
-    for part in plan.parts(call.layer, drops=call.drops):
-        share = 1.0 if part.heads is None else len(part.heads) / call.heads
+    for group in plan.block_groups(call.layer, drops=call.drops):
+        share = 1.0 if group.heads is None else len(group.heads) / call.heads
         copied = sum(
-            columns.count for columns in (part.rows, part.keys, part.keys) if isinstance(columns.positions, Tensor)
+            columns.count for columns in (group.rows, group.keys, group.keys) if isinstance(columns.positions, Tensor)
         )
-        for block in part.blocks:
+        for block in group.blocks:
             queries = block.chunk or block.rows.stop - block.rows.start
             total += 4 * width * share * block.pairs * (1 + _RAMP / queries) / _GIGA + _BLOCK
             copied += 2 * len(block.keys) if isinstance(block.keys, Tensor) else 0
-        total += copied * share * 8 * width / _MOVED + _PART
+        total += copied * share * 8 * width / _MOVED + _GROUP
     return total

@@ -1,4 +1,4 @@
-"""Pieces: a part, a few heads at a time, with what it takes from the batch and puts back."""
+"""Head groups: a group of blocks, a few heads at a time, with what it takes from the batch and puts back."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..grammar.tags import TAGS
-from .blocks.block import Block, Columns, Part, as_bias
+from .blocks.block import Block, BlockGroup, Columns, as_bias
 from .gather import insert, reorder, select
 from .scratch import scratch
 
@@ -17,27 +17,31 @@ _DROPPING: Final[int] = 8  # heads at a time, at least, under attention dropout
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
-    """A part and some of the heads that it is for."""
+class HeadGroup:
+    """A group of blocks and some of the heads that it is for."""
 
-    part: Part
+    block_group: BlockGroup
     heads: slice | Tensor
 
     @property
     def in_place(self) -> bool:
         """Whether results can be written where they belong at once."""
-        return isinstance(self.part.rows.positions, slice) and isinstance(self.heads, slice) and not self.part.merges
+        return (
+            isinstance(self.block_group.rows.positions, slice)
+            and isinstance(self.heads, slice)
+            and not self.block_group.accumulates
+        )
 
     def take(self, name: str, batch: Tensor, columns: Columns) -> Tensor:
-        """Return the piece's heads and columns of (batch, heads, length, ...): (heads, columns, ...).
+        """Return the group's heads and columns of (batch, heads, length, ...): (heads, columns, ...).
 
         It is a view, or scratch memory under `name`.
         """
-        return select(batch[self.part.text][self.heads], columns.positions, name)
+        return select(batch[self.block_group.text][self.heads], columns.positions, name)
 
     def put(self, batch: Tensor, columns: Columns, found: Tensor, *, adding: bool) -> None:
         """Write (heads, columns, ...) where `take` took it from, or add it to what is there."""
-        text = batch[self.part.text]
+        text = batch[self.block_group.text]
         inside = text[self.heads]
         if columns.inverse is not None and columns.span is not None:
             reorder(inside, columns.span, found, columns.inverse, adding=adding)
@@ -53,48 +57,54 @@ class Piece:
         """
         if block.table_row is not None and strengths is not None:
             rows = self.of_heads(strengths.detach(), axis=0)[:, block.table_row]
-            return rows[:, self.part.key_tags][None, :, None].to(dtype)
+            return rows[:, self.block_group.key_tags][None, :, None].to(dtype)
         bias = block.bias() if callable(block.bias) else block.bias
         return None if bias is None else as_bias(self.of_heads(bias, axis=1)).to(dtype)
 
     def add_to_table(self, to_table: Tensor, to_bias: Tensor, block: Block) -> None:
         """Add the gradient of a bias row (1, heads, 1, keys) to that of the learned table (heads or 1, tags, tags)."""
-        if block.table_row is None or self.part.key_tags is None:
+        if block.table_row is None or self.block_group.key_tags is None:
             return
-        by_tag = to_bias.new_zeros(to_bias.shape[1], len(TAGS)).index_add_(1, self.part.key_tags, to_bias[0, :, 0])
+        by_tag = to_bias.new_zeros(to_bias.shape[1], len(TAGS)).index_add_(
+            1, self.block_group.key_tags, to_bias[0, :, 0]
+        )
         to_row = self.of_heads(to_table, axis=0)[:, block.table_row]
         to_row += by_tag if len(to_row) > 1 else by_tag.sum(0, keepdim=True)
 
     def of_heads(self, tensor: Tensor, *, axis: int) -> Tensor:
-        """Select the piece's heads along an axis that has an entry for all heads, or one for all of them together."""
+        """Select the group's heads along an axis that has an entry for all heads, or one for all of them together."""
         if tensor.shape[axis] == 1 or isinstance(self.heads, Tensor):
-            return tensor  # a part for some of the heads has blocks that are alike in them
+            return tensor  # blocks for some of the heads are alike in them
         return tensor[self.heads] if axis == 0 else tensor[:, self.heads]
 
 
-def pieces(parts: Sequence[Part], query: Tensor, *, drops: bool) -> Iterator[Piece]:
-    """Yield the parts, a few heads at a time, so that copies of what they reorder stay small.
+def head_groups(block_groups: Sequence[BlockGroup], query: Tensor, *, drops: bool) -> Iterator[HeadGroup]:
+    """Yield the groups, a few heads at a time, so that copies of what they reorder stay small.
 
-    Small copies stay in the processor's cache. Where attention weights are dropped (`drops`), the pieces hang on the
-    tensors alone: each block of a piece has draws of its own, and the backward pass must find the same ones, however
-    many threads it has.
+    Small copies stay in the processor's cache. Where attention weights are dropped (`drops`), the head groups depend
+    on the tensors alone: each block of a group has draws of its own, and the backward pass must find the same ones,
+    however many threads it has.
     """
     abreast = _DROPPING if drops else torch.get_num_threads()
-    for part in parts:
-        count = query.shape[1] if part.heads is None else len(part.heads)
-        copied = max(columns.count * isinstance(columns.positions, Tensor) for columns in (part.rows, part.keys))
+    for group in block_groups:
+        count = query.shape[1] if group.heads is None else len(group.heads)
+        copied = max(columns.count * isinstance(columns.positions, Tensor) for columns in (group.rows, group.keys))
         one = query.element_size() * query.shape[3] * max(copied, 1)
         step = max(_COPY // one, abreast)
-        step = -(-count // -(-count // step))  # pieces of about equal size
+        step = -(-count // -(-count // step))  # groups of about equal size
         for first in range(0, count, step):
             some = slice(first, min(first + step, count))
-            yield Piece(part, some if part.heads is None else part.heads[some])
+            yield HeadGroup(group, some if group.heads is None else group.heads[some])
 
 
-def covers_all(parts: Sequence[Part], query: Tensor) -> bool:
-    """Tell whether the parts hold every query (batch, heads, length, head_dim) in every head."""
+def covers_all(block_groups: Sequence[BlockGroup], query: Tensor) -> bool:
+    """Tell whether the blocks hold every query (batch, heads, length, head_dim) in every head."""
     batch, heads, length, _ = query.shape
-    counts = (part.rows.count * (heads if part.heads is None else len(part.heads)) for part in parts if not part.merges)
+    counts = (
+        group.rows.count * (heads if group.heads is None else len(group.heads))
+        for group in block_groups
+        if not group.accumulates
+    )
     return sum(counts) == batch * heads * length
 
 

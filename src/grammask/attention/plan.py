@@ -1,7 +1,7 @@
 """The plan: what one batch asks of the attention, made once and shared by all layers.
 
 It holds the batch's annotation and the compiled grammar. What layers ask for is made when it is first asked for, and
-once for all layers with equal rules: the parts that the sparse kernels work through, which are never n x n, or the
+once for all layers with equal rules: the blocks that the sparse kernels work through, which are never n x n, or the
 dense mask or bias of a short batch.
 """
 
@@ -16,8 +16,8 @@ from ..grammar.masks import merge_masks
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
-from .blocks.block import Part
-from .blocks.make_blocks import DisorderError, make_parts
+from .blocks.block import BlockGroup
+from .blocks.make_blocks import DisorderError, make_block_groups
 from .dense import dense_bias, dense_mask
 from .inputs import Annotation
 
@@ -33,7 +33,7 @@ class Plan:
     is a learnable strength table (layers, heads or 1, tags, tags) that takes the place of the fixed strengths.
     `need_weights` asks for the attention weights themselves. `grammar` is what the tables were compiled from, `shape`
     is the batch's (batch, length). `redraw` makes another mask or bias of the grammar's, as the random control
-    does; such a plan has no parts.
+    does; such a plan has no blocks.
     """
 
     def __init__(
@@ -61,27 +61,30 @@ class Plan:
         self.redraw = redraw
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._grammar: dict[tuple[int, torch.dtype], tuple[object, Tensor]] = {}
-        self._parts: dict[tuple[int, bool], tuple[object, tuple[Part, ...]]] = {}
+        self._block_groups: dict[tuple[int, bool], tuple[object, tuple[BlockGroup, ...]]] = {}
         self._readable: Tensor | None = None
         self._merged: dict[tuple[int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
 
-    def parts(self, layer: int, *, drops: bool = False) -> tuple[Part, ...]:
-        """Return the parts of a layer, hard or soft; raises `InputError` where a band needs another order of words.
+    def block_groups(self, layer: int, *, drops: bool = False) -> tuple[BlockGroup, ...]:
+        """Return the groups of blocks of a layer, hard or soft.
 
-        `drops` tells that attention weights will be dropped: then each pair is read only once.
+        `drops` tells that attention weights will be dropped: then each pair is read only once. Raises `InputError`
+        where a band needs another order of words.
         """
         tables = self.layer_tables[layer]
         key = (id(tables), drops)
-        if key not in self._parts:
+        if key not in self._block_groups:
             with for_any_call():
-                found = make_parts(self._checked, tables, self.strategy, learned=self.learned is not None, drops=drops)
-            self._parts.setdefault(key, (tables, found))
-        return self._parts[key][1]
+                groups = make_block_groups(
+                    self._checked, tables, self.strategy, learned=self.learned is not None, drops=drops
+                )
+            self._block_groups.setdefault(key, (tables, groups))
+        return self._block_groups[key][1]
 
     def disorder(self, layer: int, *, drops: bool) -> str | None:
-        """Return why the batch has no parts for a layer, None when it has."""
+        """Return why the batch has no blocks for a layer, None when it has."""
         try:
-            self.parts(layer, drops=drops)
+            self.block_groups(layer, drops=drops)
         except DisorderError as error:
             return str(error)
         return None

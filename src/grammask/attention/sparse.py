@@ -1,4 +1,4 @@
-"""Exact attention over the parts of a plan: blocks are computed one by one, parts are merged by log-sum-exp."""
+"""Exact attention over the blocks of a plan: computed one by one, groups of blocks are merged by log-sum-exp."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import kernels
-from .blocks.block import Part
+from .blocks.block import BlockGroup
 from .gather import insert, put_rows, stack_keys, stack_rows, unstack
-from .head_groups import covers_all, pieces, results_like, scratch_like
+from .head_groups import covers_all, head_groups, results_like, scratch_like
 from .kernels import Dropout
 
 
@@ -18,13 +18,13 @@ def sparse_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    parts: Sequence[Part],
+    block_groups: Sequence[BlockGroup],
     *,
     scale: float,
     dropout: float = 0.0,
     strengths: Tensor | None = None,
 ) -> Tensor:
-    """Return attention over the pairs of `parts`: (batch, heads, length, head_dim), 0 for tokens of no part.
+    """Return attention over the pairs of `block_groups`: (batch, heads, length, head_dim), 0 for tokens of none.
 
     `query`, `key` and `value` are (batch, heads, length, head_dim) on the CPU. `strengths` (heads or 1, tags, tags) is
     the learned table that blocks with a `table_row` look up.
@@ -34,13 +34,13 @@ def sparse_attention(
     # The fused kernel reads head_dim without a stride.
     query, key, value = (tensor if tensor.stride(-1) == 1 else tensor.contiguous() for tensor in (query, key, value))
     # Only merging and the backward pass need the log-sum-exps.
-    needs_lse = any(part.merges for part in parts) or (
+    needs_lse = any(group.accumulates for group in block_groups) or (
         torch.is_grad_enabled()
         and any(tensor is not None and tensor.requires_grad for tensor in (query, key, value, strengths))
     )
     with torch.autocast("cpu", enabled=False):  # sums are kept in float32
         output: Tensor = _SparseAttention.apply(
-            query, key, value, strengths, parts, scale, Dropout(dropout, seed), needs_lse
+            query, key, value, strengths, block_groups, scale, Dropout(dropout, seed), needs_lse
         )
     return output
 
@@ -48,42 +48,42 @@ def sparse_attention(
 class _SparseAttention(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, strengths: Tensor | None, parts: Sequence[Part],
-        scale: float, dropout: Dropout, needs_lse: bool,
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, strengths: Tensor | None,
+        block_groups: Sequence[BlockGroup], scale: float, dropout: Dropout, needs_lse: bool,
     ) -> Tensor:  # fmt: skip
         output = results_like(query)
-        if not covers_all(parts, query):  # padding belongs to no part
+        if not covers_all(block_groups, query):  # padding belongs to no group
             output.zero_()
         lse = query.new_full(query.shape[:-1] if needs_lse else (), -torch.inf, dtype=kernels.wide(query.dtype))
         drawn = dropout
-        for piece in pieces(parts, query, drops=dropout.share > 0):
-            rows, columns = piece.part.rows, piece.part.keys
-            queries = piece.take("query", query, rows)
-            keys, values = piece.take("key", key, columns), piece.take("value", value, columns)
-            found = piece.take("", output, rows) if piece.in_place else scratch_like("output", queries, output.dtype)
+        for group in head_groups(block_groups, query, drops=dropout.share > 0):
+            rows, columns = group.block_group.rows, group.block_group.keys
+            queries = group.take("query", query, rows)
+            keys, values = group.take("key", key, columns), group.take("value", value, columns)
+            found = group.take("", output, rows) if group.in_place else scratch_like("output", queries, output.dtype)
             found_lse = lse
             if needs_lse:
-                found_lse = piece.take("", lse, rows) if piece.in_place else lse.new_empty(queries.shape[:-1])
-            for block in piece.part.blocks:
+                found_lse = group.take("", lse, rows) if group.in_place else lse.new_empty(queries.shape[:-1])
+            for block in group.block_group.blocks:
                 inputs = (
                     stack_rows(queries, block), stack_keys("block key", keys, block),
-                    stack_keys("block value", values, block), piece.bias(block, strengths, lse.dtype), scale,
+                    stack_keys("block value", values, block), group.bias(block, strengths, lse.dtype), scale,
                 )  # fmt: skip
                 new, new_lse = kernels.eager(*inputs, drawn) if dropout.share else kernels.flash(*inputs)
                 drawn = drawn.next()
                 put_rows(found, block, new)
                 if needs_lse:
                     if block.empty is not None:
-                        new_lse = new_lse.masked_fill(piece.of_heads(block.empty, axis=1), -torch.inf)
+                        new_lse = new_lse.masked_fill(group.of_heads(block.empty, axis=1), -torch.inf)
                     put_rows(found_lse, block, new_lse)
-            if piece.part.merges:
-                _merge(found, found_lse, piece.take("before", output, rows), piece.take("lse", lse, rows))
-            if not piece.in_place:
-                piece.put(output, rows, found, adding=False)
-            if needs_lse and not piece.in_place:
-                piece.put(lse, rows, found_lse, adding=False)
+            if group.block_group.accumulates:
+                _merge(found, found_lse, group.take("before", output, rows), group.take("lse", lse, rows))
+            if not group.in_place:
+                group.put(output, rows, found, adding=False)
+            if needs_lse and not group.in_place:
+                group.put(lse, rows, found_lse, adding=False)
         ctx.save_for_backward(query, key, value, strengths, output, lse)
-        ctx.parts, ctx.scale, ctx.dropout = parts, scale, dropout
+        ctx.block_groups, ctx.scale, ctx.dropout = block_groups, scale, dropout
         return output
 
     @staticmethod
@@ -94,38 +94,38 @@ class _SparseAttention(torch.autograd.Function):
         totals = [results_like(query, lse.dtype).zero_() for _ in range(3)]
         to_table = None if strengths is None else torch.zeros_like(strengths, dtype=lse.dtype)
         drawn = ctx.dropout
-        for piece in pieces(ctx.parts, query, drops=ctx.dropout.share > 0):
-            rows, columns = piece.part.rows, piece.part.keys
+        for group in head_groups(ctx.block_groups, query, drops=ctx.dropout.share > 0):
+            rows, columns = group.block_group.rows, group.block_group.keys
             of_rows = [
-                piece.take(name, tensor, rows)
+                group.take(name, tensor, rows)
                 for name, tensor in (("grad", grad), ("query", query), ("output", output), ("lse", lse))
             ]
-            keys, values = piece.take("key", key, columns), piece.take("value", value, columns)
+            keys, values = group.take("key", key, columns), group.take("value", value, columns)
             to_query, to_key, to_value = (
                 scratch_like(name, tensor, lse.dtype)
                 for name, tensor in (("to query", of_rows[1]), ("to key", keys), ("to value", values))
             )
             to_key.zero_()
             to_value.zero_()
-            for block in piece.part.blocks:
+            for block in group.block_group.blocks:
                 grads, queries, outputs, lses = (stack_rows(tensor, block) for tensor in of_rows)
                 inputs = (
                     grads, queries, stack_keys("block key", keys, block), stack_keys("block value", values, block),
-                    outputs, lses, piece.bias(block, strengths, lse.dtype), ctx.scale,
+                    outputs, lses, group.bias(block, strengths, lse.dtype), ctx.scale,
                 )  # fmt: skip
                 if ctx.dropout.share or block.table_row is not None:
                     *found, to_bias = kernels.eager_backward(*inputs, drawn)
                     if to_table is not None:
-                        piece.add_to_table(to_table, to_bias, block)
+                        group.add_to_table(to_table, to_bias, block)
                 else:
                     found = list(kernels.flash_backward(*inputs))
                 drawn = drawn.next()
                 put_rows(to_query, block, found[0])
                 insert(to_key, block.keys, unstack(found[1]), adding=True)
                 insert(to_value, block.keys, unstack(found[2]), adding=True)
-            piece.put(totals[0], rows, to_query, adding=True)
-            piece.put(totals[1], columns, to_key, adding=True)
-            piece.put(totals[2], columns, to_value, adding=True)
+            group.put(totals[0], rows, to_query, adding=True)
+            group.put(totals[1], columns, to_key, adding=True)
+            group.put(totals[2], columns, to_value, adding=True)
         to_strengths = None if strengths is None or to_table is None else to_table.to(strengths.dtype)
         return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None, None
 

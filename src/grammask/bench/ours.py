@@ -58,7 +58,7 @@ def _attend(setting: Setting, plan: Plan, backend: Backend) -> Tensor:
 
 
 def _prepare(setting: Setting, backend: Backend) -> tuple[Plan, Choice]:
-    """Do all that a call with a new plan does before it attends; a sparse backend's parts are made by the choice."""
+    """Do all that a call with a new plan does before it attends; a sparse backend's blocks are made by the choice."""
     plan = _new_plan(setting)
     _, heads, _, head_dim = setting.shape
     choice = explain_dispatch(plan, heads=heads, head_dim=head_dim, backend=backend)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .block import Block, Columns, Part, as_bias, find_empty
+from .block import Block, BlockGroup, Columns, as_bias, find_empty
 from .lookup import Cells, Tokens, look_up
 
 _SLAB: Final[int] = 512  # queries whose keys are copied at a time
@@ -24,10 +24,17 @@ def in_reading_order(words: NDArray[np.int64]) -> bool:
     return bool((np.diff(numbered) >= 0).all())
 
 
-def bounded_part(
-    cells: Cells, annotated: Tokens, *, text: int, columns: NDArray[np.int64], beside: Tensor, hard: bool, merges: bool
-) -> Part:
-    """Return the part that holds what bounded reach adds to the document's, of one text at `columns` of the batch.
+def bounded_blocks(
+    cells: Cells,
+    annotated: Tokens,
+    *,
+    text: int,
+    columns: NDArray[np.int64],
+    beside: Tensor,
+    hard: bool,
+    accumulates: bool,
+) -> BlockGroup:
+    """Return the blocks that hold what bounded reach adds to the document's, of one text at `columns` of the batch.
 
     Hard: the pairs that bounded reaches and shared words allow beyond document reach, each token itself, and the
     pairs with the keys `beside` (positions of structural tokens in the text) that document reach allows. Soft: the
@@ -74,7 +81,7 @@ def bounded_part(
             )
         )
     here = Columns.of(columns)
-    return Part(text=text, rows=here, keys=here, blocks=tuple(blocks), merges=merges)
+    return BlockGroup(text=text, rows=here, keys=here, blocks=tuple(blocks), accumulates=accumulates)
 
 
 def _allow_self(bias: Tensor, document: Tensor, queries: Tokens, place: Tensor) -> None:

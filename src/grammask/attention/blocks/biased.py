@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .block import ALL, Block, Columns, Part
+from .block import ALL, Block, BlockGroup, Columns
 from .lookup import Cells, Tokens, look_up
 from .tag_sets import occurring, table_of
 
@@ -27,19 +27,19 @@ TILE: Final[int] = 128  # queries whose bias over all keys is made explicit at a
 
 def tag_bias_blocks(
     cells: Cells, tags: NDArray[np.int64], *, text: int, columns: NDArray[np.int64], learned: bool
-) -> Part:
-    """Return the part of one text that reads all keys, each at its strength for any distance.
+) -> BlockGroup:
+    """Return the blocks of one text that read all keys, each at its strength for any distance.
 
     With `learned`, strengths are looked up in a table that the call brings: one block for each query tag.
     """
     base = cells.base.numpy()  # (heads, tags, tags)
-    groups: dict[bytes, list[int]] = {}
+    tags_by_bias: dict[bytes, list[int]] = {}
     for tag in occurring(tags):
-        groups.setdefault(bytes([tag]) if learned else base[:, tag].tobytes(), []).append(int(tag))
+        tags_by_bias.setdefault(bytes([tag]) if learned else base[:, tag].tobytes(), []).append(int(tag))
     blocks = []
     order = []
     done = 0
-    for of_tags in groups.values():
+    for of_tags in tags_by_bias.values():
         rows = np.flatnonzero(table_of(of_tags)[tags])
         order.append(rows)
         bias = torch.from_numpy(base[:, of_tags[0]][:, tags])[None, :, None]
@@ -53,7 +53,7 @@ def tag_bias_blocks(
             )
         )
         done += len(rows)
-    return Part(
+    return BlockGroup(
         text=text,
         rows=Columns.of(columns[np.concatenate(order)]),
         keys=Columns.of(columns),
@@ -62,8 +62,8 @@ def tag_bias_blocks(
     )
 
 
-def explicit_bias_blocks(cells: Cells, annotated: Tokens, *, text: int, columns: NDArray[np.int64]) -> Part:
-    """Return the part of one text that reads all keys at their full strengths, a few queries at a time."""
+def explicit_bias_blocks(cells: Cells, annotated: Tokens, *, text: int, columns: NDArray[np.int64]) -> BlockGroup:
+    """Return the blocks of one text that read all keys at their full strengths, a few queries at a time."""
     length = len(annotated.tags)
     blocks = []
     for start in range(0, length, TILE):
@@ -77,7 +77,7 @@ def explicit_bias_blocks(cells: Cells, annotated: Tokens, *, text: int, columns:
             )
         )
     here = Columns.of(columns)
-    return Part(text=text, rows=here, keys=here, blocks=tuple(blocks))
+    return BlockGroup(text=text, rows=here, keys=here, blocks=tuple(blocks))
 
 
 def _explicit_bias(cells: Cells, annotated: Tokens, rows: slice) -> Tensor:

@@ -1,7 +1,7 @@
-"""Blocks and parts: what the sparse kernels work through, never n x n.
+"""Blocks and their groups: what the sparse kernels work through, never n x n.
 
 A block is a rectangle of queries and keys of one text, with a mask or bias where not all of its pairs are read alike.
-A part is a list of blocks of one text over the same heads and the same order of the keys.
+A group is a list of blocks of one text over the same heads and one order of keys; groups merge by log-sum-exp.
 """
 
 from collections.abc import Callable
@@ -48,9 +48,9 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Queries `rows` and keys `keys` of one part, and the bias of their pairs.
+    """Queries `rows` and keys `keys` of one group, and the bias of their pairs.
 
-    `rows` and `keys` count among the part's; `keys` may be indices (stack * keys,). A block may be a stack of equal
+    `rows` and `keys` count among the group's; `keys` may be indices (stack * keys,). A block may be a stack of equal
     rectangles of `chunk` queries each, as in a band; the last may be short of queries. `pairs` counts what is computed.
     `bias` (stack, heads or 1, queries or 1, keys) is bool (True means "may read") or float, added to the scores; a
     function makes it anew each time, where it is too large to keep. `empty` (stack, heads or 1, queries) marks queries
@@ -69,12 +69,12 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """Blocks of one text (counted in the batch) that together have each of the part's queries exactly once.
+class BlockGroup:
+    """Blocks of one text (counted in the batch) that together have each of the group's queries exactly once.
 
     `heads` (None: all) are those that the blocks are for. `key_tags` (keys,) are the keys' tags, where a learned table
-    needs them. `merges` tells that an earlier part has read other pairs of these queries, so that the results are
-    merged.
+    needs them. `accumulates` tells that an earlier group has read other pairs of these queries: the results are merged
+    by log-sum-exp.
     """
 
     text: int
@@ -83,7 +83,7 @@ class Part:
     blocks: tuple[Block, ...]
     heads: Tensor | None = None
     key_tags: Tensor | None = None
-    merges: bool = False
+    accumulates: bool = False
 
 
 def as_slice(positions: NDArray[np.int64]) -> slice | Tensor:

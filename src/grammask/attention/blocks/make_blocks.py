@@ -1,4 +1,4 @@
-"""From one batch and one layer's tables to the parts that the sparse kernels work through."""
+"""From one batch and one layer's tables to the blocks that the sparse kernels work through."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from ...grammar.rules import Strategy
 from ...grammar.tables import ReachTables
 from ...grammar.tags import CLS, PAD, SEP, UNK
 from ..inputs import Annotation
-from .banded import bounded_part, in_reading_order
+from .banded import bounded_blocks, in_reading_order
 from .biased import explicit_bias_blocks, tag_bias_blocks
-from .block import Part, as_slice
+from .block import BlockGroup, as_slice
 from .lookup import Cells, Tokens, compile_cells
-from .sorted import document_parts
+from .sorted import document_blocks
 from .tag_sets import occurring, table_of
 
 SparseBackend = Literal["sorted", "banded", "mixed", "biased"]
@@ -51,18 +51,18 @@ def backend_for(tables: Sequence[ReachTables], strategy: Strategy) -> SparseBack
     return "mixed" if bool(cells.document[:, words][:, :, words].any()) else "banded"
 
 
-def make_parts(
+def make_block_groups(
     annotation: Annotation, tables: Sequence[ReachTables], strategy: Strategy, *, learned: bool, drops: bool
-) -> tuple[Part, ...]:
-    """Return the parts of a batch under one layer's tables, hard or soft; `drops` as in `Plan.parts`.
+) -> tuple[BlockGroup, ...]:
+    """Return the groups of blocks of a batch under one layer's tables, hard or soft; `drops` as in `Plan.block_groups`.
 
     Raises `DisorderError` when a band is needed but word or sentence numbers fall along a text.
     """
     cells = compile_cells(tuple(tables))
-    parts: list[Part] = []
+    groups: list[BlockGroup] = []
     for text in _texts(annotation):
-        parts += _soft(cells, text, learned=learned, drops=drops) if strategy == "soft" else _hard(cells, text)
-    return tuple(parts)
+        groups += _soft(cells, text, learned=learned, drops=drops) if strategy == "soft" else _hard(cells, text)
+    return tuple(groups)
 
 
 def check_backend(backend: str, tables: Sequence[ReachTables], strategy: Strategy, name: str) -> None:
@@ -96,20 +96,23 @@ def _texts(annotation: Annotation) -> list[_Text]:
     return texts
 
 
-def _hard(cells: Cells, text: _Text) -> list[Part]:
+def _hard(cells: Cells, text: _Text) -> list[BlockGroup]:
     if not cells.bounded and _covers_words(cells, text):
-        return document_parts(cells, text.tags, text=text.number, columns=text.columns, beside=(), merges=False)
+        return document_blocks(cells, text.tags, text=text.number, columns=text.columns, beside=(), accumulates=False)
     _check_order(cells, text)
     # The band takes the structural keys along: a few columns are too little for blocks of their own.
     tags = [tag for tag in _STRUCTURAL if bool(cells.document[:, :, tag].any())]
     beside = torch.from_numpy(np.flatnonzero(table_of(tags)[text.tags]))
-    band = bounded_part(
-        cells, text.annotated, text=text.number, columns=text.columns, beside=beside, hard=True, merges=False
+    band = bounded_blocks(
+        cells, text.annotated, text=text.number, columns=text.columns, beside=beside, hard=True, accumulates=False
     )
-    return [band, *document_parts(cells, text.tags, text=text.number, columns=text.columns, beside=tags, merges=True)]
+    return [
+        band,
+        *document_blocks(cells, text.tags, text=text.number, columns=text.columns, beside=tags, accumulates=True),
+    ]
 
 
-def _soft(cells: Cells, text: _Text, *, learned: bool, drops: bool) -> list[Part]:
+def _soft(cells: Cells, text: _Text, *, learned: bool, drops: bool) -> list[BlockGroup]:
     # A pair that is read twice would have its weight dropped by halves.
     if cells.lowers or (cells.bounded and drops):
         return [explicit_bias_blocks(cells, text.annotated, text=text.number, columns=text.columns)]
@@ -120,8 +123,8 @@ def _soft(cells: Cells, text: _Text, *, learned: bool, drops: bool) -> list[Part
     none = torch.empty(0, dtype=torch.int64, device="cpu")
     return [
         everything,
-        bounded_part(
-            cells, text.annotated, text=text.number, columns=text.columns, beside=none, hard=False, merges=True
+        bounded_blocks(
+            cells, text.annotated, text=text.number, columns=text.columns, beside=none, hard=False, accumulates=True
         ),
     ]
 

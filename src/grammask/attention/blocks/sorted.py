@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .block import Block, Columns, Part
+from .block import Block, BlockGroup, Columns
 from .lookup import Cells
 from .tag_sets import occurring
 
@@ -25,15 +25,21 @@ _FREQUENCY: Final = np.array(
 ) / 100  # fmt: skip
 
 
-def document_parts(
-    cells: Cells, tags: NDArray[np.int64], *, text: int, columns: NDArray[np.int64], beside: Sequence[int], merges: bool
-) -> list[Part]:
-    """Return the parts of one text: what document reach allows, but for keys whose tags are in `beside`.
+def document_blocks(
+    cells: Cells,
+    tags: NDArray[np.int64],
+    *,
+    text: int,
+    columns: NDArray[np.int64],
+    beside: Sequence[int],
+    accumulates: bool,
+) -> list[BlockGroup]:
+    """Return the blocks of one text: what document reach allows, but for keys whose tags are in `beside`.
 
     `tags` (tokens,) are those of the text's real tokens and `columns` (tokens,) their places in the batch. Heads with
-    equal tables share a part.
+    equal tables share a group.
     """
-    parts = []
+    groups = []
     for table, heads in _by_table(cells):
         if beside:
             table = table.copy()
@@ -47,17 +53,17 @@ def document_parts(
         for chosen, by_tag in ((of_all, False), (~of_all, True)):
             blocks, rows, keys = _blocks(table & chosen[:, None], tags, by_tag=by_tag)
             if blocks:
-                parts.append(
-                    Part(
+                groups.append(
+                    BlockGroup(
                         text=text,
                         rows=Columns.of(columns[rows]),
                         keys=Columns.of(columns[keys]),
                         blocks=blocks,
                         heads=heads,
-                        merges=merges,
+                        accumulates=accumulates,
                     )
                 )
-    return parts
+    return groups
 
 
 def _by_table(cells: Cells) -> list[tuple[NDArray[np.bool_], torch.Tensor | None]]:
@@ -124,7 +130,7 @@ def _blocks(
     blocks: list[Block] = []
     order: list[NDArray[np.int64]] = []
     done = 0
-    for places, readable in _groups(allowed, row_runs.sizes, key_runs.sizes):
+    for places, readable in _tag_groups(allowed, row_runs.sizes, key_runs.sizes):
         order += [rows[row_runs.starts[place] : row_runs.starts[place] + row_runs.sizes[place]] for place in places]
         count = sum(row_runs.sizes[place] for place in places)
         reads = [row_runs.sizes[place] for place in places], [key_runs.sizes[place] for place in readable]
@@ -165,7 +171,7 @@ class _Runs:
         return torch.from_numpy(np.concatenate(runs))
 
 
-def _groups(
+def _tag_groups(
     allowed: NDArray[np.bool_], row_sizes: Sequence[int], key_sizes: Sequence[int]
 ) -> list[tuple[list[int], list[int]]]:
     """Return groups of query tags, and the key tags that any tag of the group reads, ascending.
