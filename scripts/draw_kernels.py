@@ -14,14 +14,14 @@ from grammask.attention.make_plan import make_plan
 from grammask.data.film_reviews import film_review_texts
 from grammask.grammar.masks import allowed_pairs
 from grammask.grammar.tags import CLS, SEP
-from grammask.tagging.spacy_tagger import SpacyTagger
+from grammask.tagging.load_tagger import load_tagger
 
 LENGTH = 160
 
 
 def main() -> None:
     """Draw the allowed pairs of one text, and the blocks that the kernels compute."""
-    (tagged,) = SpacyTagger().tag([" ".join(film_review_texts()[:20])])
+    (tagged,) = load_tagger().tag([" ".join(film_review_texts()[:20])])
     tags = torch.tensor([[CLS, *tagged.tag_ids.tolist()[: LENGTH - 2], SEP]])
     words = torch.tensor([[-1, *range(LENGTH - 2), -1]])
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "kernels", "font.family": "sans-serif"}):

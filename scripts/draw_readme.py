@@ -11,14 +11,14 @@ from grammask.grammar.file import load_grammar
 from grammask.grammar.masks import allowed_pairs, count_pairs
 from grammask.grammar.tables import compile_tables
 from grammask.grammar.tags import CLS, SEP, TAGS
-from grammask.tagging.spacy_tagger import SpacyTagger
+from grammask.tagging.load_tagger import load_tagger
 
 TEXT = "The quiet film about old friends never loses its nerve."
 
 
 def main() -> None:
     """Tag one sentence and draw who may read whom under the paper's grammar, with and without sinks."""
-    (tagged,) = SpacyTagger().tag([TEXT])
+    (tagged,) = load_tagger().tag([TEXT])
     words = ["[CLS]", *(TEXT[s:e] for s, e in zip(tagged.starts, tagged.ends, strict=True)), "[SEP]"]
     tag_ids = torch.tensor([[CLS, *tagged.tag_ids.tolist(), SEP]])
     word_ids = torch.tensor([[-1, *range(len(tagged)), -1]])

@@ -7,7 +7,7 @@ import pytest
 from rich.table import Table
 
 from grammask.cli.console import PlainConsole
-from grammask.printing import printable, quoted, writable
+from grammask.printing import printable, quoted, reason, writable
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,20 @@ def test_values_are_quoted(value, shown):
 @pytest.mark.parametrize("value", ["x" * 10**6, [["x" * 99] * 9] * 9, {"x" * 999: 1}, Odd()], ids=lambda _: "")
 def test_what_is_quoted_is_short(value):
     assert len(quoted(value)) < 210
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("one\n  two"), "one two"),
+        (ValueError("x" * 300), "x" * 200),
+        (ValueError("a\x1b[2Jb"), r"a\x1b[2Jb"),
+        (ValueError(), "ValueError"),
+        (KeyError("name"), "KeyError 'name'"),
+        (RecursionError("maximum recursion depth exceeded"), "it is nested too deep"),
+        (ValueError("Exceeds the limit (4300 digits) for integer string conversion"), "it holds a whole number of "
+         "more than 4,300 digits"),
+    ],
+)  # fmt: skip
+def test_what_an_exception_of_others_says_is_short_and_on_one_line(error, said):
+    assert reason(error) == said

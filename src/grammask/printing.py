@@ -49,3 +49,14 @@ def quoted(value: object) -> str:
     except (ValueError, RecursionError):  # Python spells no integer of more than 4,300 digits
         return f"<{type(value).__name__} too large to show>"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception of others says, short and on one line; its kind where that says little or nothing."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    said = str(error)
+    if "integer string conversion" in said:
+        return "it holds a whole number of more than 4,300 digits"
+    said = printable(" ".join(said.split())[:_LONGEST])
+    return f"{type(error).__name__} {said}".strip() if isinstance(error, KeyError) or not said else said

@@ -9,6 +9,7 @@ from helpers.tokenizers_for_tests import PatternTagger
 
 from grammask.errors import TaggingError
 from grammask.grammar.tags import TAGS
+from grammask.tagging import load_tagger
 from grammask.tagging.cached_tagger import CachedTagger, cache_file
 from grammask.tagging.spacy_tagger import SpacyTagger
 
@@ -185,3 +186,15 @@ def test_a_damaged_cache_is_named_and_not_worked_around(tmp_path):
 def test_the_cache_is_where_the_user_wants_it(monkeypatch, tmp_path):
     monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path))
     assert cache_file() == tmp_path / "tags.sqlite"
+
+
+def test_a_tagger_is_added_by_its_name(monkeypatch):
+    made = []
+    monkeypatch.setitem(load_tagger.TAGGERS, "pattern", lambda *how: made.append(how) or PatternTagger())
+    assert isinstance(load_tagger.load_tagger("pattern", sentences="parser"), PatternTagger)
+    assert made == [("pattern", "parser")]
+    assert load_tagger.load_tagger("en_core_web_sm").version == load_tagger.load_tagger().version
+    with pytest.raises(TaggingError, match="no tagger 'patern'"):
+        load_tagger.load_tagger("patern")
+    with pytest.raises(TaggingError, match='sentences must be "sentencizer" or "parser", but is \'none\''):
+        load_tagger.load_tagger("pattern", sentences="none")

@@ -12,7 +12,7 @@ from ..errors import ExperimentError
 from ..files.write import dump, write_whole
 from ..grammar.grammar import Grammar
 from ..report.bench_page import write_bench_report
-from ..tagging.spacy_tagger import SpacyTagger
+from ..tagging.load_tagger import load_tagger
 from .cases import Case, list_cases, memory_cases
 from .documents import load_source
 from .encoder import Encoder
@@ -38,7 +38,7 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
         config.model, longest=max(config.lengths), attention_dropout=config.attention_dropout, seed=config.seed
     )
     source = load_source(config.text, encoder.tokenizer)
-    texts = Texts(source, encoder.tokenizer, SpacyTagger(config.tagger), seed=config.seed)
+    texts = Texts(source, encoder.tokenizer, load_tagger(config.tagger), seed=config.seed)
     whole = set(config.levels) & {"model", "end-to-end"}
     if whole:
         for grammar in grammars.values():

@@ -53,11 +53,10 @@ def explain_command(
         from ..report.explain_files import write_figures
         from ..report.explain_page import explain_page
         from ..tagging.annotate import Annotator
-        from ..tagging.spacy_tagger import SpacyTagger
 
     source = find_model(model)
     guided = load_saved(source)
-    annotate = Annotator(load_tokenizer(source), SpacyTagger(tagger, sentences=source_of_sentences))
+    annotate = Annotator(load_tokenizer(source), tagger, sentences=source_of_sentences)
 
     def progress(waiting: Sequence[str]) -> Sequence[str]:
         return list(waiting) if len(waiting) < 2 else track(waiting, "explaining", console=console)  # type: ignore[return-value]

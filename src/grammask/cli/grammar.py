@@ -14,6 +14,7 @@ from ..grammar.grammar import Grammar
 from ..grammar.limits import MAX_HEADS, MAX_LAYERS
 from ..grammar.rules import Rule
 from ..grammar.tags import TAGS
+from ..tagging.load_tagger import load_tagger
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 from .console import PlainConsole
 
@@ -113,13 +114,11 @@ def density_command(
     """Measure which share of all pairs a grammar allows, word by word, on a text."""
     from ..attention.density import measure_density
     from ..tagging.cached_tagger import CachedTagger
-    from ..tagging.spacy_tagger import SpacyTagger, check_source
 
     grammar = load_grammar(name)
     grammar.check_fits(layers=layers, heads=heads)
-    source = check_source(sentences)
     texts = _read_texts(text)
-    tagged = CachedTagger(SpacyTagger(tagger, sentences=source)).tag(texts)
+    tagged = CachedTagger(load_tagger(tagger, sentences=sentences)).tag(texts)
     counts = measure_density(grammar, tagged, layers=layers, heads=heads)
     table = Table("grammar", "texts", "density %", "word density %", "ideal speed-up")
     table.add_row(

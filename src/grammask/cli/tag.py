@@ -7,6 +7,7 @@ from rich.table import Table
 
 from ..grammar.tags import TAGS
 from ..printing import printable
+from ..tagging.load_tagger import load_tagger
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 from .console import PlainConsole
 
@@ -17,9 +18,7 @@ def tag_command(
     sentences: Annotated[str, typer.Option(help="Where sentences come from: sentencizer or parser.")] = "sentencizer",
 ) -> None:
     """Show the words of texts with their tags and sentences."""
-    from ..tagging.spacy_tagger import SpacyTagger, check_source
-
-    tool = SpacyTagger(tagger, sentences=check_source(sentences))
+    tool = load_tagger(tagger, sentences=sentences)
     console = PlainConsole()
     for text, tagged in zip(texts, tool.tag(texts), strict=True):
         table = Table("word", "tag", "sentence", title=printable(text), title_justify="left")

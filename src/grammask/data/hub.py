@@ -5,7 +5,7 @@ from typing import Any, Final
 import pandas as pd
 
 from ..errors import TaskError
-from .local_files import first_line
+from ..printing import reason
 
 _DEV: Final[tuple[str, ...]] = ("validation", "dev", "valid", "test")  # many data sets are published without dev
 _TIMEOUT = 20  # seconds
@@ -27,7 +27,7 @@ def hub_tables(
         answered = isinstance(error, HfHubHTTPError | ValueError | FileNotFoundError)
         why = "the Hub did not give it" if answered else "the Hub could not be reached"
         raise TaskError(
-            f"no task {otherwise}, and {why} ({first_line(error)}); give a local folder with train and dev, "
+            f"no task {otherwise}, and {why} ({reason(error)}); give a local folder with train and dev, "
             "or the built-in task 'film-reviews'"
         ) from error
     dev = next((split for split in _DEV if split in splits), None)

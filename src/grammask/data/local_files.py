@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from ..errors import TaskError
 from ..files.read import parse_json, read_bytes, read_text
+from ..printing import reason
 
 SUFFIXES: Final[tuple[str, ...]] = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
 LARGEST_PARQUET: Final[int] = 10_000_000  # rows; a small file can hold any number of rows that are alike
@@ -33,7 +34,7 @@ def read_table(path: Path, *, header: bool) -> pd.DataFrame:
     except TaskError:
         raise
     except Exception as error:  # pandas and pyarrow raise many kinds for damaged files
-        raise TaskError(f"{path}: cannot be read: {first_line(error)}") from error
+        raise TaskError(f"{path}: cannot be read: {reason(error)}") from error
     table = table.rename(columns=str)
     if table.columns.has_duplicates:
         twice = table.columns[table.columns.duplicated()][0]
@@ -50,11 +51,6 @@ def split_files(folder: Path) -> tuple[Path, Path]:
     except OSError as error:
         raise TaskError(f"{folder}: cannot be read: {error.strerror}") from error
     return _one(folder, paths, ("train",)), _one(folder, paths, ("dev", "validation", "valid"))
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, which may be empty or go on for pages."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _one(folder: Path, paths: list[Path], stems: tuple[str, ...]) -> Path:

@@ -14,7 +14,6 @@ from ..model.attach import attached
 from ..model.load import PACKAGED_MODEL, find_model, load_classifier, load_tokenizer
 from ..model.model_files import hash_files
 from ..tagging.annotate import Annotator
-from ..tagging.spacy_tagger import SpacyTagger
 from .config import Config, RunSpec, plan_runs
 from .cost import measure_shape
 from .folder import Folder, open_folder
@@ -76,7 +75,7 @@ def _compare(
     config.check_steps(len(task.train))
     source = find_model(config.model)
     tokenizer = load_tokenizer(source)
-    annotator = Annotator(tokenizer, SpacyTagger(config.tagger, sentences=config.sentences))
+    annotator = Annotator(tokenizer, config.tagger, sentences=config.sentences)
     set_seed(0)
     loaded = load_classifier(source, task.label_names)
     model, new_parameters = loaded.model, list(loaded.new)

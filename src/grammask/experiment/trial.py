@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import ModelError
 from ..model.load import ModelSource, count_positions
-from ..model.model_files import first_line
+from ..printing import reason
 from ..tagging.encode import encode
 from .config import Config
 
@@ -49,7 +49,7 @@ def _classify(model: PreTrainedModel, inputs: dict[str, Tensor], source: ModelSo
     except Exception as error:  # a foreign model may raise anything
         raise ModelError(
             f"model {source.name!r} cannot read the {what} of its own tokenizer; its config.json doesn't fit one of "
-            f"them: {first_line(error)}"
+            f"them: {reason(error)}"
         ) from error
     return logits
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import GrammaskError, InputError
+from ..printing import reason
 
 LARGEST_FILE: Final[int] = 1 << 30  # bytes; what is larger is no text, grammar or record
 # Keys such as a.a.a.a: what tomllib does with them takes the square of their parts.
@@ -98,12 +99,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in found if keys.count(key) > 1)
         raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
     return found
-
-
-def reason(why: Exception) -> str:
-    """Return what an exception of others says, short and on one line."""
-    if isinstance(why, RecursionError):
-        return "it is nested too deep"
-    if "integer string conversion" in str(why):
-        return "it holds a whole number of more than 4,300 digits"
-    return " ".join(str(why).split())[:200] or type(why).__name__

@@ -17,7 +17,6 @@ from ..model.load import find_model, load_tokenizer
 from ..model.weights import load_weights
 from ..tagging.annotate import Annotator
 from ..tagging.collate import Collator
-from ..tagging.spacy_tagger import SpacyTagger
 from .allowed import Allowed, allowed_cells
 from .arc_cells import Parse, dependent_cells, read_conllu, reader_cells
 from .attention_cells import attention_cells
@@ -84,7 +83,7 @@ def from_texts(
         found = find_model(model)
         encoder = load_weights(AutoModel, found.location, new="pooler").model  # attention doesn't go through it
         layers, heads = encoder.config.num_hidden_layers, encoder.config.num_attention_heads
-        annotate = Annotator(load_tokenizer(found), SpacyTagger(tagger))
+        annotate = Annotator(load_tokenizer(found), tagger)
         cells.append(attention_cells(encoder, _batches(annotate, text.train)))
         held_out["attention"] = attention_cells(encoder, _batches(annotate, text.held_out))
         facts |= {"model": found.name, "model_sha256": found.sha256, "tagger": annotate.tagger.version}

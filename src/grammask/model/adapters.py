@@ -19,7 +19,8 @@ from transformers import PreTrainedModel
 from ..errors import ModelError
 from ..files.read import parse_json_object, read_bytes
 from ..files.write import dump, write_whole
-from .model_files import ADAPTER, first_line
+from ..printing import reason
+from .model_files import ADAPTER
 from .saved_grammar import CONFIG_KEY
 from .strengths import STRENGTHS
 from .weights import Loaded
@@ -89,7 +90,7 @@ def put_adapter(loaded: Loaded, name: str, *, trainable: bool, **hub: Any) -> An
     except KeyError as error:  # of modules that are saved whole
         raise ModelError(f"the adapter {name!r} is incomplete: it lacks {error.args[0]}") from error
     except Exception as error:  # peft raises many kinds for adapters that it cannot read
-        raise ModelError(f"the adapter {name!r} cannot be loaded: {first_line(error)}") from error
+        raise ModelError(f"the adapter {name!r} cannot be loaded: {reason(error)}") from error
     wanted = get_peft_model_state_dict(model, save_embedding_layers=False).keys()
     fresh = [f"base_model.model.{key}" for key in loaded.new]
     if loaded.model.config.grammask["learn_strengths"] is not None and not any(STRENGTHS in key for key in there):

@@ -18,8 +18,9 @@ from transformers import (
 from ..errors import ModelError
 from ..files.read import expand_home
 from ..grammar.file import load_grammar
+from ..printing import reason
 from .attach import attach
-from .model_files import WEIGHTS, find_file, first_line, read_config, read_json
+from .model_files import WEIGHTS, find_file, read_config, read_json
 from .pretrained import from_pretrained
 from .saved_grammar import CONFIG_KEY
 from .weights import Loaded, load_weights
@@ -64,7 +65,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds for folders that hold no tokenizer
-        raise ModelError(f"model {source.name!r} has no tokenizer that can be loaded: {first_line(error)}") from error
+        raise ModelError(f"model {source.name!r} has no tokenizer that can be loaded: {reason(error)}") from error
     _check_vocabulary_files(tokenizer, source)
     if tokenizer.pad_token_id is None:
         raise ModelError(f"the tokenizer of {source.name!r} has no padding token, so texts cannot be batched")
@@ -172,7 +173,7 @@ def _ask_hub(name: str) -> None:
     except Exception as error:  # the client and its network library raise many unrelated kinds
         raise ModelError(
             f"no model {name!r}: not packaged ({PACKAGED_MODEL}), no local folder, and the Hub did not give it "
-            f"({first_line(error)}); without a network, give a local folder"
+            f"({reason(error)}); without a network, give a local folder"
         ) from error
 
 

@@ -12,6 +12,7 @@ from transformers.utils.hub import cached_file
 
 from ..errors import ModelError
 from ..files.read import parse_json_object, read_bytes
+from ..printing import reason
 
 # The arguments of `from_pretrained` that say where a file is; every read of a model takes all of them.
 HUB_ARGUMENTS: Final[tuple[str, ...]] = (
@@ -42,7 +43,7 @@ def find_file(name: str, file: str, **hub: Any) -> Path | None:
     try:
         found = cached_file(name, file, _raise_exceptions_for_missing_entries=False, **hub)
     except Exception as error:  # the Hub's client and its network library raise many unrelated kinds
-        raise ModelError(f"no model {name!r}: {file} cannot be had: {first_line(error)}") from error
+        raise ModelError(f"no model {name!r}: {file} cannot be had: {reason(error)}") from error
     return None if found is None else Path(found)
 
 
@@ -78,7 +79,7 @@ def read_config(name: str, *, adapter: bool = False, **hub: Any) -> PreTrainedCo
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False, **hub)
     except Exception as error:  # transformers raises many kinds for configs that it cannot use
-        raise ModelError(f"{_CONFIG} of model {name!r} cannot be used: {first_line(error)}") from error
+        raise ModelError(f"{_CONFIG} of model {name!r} cannot be used: {reason(error)}") from error
     if getattr(config, "num_hidden_layers", 1) < 1:
         raise ModelError(f"{_CONFIG} of model {name!r} describes a model without layers")
     return config
@@ -155,9 +156,3 @@ def _part(name: str, part: str, index: str, **hub: Any) -> Path:
     if (path := find_file(name, part, **hub)) is None:
         raise ModelError(f"model {name!r}: {part} is missing, which {index} names; copy all parts of the weights")
     return path
-
-
-def first_line(error: BaseException) -> str:
-    """Return an error's message as one short line; it may be empty or go on for pages."""
-    said = " ".join(str(error).split())[:200]
-    return said if said and not isinstance(error, KeyError) else f"{type(error).__name__} {said}".strip()

@@ -15,7 +15,8 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..errors import GrammaskError, ModelError
-from .model_files import first_line, hub_arguments, read_config, weights_bytes
+from ..printing import reason
+from .model_files import hub_arguments, read_config, weights_bytes
 from .strengths import STRENGTHS
 
 # What may be missing from the weights: nothing; the pooler, where no answer reads it; or all that a classifier trains
@@ -144,4 +145,4 @@ def _no_other_errors(name: str) -> Iterator[None]:
             "loaded; take model.safetensors"
         ) from error
     except Exception as error:
-        raise ModelError(f"model {name!r} cannot be loaded: {first_line(error)}") from error
+        raise ModelError(f"model {name!r} cannot be loaded: {reason(error)}") from error

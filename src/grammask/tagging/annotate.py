@@ -15,7 +15,8 @@ from .cached_tagger import CachedTagger
 from .checked_tagger import CheckedTagger, check_all
 from .coverage import Coverage
 from .encode import encode
-from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource, SpacyTagger
+from .load_tagger import load_tagger
+from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 from .tagger import TaggedText, Tagger
 from .texts import check_pairs, check_texts
 
@@ -146,7 +147,7 @@ def _make_tagger(tagger: str | Tagger, sentences: SentenceSource, cache: bool | 
         )
     if not isinstance(cache, bool | str | Path):
         raise TaggingError(f"cache must be True, False or the path of a file, but is {cache!r}")
-    checked = CheckedTagger(SpacyTagger(tagger, sentences=sentences) if isinstance(tagger, str) else tagger)
+    checked = CheckedTagger(load_tagger(tagger, sentences=sentences) if isinstance(tagger, str) else tagger)
     if cache is False:
         return checked
     return CachedTagger(checked, None if cache is True else Path(cache))

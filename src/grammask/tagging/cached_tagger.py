@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 from ..errors import TaggingError
 from ..files.read import expand_home
 from .packed import pack, unpack
-from .tagger import TaggedText, Tagger
+from .tagger import TaggedText, Tagger, TaggerAround
 
 _ROWS: Final[int] = 500
 _PATIENCE: Final[float] = 60  # seconds that another process may take to write
@@ -29,27 +29,17 @@ def cache_file() -> Path:
     return (expand_home(folder) if folder else user_cache_path("grammask")) / "tags.sqlite"
 
 
-class CachedTagger:
+class CachedTagger(TaggerAround):
     """A tagger that asks `tagger` only for texts that it hasn't seen, and keeps the answers in an SQLite file.
 
     `texts_tagged` and `texts_from_cache` count what happened. Raises `TaggingError` when the file cannot be used.
     """
 
     def __init__(self, tagger: Tagger, path: Path | None = None) -> None:
-        self._tagger = tagger
+        super().__init__(tagger)
         self._path = path or cache_file()
         self.texts_tagged = 0
         self.texts_from_cache = 0
-
-    @property
-    def name(self) -> str:
-        """The name of the tagger that answers."""
-        return self._tagger.name
-
-    @property
-    def version(self) -> str:
-        """The version of the tagger that answers."""
-        return self._tagger.version
 
     def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
         """Tag texts lazily, in order; see `TaggedText`."""

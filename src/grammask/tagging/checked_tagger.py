@@ -7,14 +7,14 @@ import numpy as np
 
 from ..errors import TaggingError
 from ..grammar.tags import UPOS
-from .tagger import TaggedText, Tagger
+from .tagger import TaggedText, Tagger, TaggerAround
 
 _COLUMNS: Final[tuple[str, ...]] = ("starts", "ends", "tag_ids", "sentence_ids")
 _HIGHEST: Final[int] = np.iinfo(np.int32).max
 _NONE: Final[object] = object()
 
 
-class CheckedTagger:
+class CheckedTagger(TaggerAround):
     """A tagger whose answers are checked; raises `TaggingError` with its name where they are not what it promises."""
 
     def __init__(self, tagger: Tagger) -> None:
@@ -24,17 +24,7 @@ class CheckedTagger:
                     f"tagger must be the name of a spaCy pipeline or have name, version and tag(texts), but "
                     f"{type(tagger).__name__} has no {part}"
                 )
-        self._tagger = tagger
-
-    @property
-    def name(self) -> str:
-        """The name of the tagger that answers."""
-        return self._tagger.name
-
-    @property
-    def version(self) -> str:
-        """The version of the tagger that answers."""
-        return self._tagger.version
+        super().__init__(tagger)
 
     def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
         """Tag texts lazily, in order; see `TaggedText`."""

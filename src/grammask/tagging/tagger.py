@@ -41,3 +41,20 @@ class Tagger(Protocol):
 
     def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
         """Tag texts lazily, in order; raises `TaggingError`."""
+
+
+class TaggerAround:
+    """A tagger around another one, which answers under its name and version."""
+
+    def __init__(self, tagger: Tagger) -> None:
+        self._tagger = tagger
+
+    @property
+    def name(self) -> str:
+        """The name of the tagger that answers."""
+        return self._tagger.name
+
+    @property
+    def version(self) -> str:
+        """The version of the tagger that answers."""
+        return self._tagger.version
