@@ -10,7 +10,18 @@ if TYPE_CHECKING:  # only commands with settings need it
 
 
 class GrammaskError(Exception):
-    """Base class of every error that grammask raises on purpose."""
+    """Base class of every error that grammask raises on purpose.
+
+    Its subclasses are in `grammask.errors`: `GrammarError`, `TaggingError`, `AlignmentError`, `ModelError`,
+    `InputError`, `TaskError`, `ExperimentError` and `ExplainError`. All but `ExperimentError` are `ValueError`s too.
+
+    Example:
+        >>> try:
+        ...     grammask.load_grammar("papr")
+        ... except grammask.GrammaskError as error:
+        ...     print(error)
+        no grammar 'papr': neither a shipped grammar (...) nor a file; did you mean 'paper'?
+    """
 
 
 class GrammarError(GrammaskError, ValueError):

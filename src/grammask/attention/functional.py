@@ -33,17 +33,39 @@ def grammar_attention(
     plan: Plan | None = None,
     backend: str = "auto",
 ) -> Tensor:
-    """Return softmax attention under a grammar: (batch, heads, length, head_dim).
+    """Return softmax attention under a grammar: the operator without a model.
 
-    `query`, `key` and `value` are (batch, heads, length, head_dim); `tag_ids`, `word_ids` and `sentence_ids` are
-    integers (batch, length). Without `word_ids` each token with a part of speech is a word of its own. `layer` selects
-    among rules that are limited to layers. `attention_mask` (batch, length) is 0 at padding. `scale` defaults to
-    1/sqrt(head_dim). `dropout` is the share of attention weights to drop, 0 outside of training. `plan` is that of
-    `make_plan` for the same batch, grammar and strategy, to be shared between calls; the other arguments are given as
-    without it, and a plan that was made from other values is refused. `backend` is "auto", "dense",
-    "sorted", "banded", "mixed" or "biased"; see `explain_dispatch`. Rows of padding hold no meaning.
+    Args:
+        query: (batch, heads, length, head_dim), floating point.
+        key: The same shape.
+        value: The same shape; its head_dim may differ.
+        tag_ids: Integers (batch, length), indices into `TAGS`; "[PAD]" at padding.
+        word_ids: Integers (batch, length), the word of each token counted from 0, -1 for none. None makes each token
+            with a part of speech a word of its own.
+        sentence_ids: Integers (batch, length), counted in the same way; needed for rules of sentence reach.
+        grammar: The name of a shipped grammar, the path of a grammar file, or a `Grammar`.
+        strategy: "hard", "soft" or "full"; see `attach`.
+        layer: Selects among rules that are limited to layers, counted from 0.
+        attention_mask: (batch, length), 1 at tokens and 0 at padding.
+        scale: What scores are multiplied by; None: 1/sqrt(head_dim).
+        dropout: The share of attention weights to drop, 0 to below 1; 0 outside of training.
+        plan: What `make_plan` made for this batch, grammar and strategy, to be shared between calls. The other
+            arguments are given as without it; a plan that was made from other values is refused.
+        backend: "auto", "dense", "sorted", "banded", "mixed" or "biased"; see `explain_dispatch`.
 
-    Raises `InputError` and `GrammarError`.
+    Returns:
+        (batch, heads, length, head_dim) of `value`. Rows of padding hold no meaning.
+
+    Raises:
+        InputError: For tensors that don't belong together, and a plan of another batch.
+        GrammarError: For a grammar that doesn't fit, an unknown strategy, and a backend that cannot do the grammar.
+
+    Example:
+        >>> query, key, value = torch.randn(3, 1, 2, 5, 8)
+        >>> tags = ("DET", "ADJ", "NOUN", "VERB", "PUNCT")
+        >>> tag_ids = torch.tensor([[grammask.TAGS.index(tag) for tag in tags]])
+        >>> grammask.grammar_attention(query, key, value, tag_ids=tag_ids, grammar="paper").shape
+        torch.Size([1, 2, 5, 8])
     """
     check_inputs(query, key, value)
     batch, heads, length, head_dim = query.shape

@@ -28,10 +28,35 @@ def make_plan(
 ) -> Plan:
     """Return the plan of one batch for `grammar_attention`; all calls with the same batch may share it.
 
-    `tag_ids`, `word_ids` and `sentence_ids` are integers (batch, length), `attention_mask` (batch, length) is 0 at
-    padding. Without `word_ids` each token with a part of speech is a word of its own. `layers` and `heads` are the
-    model's. The plan holds copies of what it is made from: a call with other values is refused, also when they were
-    written into the same tensors. Raises `InputError` and `GrammarError`.
+    The plan holds copies of what it is made from: a call with other values is refused, also when they were written into
+    the same tensors.
+
+    Args:
+        grammar: The name of a shipped grammar, the path of a grammar file, or a `Grammar`.
+        tag_ids: Integers (batch, length), indices into `TAGS`; "[PAD]" at padding.
+        word_ids: Integers (batch, length), the word of each token counted from 0, -1 for none. None makes each token
+            with a part of speech a word of its own.
+        sentence_ids: Integers (batch, length), counted in the same way; needed for rules of sentence reach.
+        attention_mask: (batch, length), 1 at tokens and 0 at padding.
+        strategy: "hard", "soft" or "full"; see `attach`.
+        layers: The model's number of layers.
+        heads: Its number of heads.
+
+    Returns:
+        A plan for `grammar_attention(..., plan=...)` and `explain_dispatch`.
+
+    Raises:
+        InputError: For tensors of the wrong shape, dtype or range.
+        GrammarError: For a grammar that cannot be read or doesn't fit, and an unknown strategy.
+
+    Example:
+        >>> query, key, value = torch.randn(3, 1, 2, 3, 8)
+        >>> batch = {"tag_ids": torch.tensor([[5, 7, 15]]), "grammar": "paper"}  # DET NOUN VERB
+        >>> plan = grammask.make_plan(**batch, layers=6, heads=2)
+        >>> first = grammask.grammar_attention(query, key, value, **batch, layer=0, plan=plan)
+        >>> second = grammask.grammar_attention(query, key, value, **batch, layer=1, plan=plan)
+        >>> torch.equal(first, grammask.grammar_attention(query, key, value, **batch))
+        True
     """
     if not isinstance(tag_ids, Tensor) or tag_ids.dim() != 2:
         raise InputError("tag_ids must be an integer tensor (batch, length); grammask.Annotator makes it from texts")

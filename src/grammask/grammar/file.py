@@ -36,11 +36,25 @@ def _shipped(name: str) -> Grammar:
     return parse_grammar(text, origin=f"{name}.toml")
 
 
-def load_grammar(name_or_path: "str | Path | Grammar") -> Grammar:
-    """Load a shipped grammar by name, or a grammar file by path (ending in .toml or holding a separator).
+def load_grammar(name_or_path: Grammar | str | Path) -> Grammar:
+    """Load a shipped grammar by name, or a grammar file by path.
 
-    Raises `GrammarError` for an unknown name, a missing or unreadable file, and everything that a strict reading of
-    the file finds.
+    Files are read strictly: an error names the file, the rule and the key.
+
+    Args:
+        name_or_path: A shipped name, such as "paper-sinks", or the path of a TOML file. A `Grammar` comes back as it
+            is.
+
+    Returns:
+        The grammar.
+
+    Raises:
+        GrammarError: For an unknown name, a missing or unreadable file, and an unknown or wrong key, tag or reach.
+
+    Example:
+        >>> banded = grammask.load_grammar("banded")
+        >>> banded.sinks, banded.rules[0].reach
+        (('[CLS]', '[SEP]'), Reach(kind='words', lo=-8, hi=8))
     """
     if isinstance(name_or_path, Grammar):
         return name_or_path

@@ -23,10 +23,34 @@ _LINE: Final[int] = 116
 
 @dataclass(frozen=True)
 class Grammar:
-    """A named list of rules plus sinks, the structural tags that everyone may read.
+    """A named list of rules, and what everyone may read.
 
-    `same_tag` lets every tag read its own tag at document reach (strength 0). Where the grammar came from is
-    `source`. See `grammask.load_grammar` for files and shipped grammars.
+    Every token may also read itself, the other subwords of its word, and `[UNK]`. It is frozen; see `load_grammar` for
+    files and shipped grammars.
+
+    Args:
+        name: 1 to 64 letters A-Z and a-z, digits, ".", "_" and "-", the first a letter or digit: it is part of file
+            names.
+        rules: The rules. Hard attention reads what any of them allows; of several, explanations name the first.
+        sinks: Structural tags that everyone may read: "[CLS]", "[SEP]", "[UNK]".
+        same_tag: Whether every tag reads its own tag, at any distance (strength 0).
+        description: What it is, for readers.
+        source: Where it comes from, for readers.
+
+    Raises:
+        GrammarError: For a field that breaks these rules or a limit.
+
+    Example:
+        >>> rule = grammask.Rule(query=("ADJ", "DET"), key=("NOUN",), reach=grammask.Reach("words", 1, 4))
+        >>> print(grammask.Grammar("nouns", (rule,), sinks=("[CLS]",)).to_toml(), end="")
+        name = "nouns"
+        sinks = ["[CLS]"]
+        same_tag = false
+        <BLANKLINE>
+        [[rule]]
+        query = ["ADJ", "DET"]
+        key = ["NOUN"]
+        reach = [1, 4]
     """
 
     name: str

@@ -31,10 +31,23 @@ def check_strategy(strategy: str) -> Strategy:
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a rule sees: `Reach("document")`, `Reach("sentence")` or `Reach("words", lo, hi)`.
+    """How far a rule sees: the document, the sentence, or some words around.
 
-    A word reach allows a key word j for a query word i when lo <= j - i <= hi. Structural tokens belong to no word
-    and no sentence, so only a document reach can name them.
+    Structural tokens belong to no word and no sentence, so only a document reach can name them.
+
+    Args:
+        kind: "document", "sentence" or "words".
+        lo: For "words": key word j is within reach of query word i when lo <= j - i <= hi.
+        hi: See `lo`. Both stay within +-999,999.
+
+    Raises:
+        GrammarError: For an unknown kind, and bounds that are none or leave nothing.
+
+    Example:
+        >>> grammask.Reach("words", -4, 8).spell()
+        [-4, 8]
+        >>> grammask.Reach.parse("sentence")
+        Reach(kind='sentence', lo=0, hi=0)
     """
 
     kind: Literal["document", "sentence", "words"]
@@ -77,9 +90,24 @@ _REACHES = '"document", "sentence" or a pair of word offsets such as [-4, 8]'
 class Rule:
     """Query tags that may read key tags within a reach.
 
-    `strength` is what the soft strategy adds to the score of a matching pair (in logits, after scaling by
-    1/sqrt(head_dim)). `allow=False` makes the rule soft-only. `layers` and `heads` (counted from 0) limit it; None
-    means all. `name` is for readers and changes nothing.
+    Args:
+        query: The tags that read; see `TAGS`.
+        key: The tags that are read.
+        reach: How far: a `Reach`, or its spelling in a file ("document", "sentence", [-4, 8]).
+        strength: What soft attention adds to the score of a matching pair: logits, after scaling by 1/sqrt(head_dim),
+            within +-10,000. Of several matching rules the largest counts.
+        allow: False makes the rule soft-only: hard attention doesn't read it.
+        layers: The layers in which it holds, counted from 0; None: all.
+        heads: The heads in which it holds, counted from 0; None: all.
+        name: For readers; it changes nothing.
+
+    Raises:
+        GrammarError: For an unknown or repeated tag, and a value that breaks these rules.
+
+    Example:
+        >>> rule = grammask.Rule(("VERB",), ("NOUN", "PRON"), reach=[-3, 3], layers=(0, 1))
+        >>> rule.applies(layer=1, head=0), rule.applies(layer=2, head=0)
+        (True, False)
     """
 
     query: tuple[str, ...]

@@ -18,6 +18,14 @@ UPOS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 STRUCTURAL: Final[tuple[str, ...]] = ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
 TAGS: Final[tuple[str, ...]] = UPOS + STRUCTURAL
+"""The 17 Universal POS tags and four structural ones, in the order of their ids.
+
+A tag's id is its index; ids are stored in caches and saved models, so the order never changes.
+
+Example:
+    >>> len(grammask.TAGS), grammask.TAGS.index("NOUN"), grammask.TAGS[17:]
+    (21, 7, ('[CLS]', '[SEP]', '[PAD]', '[UNK]'))
+"""
 TAG_IDS: Final[dict[str, int]] = {tag: index for index, tag in enumerate(TAGS)}
 
 CLS: Final[int] = TAG_IDS["[CLS]"]

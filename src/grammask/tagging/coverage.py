@@ -1,6 +1,9 @@
 """Coverage: how well words and subwords met."""
 
 from dataclasses import astuple, dataclass
+from typing import Any
+
+from ..errors import AlignmentError
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,20 @@ class Coverage:
     def unknown_share(self) -> float:
         """The share of tokens that are tagged [UNK]; 0 where there are none."""
         return self.unknown_tokens / self.tokens if self.tokens else 0.0
+
+    def check(self, least: float | None) -> None:
+        """Raise `AlignmentError` when a smaller share of words than `least` got a subword; None asks for none."""
+        if least is not None and self.word_share < least:
+            raise AlignmentError(
+                f"only {self.covered_words} of {self.words} words ({self.word_share:.2%}) got a subword, "
+                f"less than strict={least:.2%}; do tokenizer and tagger read the same language?"
+            )
+
+
+def check_share(strict: Any) -> float | None:
+    """Return `strict`; raise `AlignmentError` unless it is None or a share from 0 to 1."""
+    if strict is None:
+        return None
+    if isinstance(strict, bool) or not isinstance(strict, int | float) or not 0 <= strict <= 1:
+        raise AlignmentError(f"strict is a share of words between 0 and 1, but is {strict!r}")
+    return float(strict)
