@@ -10,7 +10,7 @@ from helpers.conllu import CONLLU
 from helpers.tiny_models import tiny_model
 
 from grammask.errors import GrammarError, InputError
-from grammask.grammar.describe import spell_rule
+from grammask.grammar.describe import describe_rule
 from grammask.grammar.file import load_grammar
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.rules import Reach, Rule
@@ -304,4 +304,4 @@ def test_spacy_arcs_are_drawn_as_universal_dependencies():
     ],
 )
 def test_rules_in_words(rule, words):
-    assert spell_rule(rule) == words
+    assert describe_rule(rule) == words

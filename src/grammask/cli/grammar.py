@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from ..files.write import read_lines
-from ..grammar.describe import spell_rule
+from ..grammar.describe import describe_rule
 from ..grammar.file import load_grammar, shipped_grammars
 from ..grammar.grammar import Grammar
 from ..grammar.limits import MAX_HEADS, MAX_LAYERS
@@ -86,7 +86,7 @@ def _line(rule: Rule, *, limits: bool) -> str:
     )
     soft = f", strength {rule.strength:+g}" if rule.strength else ""
     name = f"{rule.name}: " if rule.name and limits else ""
-    return f"{name}{spell_rule(rule)}{soft}{'' if rule.allow else ', soft only'}{limited}"
+    return f"{name}{describe_rule(rule)}{soft}{'' if rule.allow else ', soft only'}{limited}"
 
 
 @app.command("check")

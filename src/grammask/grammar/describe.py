@@ -8,8 +8,8 @@ from .tags import UPOS
 _MANY: Final[int] = 9  # of 17 tags: from here on the tags that are left out say more
 
 
-def spell_rule(rule: Rule) -> str:
-    """Say a rule in words: ADJ DET read NOUN PROPN 1 to 3 words after."""
+def describe_rule(rule: Rule) -> str:
+    """Return a rule in words: ADJ DET read NOUN PROPN 1 to 3 words after."""
     return f"{_tags(rule.query)} read {_tags(rule.key)} {_reach(rule.reach)}"
 
 

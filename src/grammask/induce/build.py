@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..grammar.describe import spell_rule
+from ..grammar.describe import describe_rule
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Reach, Rule
 from ..grammar.tags import UPOS
@@ -87,7 +87,7 @@ def _where(rule: Rule) -> str:
     if rule.layers is None or rule.heads is None:
         return ""
     heads = " ".join(map(str, rule.heads))
-    return f"layer {rule.layers[0]}, {'heads' if len(rule.heads) > 1 else 'head'} {heads}: {spell_rule(rule)}"
+    return f"layer {rule.layers[0]}, {'heads' if len(rule.heads) > 1 else 'head'} {heads}: {describe_rule(rule)}"
 
 
 def _by_tags(cells: Cells, recipe: Recipe, given: Allowed) -> list[Rule]:

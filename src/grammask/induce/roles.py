@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..grammar.describe import spell_rule
+from ..grammar.describe import describe_rule
 from ..grammar.rules import Reach, Rule
 from ..grammar.tags import UPOS
 from .cells import Cells
@@ -16,7 +16,7 @@ def role_of(rules: Sequence[Interval], cells: Cells) -> str:
     if not rules:
         return "reads no other word"
     carried = [float(cells.gain[0][cells_of([rule], len(UPOS))].sum()) for rule in rules]
-    return spell_rule(to_rule(rules[int(np.argmax(carried))]))
+    return describe_rule(to_rule(rules[int(np.argmax(carried))]))
 
 
 def to_rule(interval: Interval, *, layer: int | None = None, head: int | None = None, name: str = "") -> Rule:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..attention.inputs import Annotation
 from ..errors import ExplainError
-from ..grammar.describe import spell_rule
+from ..grammar.describe import describe_rule
 from ..grammar.grammar import Grammar
 from ..grammar.masks import within_reach
 from ..grammar.rules import Rule, Strategy
@@ -40,7 +40,7 @@ def sources_of(grammar: Grammar, strategy: Strategy) -> tuple[Source, ...]:
     """Return all sources of a grammar, implied reads first; "rule 1" is the first of the file."""
     implied = IMPLIED if strategy == "hard" else (NO_RULE,)
     rules = [
-        Source(f"rule {number + 1}", rule.name or spell_rule(rule), number)
+        Source(f"rule {number + 1}", rule.name or describe_rule(rule), number)
         for number, rule in enumerate(grammar.rules)
         if rule.allow or strategy == "soft"
     ]
