@@ -8,7 +8,8 @@ from helpers.conllu import CONLLU
 from grammask.errors import InputError
 from grammask.grammar.file import load_grammar
 from grammask.induce.build import Recipe, induce
-from grammask.induce.corpus import Text, built_in_text, curve, from_conllu, from_texts, measure, own_text
+from grammask.induce.corpus import Corpus, built_in_corpus, cells_from_conllu, cells_from_texts, read_corpus
+from grammask.induce.curve import coverage_curve, measure_coverage
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -19,24 +20,24 @@ SENTENCES = tuple(f"The old dog sees {number} small cats, and she runs home quic
 @pytest.mark.parametrize("source", ["attention", "both"])
 def test_a_models_heads_are_induced_and_measured(settings, source):
     said = []
-    gathered = from_texts(
-        Text("mine", SENTENCES, SENTENCES[:3]), source, attention_share=0.5, model=settings["model"],
+    gathered = cells_from_texts(
+        Corpus("mine", SENTENCES, SENTENCES[:3]), source, attention_share=0.5, model=settings["model"],
         tagger="en_core_web_sm", say=said.append,
     )  # fmt: skip
     assert (gathered.layers, gathered.heads, gathered.cells.groups) == (3, 4, 12)
     assert set(gathered.held_out) == ({"attention"} if source == "attention" else {"arcs", "attention"})
     recipe = Recipe(0.4, 5, "head", offsets_share=0.5, layers=3, heads=4)
     grammar = induce(gathered.cells, recipe, name="heads")
-    measured = measure(grammar, gathered)
+    measured = measure_coverage(grammar, gathered)
     assert 0.3 < measured["density"] < 0.5
     assert 0 < measured["attention_covered"] < 1
     everything = induce(gathered.cells, recipe.at(1.0), name="everything")
-    assert measure(everything, gathered)["attention_covered"] > measured["attention_covered"]
-    rows = curve(gathered, recipe, said.append)
+    assert measure_coverage(everything, gathered)["attention_covered"] > measured["attention_covered"]
+    rows = coverage_curve(gathered, recipe, said.append)
     assert [row["budget"] for row in rows] == [0.08, 0.1, 0.12, 0.15, 0.2, 0.3]
     assert [row["attention_covered"] for row in rows] == sorted(row["attention_covered"] for row in rows)
     # What words read anyway, themselves and their neighbours, is more than the least budgets.
-    beside = curve(gathered, replace(recipe, start=load_grammar("neighbours")), said.append)
+    beside = coverage_curve(gathered, replace(recipe, start=load_grammar("neighbours")), said.append)
     assert [row["budget"] for row in beside] == [0.3]
     assert gathered.facts["model_sha256"]
 
@@ -44,17 +45,18 @@ def test_a_models_heads_are_induced_and_measured(settings, source):
 def test_texts_and_treebanks_are_held_out(tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("\n".join(map(str, range(30))), encoding="utf-8")
-    text = own_text(path, None)
+    text = read_corpus(path, None)
     assert text.held_out == ("0", "10", "20")
     assert len(text.train) == 27
-    assert own_text(path, 20).held_out == ("0", "10")
+    assert read_corpus(path, 20).held_out == ("0", "10")
     path.write_text("one\ntwo\n", encoding="utf-8")
     with pytest.raises(InputError, match="holds 2 texts"):
-        own_text(path, None)
-    films = built_in_text(20)
+        read_corpus(path, None)
+    films = built_in_corpus(20)
     assert (len(films.train), len(films.held_out)) == (20, 20)
     assert not set(films.train) & set(films.held_out)
     treebank = tmp_path / "some.conllu"
     treebank.write_text(CONLLU * 20, encoding="utf-8")
-    assert (from_conllu(treebank, None).facts["texts"], from_conllu(treebank, treebank).facts["texts"]) == (18, 20)
-    assert from_conllu(treebank, None).held_out["arcs"].all_gain == 2 * 3
+    alone, beside = cells_from_conllu(treebank, None), cells_from_conllu(treebank, treebank)
+    assert (alone.facts["texts"], beside.facts["texts"]) == (18, 20)
+    assert alone.held_out["arcs"].all_gain == 2 * 3

@@ -59,17 +59,18 @@ def induce_command(
     console = PlainConsole()
     with console.status("loading libraries"):
         from ..files.write import dump, write_whole
-        from ..induce import corpus as induction
         from ..induce.build import Recipe, Scope, induce
+        from ..induce.corpus import GainSource, built_in_corpus, cells_from_conllu, cells_from_texts, read_corpus
+        from ..induce.curve import coverage_curve, measure_coverage
         from ..report.induce_plot import curve_plot
 
     if conllu is not None:
-        gathered = induction.from_conllu(conllu, held_out)
+        gathered = cells_from_conllu(conllu, held_out)
     else:
-        read = induction.built_in_text(texts) if text is None else induction.own_text(text, texts)
-        kind = cast("induction.Source", source)
-        gathered = induction.from_texts(
-            read, kind, attention_share=attention_share, model=model, tagger=tagger, say=console.say
+        corpus = built_in_corpus(texts) if text is None else read_corpus(text, texts)
+        kind = cast("GainSource", source)
+        gathered = cells_from_texts(
+            corpus, kind, attention_share=attention_share, model=model, tagger=tagger, say=console.say
         )
     sizes = gathered.layers, gathered.heads
     recipe = Recipe(budget, most_rules, cast("Scope", scope), by_query, offsets_share, *sizes, given, strength)
@@ -81,8 +82,8 @@ def induce_command(
         gathered.cells, recipe, name=out.stem, description=description,
         source=f"grammask induce {settings}, on {gathered.facts['texts']} texts of {gathered.facts['text']}",
     )  # fmt: skip
-    measured = induction.measure(grammar, gathered)
-    rows = induction.curve(gathered, recipe, console.say)
+    measured = measure_coverage(grammar, gathered)
+    rows = coverage_curve(gathered, recipe, console.say)
     record = {**gathered.facts, "settings": settings, "rules": len(grammar.rules), **measured, "curve": rows}
     write_whole(files["json"], dump(record))
     write_whole(files["svg"], curve_plot(rows, measured, name=grammar.name).svg())
@@ -100,7 +101,7 @@ def _check_finite(**options: float) -> None:
 
 def _check(out: Path, files: dict[str, Path], *, force: bool, source: str, scope: str, **given: Path | None) -> None:
     from ..induce.build import Scope
-    from ..induce.corpus import Source
+    from ..induce.corpus import GainSource
 
     if out.suffix != ".toml":
         raise ExperimentError(f"--out {out} must end in .toml; its name is the grammar's")
@@ -108,7 +109,7 @@ def _check(out: Path, files: dict[str, Path], *, force: bool, source: str, scope
         check_file(file, "--out")
     if there := [str(file) for file in files.values() if file.exists() and not force]:
         raise ExperimentError(f"{', '.join(there)} exists; name another file with --out, or write over it with --force")
-    for name, value, known in (("--from", source, get_args(Source)), ("--scope", scope, get_args(Scope))):
+    for name, value, known in (("--from", source, get_args(GainSource)), ("--scope", scope, get_args(Scope))):
         if value not in known:
             raise ExperimentError(f"{name} must be one of {', '.join(known)}, but is {value!r}")
     if given["text"] and given["conllu"]:

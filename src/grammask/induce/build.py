@@ -14,9 +14,8 @@ from ..grammar.rules import Reach, Rule
 from ..grammar.tags import UPOS
 from .allowed import Allowed, allowed_cells
 from .cells import Cells
-from .choose import Interval, choose
+from .choose_rules import CellRule, cells_of, choose_rules
 from .offsets import best_offsets, offset_rules
-from .roles import role_of, to_rule
 
 Scope = Literal["all", "layer", "head"]
 # [CLS] is what a classifier reads; it always reads everything, in one row of all.
@@ -27,10 +26,10 @@ CLS_READS_ALL: Final = Rule(query=("[CLS]",), key=UPOS, reach=Reach("document"))
 class Recipe:
     """What to induce: the scope of a table, its word density, and how many rules of tags it may have.
 
-    `by_query` gives every query tag its share of the density; see `choose`. `offsets_share` of the density goes to
-    offsets for all tags alike, before tags are asked; with 1 they never are. `layers` and `heads` are the model's, for
-    scopes that need them. `start` is a grammar to add to. `strength` is what soft attention adds to the score of pairs
-    that the found rules match.
+    `by_query` gives every query tag its share of the density; see `choose_rules`. `offsets_share` is the part of the
+    density that offsets get first, alike for all tags; with 1 there are no rules of tags. Scopes "layer" and "head"
+    need the model's `layers` and `heads`. `start` is a grammar to add to. `strength` is what soft attention adds to
+    the score of pairs that the found rules match.
     """
 
     budget: float
@@ -93,7 +92,7 @@ def _where(rule: Rule) -> str:
 def _by_tags(cells: Cells, recipe: Recipe, given: Allowed) -> list[Rule]:
     if recipe.scope == "all":
         near, far = np.logical_and.reduce(given.near), np.logical_and.reduce(given.far)
-        return [to_rule(rule) for rule in _choose(cells.pooled(), recipe, near, far)]
+        return [_to_rule(rule) for rule in _choose(cells.pooled(), recipe, near, far)]
     expanded = _expanded(cells, recipe)
     rules: list[Rule] = []
     for layer in range(recipe.layers):
@@ -112,12 +111,12 @@ def _group(
 ) -> list[Rule]:
     chosen = _choose(cells, recipe, near, far)
     where = f"layer {layer}" if head is None else f"layer {layer}, head {head}"
-    role = f"{where}: {role_of(chosen, cells)}"
-    return [to_rule(rule, layer=layer, head=head, name=role) for rule in chosen]
+    role = f"{where}: {_main_role(chosen, cells)}"
+    return [_to_rule(rule, layer=layer, head=head, name=role) for rule in chosen]
 
 
-def _choose(cells: Cells, recipe: Recipe, near: NDArray[np.bool_], far: NDArray[np.bool_]) -> list[Interval]:
-    return choose(
+def _choose(cells: Cells, recipe: Recipe, near: NDArray[np.bool_], far: NDArray[np.bool_]) -> list[CellRule]:
+    return choose_rules(
         cells, budget=recipe.budget, most_rules=recipe.most_rules, near=near, far=far, by_query=recipe.by_query
     )
 
@@ -126,3 +125,23 @@ def _expanded(cells: Cells, recipe: Recipe) -> Cells:
     """Return cells with a group for every layer and head, where they have one for all."""
     groups: Sequence[int] = range(recipe.layers * recipe.heads)
     return cells if cells.groups == len(groups) else cells.select([0] * len(groups))
+
+
+def _main_role(rules: Sequence[CellRule], cells: Cells) -> str:
+    """Say in words what a head mostly does: its rule that carries most of the gain of one group."""
+    if not rules:
+        return "reads no other word"
+    carried = [float(cells.gain[0][cells_of([rule], len(UPOS))].sum()) for rule in rules]
+    return describe_rule(_to_rule(rules[int(np.argmax(carried))]))
+
+
+def _to_rule(rule: CellRule, *, layer: int | None = None, head: int | None = None, name: str = "") -> Rule:
+    """Return a rule over cells as a grammar's rule, for one layer or head where they are given."""
+    return Rule(
+        query=tuple(UPOS[tag] for tag in np.flatnonzero(rule.query)),
+        key=tuple(UPOS[tag] for tag in np.flatnonzero(rule.key)),
+        reach=Reach("words", rule.lo, rule.hi),
+        layers=None if layer is None else (layer,),
+        heads=None if head is None else (head,),
+        name=name,
+    )

@@ -7,7 +7,6 @@ copulas and coordinations are redrawn.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,17 +23,6 @@ def parse_texts(texts: Sequence[str], pipeline: str) -> Iterator[Parse]:
     """Tag and parse texts; white space is no word. Raises `TaggingError`."""
     for doc in load_pipeline(pipeline, "parser").pipe(texts, batch_size=256):
         yield _parse(doc)
-
-
-def retag(parses: Sequence[Parse], pipeline: str) -> Iterator[Parse]:
-    """Give parses the tags that a pipeline sees, word for word, and leave their arcs; raises `TaggingError`."""
-    from spacy.tokens import Doc
-
-    nlp = load_pipeline(pipeline, "sentencizer")
-    docs = nlp.pipe((Doc(nlp.vocab, words=list(parse.forms)) for parse in parses), batch_size=256)
-    for parse, doc in zip(parses, docs, strict=True):
-        tags = np.array([TAG_IDS.get(token.pos_, TAG_IDS["X"]) for token in doc], dtype=np.int32)
-        yield replace(parse, tag_ids=tags)
 
 
 def _parse(doc: "Doc") -> Parse:

@@ -21,7 +21,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Interval:
+class CellRule:
     """A rule over cells: query tags and key tags (tags,), and the offsets from `lo` to `hi` words."""
 
     query: Bools
@@ -34,12 +34,12 @@ class Interval:
         """The rule's place on the axis of offsets."""
         return slice(self.lo + FARTHEST, self.hi + FARTHEST + 1)
 
-    def merged(self, other: "Interval") -> "Interval":
+    def merged(self, other: "CellRule") -> "CellRule":
         """Return the smallest rule that holds both."""
-        return Interval(self.query | other.query, self.key | other.key, min(self.lo, other.lo), max(self.hi, other.hi))
+        return CellRule(self.query | other.query, self.key | other.key, min(self.lo, other.lo), max(self.hi, other.hi))
 
 
-def cells_of(rules: list[Interval], tags: int) -> Bools:
+def cells_of(rules: list[CellRule], tags: int) -> Bools:
     """Return the cells (tags, tags, offsets) that rules allow; a word always reads itself."""
     allowed = np.zeros((tags, tags, OFFSETS), dtype=np.bool_)
     allowed[..., FARTHEST] = True
@@ -48,10 +48,10 @@ def cells_of(rules: list[Interval], tags: int) -> Bools:
     return allowed
 
 
-def choose(
+def choose_rules(
     cells: Cells, *, budget: float, most_rules: int, near: Bools | None = None, far: Bools | None = None,
     by_query: bool = False,
-) -> list[Interval]:  # fmt: skip
+) -> list[CellRule]:  # fmt: skip
     """Return at most `most_rules` rules for one group of cells, with a word density of at most `budget`.
 
     Of all prices that meet the budget, the lowest is found by bisection. With `by_query` each query tag has a price of
@@ -63,7 +63,7 @@ def choose(
     given = cells_of([], len(worth)) if near is None else near
     prices = _prices(cells, worth, budget, by_query=by_query)[:, None, None]
     low, high = 0.0, 4.0
-    best: list[Interval] = []
+    best: list[CellRule] = []
     for _ in range(_STEPS):
         price = (low + high) / 2
         value = np.where(given, 0.0, worth - price * prices * cells.pairs)
@@ -100,7 +100,7 @@ def _shrunken(cells: Cells) -> Floats:
     return shrunken
 
 
-def _intervals(value: Floats) -> list[Interval]:
+def _intervals(value: Floats) -> list[CellRule]:
     """Return the most valuable interval of every pair of tags to each side, as rules that share tags where alike."""
     tags = len(value)
     found: dict[tuple[int, int, int], list[int]] = {}
@@ -115,7 +115,7 @@ def _intervals(value: Floats) -> list[Interval]:
     alike: dict[tuple[tuple[int, ...], int, int], list[int]] = {}
     for (query, lo, hi), keys in found.items():
         alike.setdefault((tuple(keys), lo, hi), []).append(query)
-    return [Interval(_mask(queries, tags), _mask(keys, tags), lo, hi) for (keys, lo, hi), queries in alike.items()]
+    return [CellRule(_mask(queries, tags), _mask(keys, tags), lo, hi) for (keys, lo, hi), queries in alike.items()]
 
 
 def _best(value: Floats, first: int) -> tuple[int, int] | None:
@@ -136,7 +136,7 @@ def _mask(chosen: list[int] | tuple[int, ...], tags: int) -> Bools:
     return mask
 
 
-def _merge(rules: list[Interval], value: Floats, most: int) -> list[Interval]:
+def _merge(rules: list[CellRule], value: Floats, most: int) -> list[CellRule]:
     """Merge the two rules whose union is worth most, again and again, until `most` are left."""
     rules = list(rules)
     alive = list(range(len(rules)))
@@ -158,7 +158,7 @@ def _merge(rules: list[Interval], value: Floats, most: int) -> list[Interval]:
     return [rules[number] for number in alive]
 
 
-def _changes(rule: Interval, others: list[Interval], sums: Floats) -> Floats:
+def _changes(rule: CellRule, others: list[CellRule], sums: Floats) -> Floats:
     """Return what the value changes by when a rule is merged with each other one; `sums` run along the offsets."""
     if not others:
         return np.zeros(0)
