@@ -622,7 +622,11 @@ def test_hub_splits_that_are_missing_are_named(hub):
 @pytest.mark.parametrize(
     ("name", "error", "match"),
     [
-        ("owner/reviews", ConnectionError("no route\nto host"), "could not be reached .no route to host.; give a local folder"),
+        (
+            "owner/reviews",
+            ConnectionError("no route\nto host"),
+            "could not be reached .no route to host.; give a local folder",
+        ),
         ("owner/reviews", ValueError("Config name is missing."), "did not give it .Config name is missing"),
         ("film-review", ConnectionError(), "did you mean 'film-reviews'"),
     ],

@@ -62,11 +62,11 @@ def test_it_resumes_without_repeating_or_tagging_again(settings, tmp_path, monke
     out = tmp_path / "out"
     real, done = module.run, []
 
-    def killed(bench, spec, grammar, **others):
+    def killed(setup, data, spec, **others):
         if spec.id == "paper-hard-seed0":
             raise KeyboardInterrupt
         done.append(spec.id)
-        return real(bench, spec, grammar, **others)
+        return real(setup, data, spec, **others)
 
     monkeypatch.setattr(module, "run", killed)
     with pytest.raises(KeyboardInterrupt):
@@ -83,7 +83,7 @@ def test_it_resumes_without_repeating_or_tagging_again(settings, tmp_path, monke
     with pytest.raises(ExperimentError, match=r"another experiment \(epochs was 1.0, is 2.0\)"):
         run(settings, out, resume=True, grammars=("paper",), epochs=2.0)
 
-    monkeypatch.setattr(module, "run", lambda *given, **others: done.append(given[1].id) or real(*given, **others))
+    monkeypatch.setattr(module, "run", lambda *given, **others: done.append(given[2].id) or real(*given, **others))
     results, _ = run(settings, out, resume=True, grammars=("paper",))
     assert done == ["full-seed0", "paper-hard-seed0", "paper-soft-seed0"]
     assert results["complete"]

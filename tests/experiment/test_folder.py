@@ -12,7 +12,7 @@ from helpers.records import SHA256, a_record
 from grammask.cli.app import app, run_plainly
 from grammask.errors import ExperimentError
 from grammask.experiment.folder import Folder, open_folder
-from grammask.experiment.results import read_finished, rebuild
+from grammask.experiment.results import read_results, rebuild_results
 from grammask.files.lock import LOCK, locked
 from grammask.files.write import TEMPORARY, dump
 from grammask.grammar.file import load_grammar
@@ -55,7 +55,7 @@ def contents(folder):
 
 def test_results_hold_all_records_and_are_complete_when_what_was_planned_is_there(made):
     def results():
-        rebuild([made])
+        rebuild_results([made])
         found = json.loads((made / "results.json").read_text(encoding="utf-8"))
         return [run["id"] for run in found["runs"]], found["finished_runs"], found["complete"]
 
@@ -116,7 +116,7 @@ def test_a_record_that_is_wrong_is_named_and_nothing_is_written(made, kind):
     path.write_text(json.dumps(a_record("full-seed0", **changes)), encoding="utf-8")
     before = contents(made)
     with pytest.raises(ExperimentError) as told:
-        rebuild([made])
+        rebuild_results([made])
     assert message in str(told.value)
     assert str(path) in str(told.value)
     assert "delete it" in str(told.value)
@@ -129,7 +129,7 @@ def test_a_record_without_one_of_its_keys_is_damaged(made, key):
     del record[key]
     (made / "runs" / "full-seed0.json").write_text(dump(record), encoding="utf-8")
     with pytest.raises(ExperimentError, match="full-seed0.json: .*delete it"):
-        read_finished(made)
+        read_results(made)
 
 
 @pytest.mark.parametrize("changes", [{"format": 99}, {"format": "1"}, {"format": None}, {"planned_runs": 10**400}])
@@ -137,14 +137,14 @@ def test_results_of_another_format_are_refused(made, changes):
     (made / "results.json").write_text(dump(facts(**changes)), encoding="utf-8")
     before = contents(made)
     with pytest.raises(ExperimentError, match=f"results.json: {next(iter(changes))}: Input should be "):
-        rebuild([made])
+        rebuild_results([made])
     assert contents(made) == before
 
 
 def test_the_largest_record_is_reported(made):
     most = {"peak_memory_bytes": 10**15, "attention_flops_relative": 1e15, "training_loss": 1e15}
     (made / "runs" / "full-seed0.json").write_text(dump(a_record("full-seed0", **most)), encoding="utf-8")
-    (found,) = rebuild([made])
+    (found,) = rebuild_results([made])
     assert found.summary[0]["peak_memory_bytes"] == 10**15
     assert "inf" not in (made / "report.html").read_text(encoding="utf-8").split("<body")[1].replace("inferior", "")
 
@@ -154,16 +154,16 @@ def test_the_largest_record_is_reported(made):
 def test_a_damaged_file_is_one_line(made, name, content):
     (made / name).write_bytes(content)
     with pytest.raises(ExperimentError, match="it is damaged: delete it"):
-        read_finished(made)
+        read_results(made)
 
 
 def test_a_record_that_was_copied_counts_once(made):
     shutil.copy(made / "runs" / "full-seed0.json", made / "runs" / "full-seed1.json")
     with pytest.raises(ExperimentError, match="full-seed1.json is the record of full-seed0, under another name"):
-        rebuild([made])
+        rebuild_results([made])
     (made / "runs" / "full-seed1.json").rename(made / "runs" / "full-seed0 (copy).json")
     with pytest.raises(ExperimentError, match=r"\(copy\).json is the record of full-seed0, under another name"):
-        rebuild([made])
+        rebuild_results([made])
 
 
 def test_one_damaged_folder_of_several_leaves_the_others_as_they_are(made, tmp_path):
@@ -171,13 +171,13 @@ def test_one_damaged_folder_of_several_leaves_the_others_as_they_are(made, tmp_p
     (other / "runs" / "full-seed0.json").write_text("{", encoding="utf-8")
     before = contents(tmp_path)
     with pytest.raises(ExperimentError, match="damaged"):
-        rebuild([made, other])
+        rebuild_results([made, other])
     assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("task", ["sst2", "cola", "trec", "subj", "far-names"])
 def test_the_records_of_the_project_are_readable(task):
-    found = read_finished(RECORDS / task)
+    found = read_results(RECORDS / task)
     assert len(found.records) == len(list((RECORDS / task / "runs").glob("*.json")))
 
 
@@ -317,7 +317,7 @@ def test_only_the_experiments_own_places_are_swept(made):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     (made / TEMPORARY.replace("*", "x")).mkdir()
-    rebuild([made])
+    rebuild_results([made])
     assert [place for place, file in left.items() if file.exists()] == kept
     assert (made / TEMPORARY.replace("*", "x")).is_dir()
     assert json.loads((made / "results.json").read_text(encoding="utf-8"))["finished_runs"] == 2

@@ -11,7 +11,7 @@ from grammask.experiment import grid_run
 from grammask.experiment.grid_file import read_grid
 from grammask.experiment.grid_run import run_grid
 from grammask.experiment.grid_summary import read_all, summarise_grid
-from grammask.experiment.results import read_finished, rebuild
+from grammask.experiment.results import read_results, rebuild_results
 from grammask.grammar.file import load_grammar
 from grammask.report.results_page import results_page, results_plot
 
@@ -33,7 +33,7 @@ def test_finished_runs_are_enough_for_results_and_page(folders, settings, tmp_pa
     before = json.loads((one / "results.json").read_text(encoding="utf-8"))
     (one / "report.html").unlink()
     (one / "runs" / "paper-hard-shuffled-seed1.json").unlink()
-    rebuild([one])
+    rebuild_results([one])
     after = json.loads((one / "results.json").read_text(encoding="utf-8"))
     assert (one / "report.html").is_file()
     assert len(after["runs"]) == len(before["runs"]) - 1
@@ -45,7 +45,7 @@ def test_finished_runs_are_enough_for_results_and_page(folders, settings, tmp_pa
         next(row | kept for row in found["summary"] if row["control"] == "self-sinks") for found in (after, before)
     )
     assert one_row == row_before
-    finished = read_finished(one)
+    finished = read_results(one)
     assert len(finished.outcomes[0].labels) == 9
     grid = json.loads(json.dumps(summarise_grid(read_all(folders))))
     assert [task["name"] for task in grid["tasks"]] == ["one", "two"]
@@ -68,10 +68,10 @@ def test_finished_runs_are_enough_for_results_and_page(folders, settings, tmp_pa
 
 def test_what_isnt_finished_is_refused(folders, tmp_path):
     with pytest.raises(ExperimentError, match="no finished run"):
-        read_finished(tmp_path)
+        read_results(tmp_path)
     (folders[0] / "results.json").write_text("{", encoding="utf-8")
     with pytest.raises(ExperimentError, match="damaged"):
-        rebuild([folders[0]])
+        rebuild_results([folders[0]])
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "two").symlink_to(folders[1])
     with pytest.raises(ExperimentError, match="share a name"):

@@ -5,7 +5,6 @@ Everything is loaded once. Each comparison runs in a fork, in the ways of the co
 at one of the moments at which it touches a file; then another fork goes on with it.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -19,9 +18,10 @@ from helpers.records import SHA256, a_record
 from grammask.cli import compare_run as comparing
 from grammask.cli import run_command
 from grammask.data.task import Split, Task
-from grammask.experiment import compare
-from grammask.experiment import results as finished
+from grammask.experiment import compare, facts, results, setup
 from grammask.experiment.folder import Folder
+from grammask.experiment.prepare import Prepared
+from grammask.experiment.try_model import TriedModel
 from grammask.files.write import write_whole
 from grammask.tagging.coverage import Coverage
 
@@ -31,7 +31,7 @@ SETTINGS = {"task": "none", "grammars": ("paper:hard",), "strategies": ("full", 
 TOUCHES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "tempfile.mkdtemp"}
 
 
-def no_run(bench, spec, grammar, *, keep):
+def no_run(setup, data, spec, *, keep):
     """Finish at once, always alike, through a folder of scratch files as Trainer has one."""
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "state").write_text("x", encoding="utf-8")
@@ -42,33 +42,27 @@ def stub(log):
     """Put stand-ins where a comparison loads and trains."""
     split = Split(tuple("abcd"), tuple("abcd"), None, (0, 1, 1, 1))
     tagger = SimpleNamespace(name="t", version="1")
-    model = SimpleNamespace(
-        num_parameters=lambda: 1, config=SimpleNamespace(model_type="bert", hidden_size=1), layers=1, heads=1
-    )
+    shape = SimpleNamespace(layers=1, heads=1)
+    model = TriedModel(model_type="bert", hidden_size=1, parameters=1, new_parameters=(), shape=shape)
     stands = {
-        "load_task": lambda *_, **__: Task("t", "t", ("bad", "good"), split, split, "none"),
-        "find_model": lambda _: SimpleNamespace(name="m", location="m", sha256=SHA256),
-        "load_tokenizer": lambda _: SimpleNamespace(vocab_files_names={}),
-        "Annotator": lambda *_, **__: SimpleNamespace(tagger=tagger, coverage=Coverage()),
-        "load_classifier": lambda *_: SimpleNamespace(model=model, new=()),
-        "fit_length": lambda config, _: config,
-        "try_classifier": lambda *_, **__: None,
-        "hash_files": lambda *_: SHA256,
-        "attached": lambda *_: contextlib.nullcontext(),
-        "measure_shape": lambda _: model,
-        "prepare": lambda *_, **__: SimpleNamespace(tagging_seconds=0.0),
-        "tagger_counts": lambda _: (0, 4),
-        "environment": lambda _: {"precision": "float32"},
-        "run": no_run,
+        (setup, "load_task"): lambda *_, **__: Task("t", "t", ("bad", "good"), split, split, "none"),
+        (setup, "find_model"): lambda _: SimpleNamespace(name="m", location="m", sha256=SHA256),
+        (setup, "load_tokenizer"): lambda _: SimpleNamespace(vocab_files_names={}),
+        (setup, "Annotator"): lambda *_, **__: SimpleNamespace(tagger=tagger, coverage=Coverage()),
+        (setup, "try_model"): lambda config, *_: (config, model),
+        (facts, "hash_files"): lambda *_: SHA256,
+        (facts, "environment"): lambda _: {"precision": "float32"},
+        (compare, "prepare"): lambda *_, **__: Prepared(None, None, 0.0, texts_tagged=0, texts_from_cache=4),
+        (compare, "run"): no_run,
     }
-    for name, stand in stands.items():
-        assert hasattr(compare, name)
-        setattr(compare, name, stand)
-    finished.write_report = lambda results, path, **_: write_whole(path, json.dumps(results["summary"]))
+    for (module, name), stand in stands.items():
+        assert hasattr(module, name)
+        setattr(module, name, stand)
+    results.write_report = lambda results, path, **_: write_whole(path, json.dumps(results["summary"]))
     # Intervals are a matter of seconds, and of other tests.
     comparing._conclude = lambda *_: None
-    finished._meanings = lambda _: {}
-    finished.Finished.summary = property(lambda self: [record["id"] for record in self.records])
+    results._meanings = lambda _: {}
+    results.ComparisonResults.summary = property(lambda self: [record["id"] for record in self.records])
     real = Folder.finish
 
     def finish(self, run_id, *given):
@@ -116,7 +110,7 @@ def left(folder):
     return [path.name for path in folder.rglob("*") if path.name.startswith((".grammask", "tmp"))]
 
 
-def results(out):
+def results_of(out):
     found = json.loads((out / "results.json").read_text(encoding="utf-8"))
     return [found[key] for key in ("runs", "summary", "complete", "planned_runs", "finished_runs")]
 
@@ -149,7 +143,7 @@ def main(root):
             seen["resumed"], _ = forked(out, case / "stderr", resume=begun)
             seen["told_then"] = (case / "stderr").read_text(encoding="utf-8")
             seen["kept"] = seen["resumed"] == 0 and before.items() <= runs_of(out).items()
-            seen["equal"] = seen["resumed"] == 0 and results(out) == results(whole / "out")
+            seen["equal"] = seen["resumed"] == 0 and results_of(out) == results_of(whole / "out")
             seen["left_then"] = left(case)
             print(json.dumps(seen), flush=True)  # noqa: T201
 

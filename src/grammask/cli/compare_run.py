@@ -102,10 +102,10 @@ def report_comparison(out: Path | None, figures: Path | None) -> None:
     """Rebuild the results and the report of a folder from its finished runs."""
     folder = _given(out, "--report-only", "comparison")
     quieten()
-    from ..experiment.results import rebuild
+    from ..experiment.results import rebuild_results
 
-    (finished,) = rebuild([folder])
-    _conclude(Console(), finished.facts, folder, figures)
+    (results,) = rebuild_results([folder])
+    _conclude(Console(), results.to_dict(), folder, figures)
 
 
 def _conclude(console: Console, results: dict[str, Any], folder: Path, figures: Path | None) -> None:

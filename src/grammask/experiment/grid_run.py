@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from ..files.lock import locked
-from .compare import compare, load_whole
+from .compare import compare
 from .config import Config, plan_runs
 from .folder import CONFIG, Folder, refuse_filled
 from .grid_summary import summarise_grid
 from .prepare import Progress
-from .results import rebuild
+from .results import rebuild_results
+from .setup import load_whole_task
 
 
 def run_grid(
@@ -48,14 +49,14 @@ def _check_tasks(cells: Sequence[tuple[str, Config]], out: Path) -> None:
     loaded = set()
     for name, config in cells:
         if name not in loaded and not ((out / name / CONFIG).is_file() and _is_finished(out / name, config)):
-            load_whole(config)
+            load_whole_task(config)
             loaded.add(name)
 
 
 def report_grid(cells: Sequence[tuple[str, Config]], out: Path) -> dict[str, Any]:
     """Rebuild the results and the report of each task from its finished runs, and return the summary of all of them."""
     names = tuple(dict(cells))
-    return summarise_grid(dict(zip(names, rebuild([out / name for name in names]), strict=True)))
+    return summarise_grid(dict(zip(names, rebuild_results([out / name for name in names]), strict=True)))
 
 
 def _is_finished(path: Path, config: Config) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ExperimentError
 from ..resampling import RESAMPLES, Floats, interval
-from .results import Finished, read_finished
+from .results import ComparisonResults, read_results
 from .statistics import FULL, Row, RunOutcome, difference, group, paired
 
 _KEPT: Final[tuple[str, ...]] = (
@@ -21,12 +21,12 @@ _SETTINGS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 
 
-def read_all(folders: Sequence[Path]) -> dict[str, Finished]:
+def read_all(folders: Sequence[Path]) -> dict[str, ComparisonResults]:
     """Read finished comparisons by the names of their folders, which are those of their tasks.
 
     Raises `ExperimentError` for a folder without finished runs, or two of one task.
     """
-    finished = {folder.name: read_finished(folder) for folder in folders}
+    finished = {folder.name: read_results(folder) for folder in folders}
     if len(finished) < len(folders):
         raise ExperimentError(
             f"two folders share a name: {', '.join(map(str, folders))}; a folder is called as its task"
@@ -34,7 +34,7 @@ def read_all(folders: Sequence[Path]) -> dict[str, Finished]:
     return finished
 
 
-def summarise_grid(finished: Mapping[str, Finished]) -> dict[str, Any]:
+def summarise_grid(finished: Mapping[str, ComparisonResults]) -> dict[str, Any]:
     """Return what is to be reported of finished comparisons, by the names of their tasks; small enough to be kept."""
     rows = {name: group(found.outcomes) for name, found in finished.items()}
     metrics = {name: found.facts["config"]["metric"] for name, found in finished.items()}
@@ -62,7 +62,7 @@ def summarise_grid(finished: Mapping[str, Finished]) -> dict[str, Any]:
     }
 
 
-def _are_equally_dense(finished: Mapping[str, Finished], one: Row, other: Row) -> bool:
+def _are_equally_dense(finished: Mapping[str, ComparisonResults], one: Row, other: Row) -> bool:
     """Tell whether two rows' mean word densities, over tasks that have both, differ by less than a tenth."""
     densities = [
         [
@@ -82,7 +82,7 @@ def _is_of(record: Mapping[str, Any], row: Row) -> bool:
     return all(record[key] == getattr(row, key) for key in Row._fields)
 
 
-def _task(name: str, finished: Finished) -> dict[str, Any]:
+def _task(name: str, finished: ComparisonResults) -> dict[str, Any]:
     facts = finished.facts
     return {
         "name": name,

@@ -19,11 +19,13 @@ _CHUNK = 1000
 
 @dataclass(frozen=True)
 class Prepared:
-    """The annotated splits, ready for the collator, and how long tagging took."""
+    """The annotated splits, ready for the collator, and what tagging took: seconds, and texts that were not cached."""
 
     train: Dataset
     dev: Dataset
     tagging_seconds: float
+    texts_tagged: int
+    texts_from_cache: int
 
 
 def prepare(task: Task, annotator: Annotator, *, max_length: int, progress: Progress) -> Prepared:
@@ -35,14 +37,9 @@ def prepare(task: Task, annotator: Annotator, *, max_length: int, progress: Prog
     seconds = time.perf_counter() - start
     train = _annotate(task.train, annotator, tagged["train"], max_length)
     dev = _annotate(task.dev, annotator, tagged["dev"], max_length)
-    return Prepared(train, dev, seconds)
-
-
-def tagger_counts(annotator: Annotator) -> tuple[int, int]:
-    """Return how many texts were tagged now and how many came from the cache."""
     tagger = annotator.tagger
     assert isinstance(tagger, CachedTagger)  # noqa: S101 - experiments always cache
-    return tagger.texts_tagged, tagger.texts_from_cache
+    return Prepared(train, dev, seconds, tagger.texts_tagged, tagger.texts_from_cache)
 
 
 def _tag(split: Split, annotator: Annotator, name: str, progress: Progress) -> list[TaggedText]:

@@ -24,7 +24,7 @@ _COSTS: Final[tuple[str, ...]] = ("density", "word_density", "attention_flops_re
 
 
 @dataclass(frozen=True)
-class Finished:
+class ComparisonResults:
     """A comparison on disk: the facts of results.json, and the records of all finished runs."""
 
     facts: dict[str, Any]
@@ -58,14 +58,27 @@ class Finished:
             })  # fmt: skip
         return rows
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what results.json holds: the facts, every run, and the summary."""
+        finished = _count_finished(self.facts, {record["id"] for record in self.records})
+        return {
+            **self.facts,
+            # Predictions are for resuming and for statistics; a reader of the results doesn't need them.
+            "runs": [{key: value for key, value in record.items() if key != "predictions"} for record in self.records],
+            "summary": self.summary,
+            "meanings": _meanings(self.summary),
+            "finished_runs": finished,
+            "complete": finished == self.facts["planned_runs"],
+        }
 
-def read_finished(path: Path) -> Finished:
+
+def read_results(path: Path) -> ComparisonResults:
     """Read all finished runs of a folder: those that were planned in their order, then others as they ended.
 
     Raises `ExperimentError` for a folder without any, or one that is damaged.
     """
     _check_begun(path)
-    return gather(path, read_checked(path / RESULTS, Facts))
+    return collect_results(path, read_checked(path / RESULTS, Facts))
 
 
 def _check_begun(path: Path) -> None:
@@ -73,8 +86,8 @@ def _check_begun(path: Path) -> None:
         raise ExperimentError(f"{path} holds no finished run of a comparison")
 
 
-def gather(path: Path, facts: dict[str, Any]) -> Finished:
-    """Put all records of a folder to the facts of its comparison, each checked against its schema and the answers."""
+def collect_results(path: Path, facts: dict[str, Any]) -> ComparisonResults:
+    """Add all records of a folder to the facts of its comparison, each checked against its schema and the answers."""
     files = sorted((path / "runs").glob("*.json"))
     if not files:
         raise ExperimentError(f"{path} holds no finished run of a comparison")
@@ -84,35 +97,29 @@ def gather(path: Path, facts: dict[str, Any]) -> Finished:
         check_answers(file, read_labels_line(record["predictions"]), answers, classes, record["accuracy"])
     place = {run: number for number, run in enumerate(facts.get("planned") or ())}
     records.sort(key=lambda record: (place.get(record["id"], len(place)), record["finished_at"]))
-    return Finished(facts, tuple(records))
+    return ComparisonResults(facts, tuple(records))
 
 
-def rebuild(paths: Sequence[Path]) -> tuple[Finished, ...]:
-    """Write results and report of folders anew from all of their finished runs, and return them.
+def rebuild_results(paths: Sequence[Path]) -> tuple[ComparisonResults, ...]:
+    """Write results and report of folders again, from all of their finished runs, and return the results.
 
     All are read before anything is written.
     """
     with ExitStack() as stack:
         for path in paths:
-            _check_begun(path)  # what is another's isn't even locked
+            _check_begun(path)  # another program's folder isn't even locked
             stack.enter_context(locked(path))
-        found = tuple(read_finished(path) for path in paths)
-        for path, finished in zip(paths, found, strict=True):
-            write_results(path, finished)
-    return found
+        comparisons = tuple(read_results(path) for path in paths)
+        for path, results in zip(paths, comparisons, strict=True):
+            write_results(path, results)
+    return comparisons
 
 
-def write_results(path: Path, finished: Finished) -> None:
-    """Put runs and summary into the facts of a comparison, and write results and report."""
-    results, records = finished.facts, finished.records
-    # Predictions are for resuming and for statistics; a reader of the results doesn't need them.
-    results["runs"] = [{key: value for key, value in record.items() if key != "predictions"} for record in records]
-    results["summary"] = finished.summary
-    results["meanings"] = _meanings(finished.summary)
-    results["finished_runs"] = _finished_of_planned(results, {record["id"] for record in records})
-    results["complete"] = results["finished_runs"] == results["planned_runs"]
-    write_whole(path / RESULTS, dump(results), kept=KEPT)
-    write_report(results, path / REPORT, kept=KEPT)
+def write_results(path: Path, results: ComparisonResults) -> None:
+    """Write results.json and the report of a comparison."""
+    content = results.to_dict()
+    write_whole(path / RESULTS, dump(content), kept=KEPT)
+    write_report(content, path / REPORT, kept=KEPT)
 
 
 def _meanings(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -123,7 +130,7 @@ def _meanings(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def _finished_of_planned(results: dict[str, Any], there: set[str]) -> int:
-    """Count the runs that were asked for and are there; the first results only said how many were asked for."""
-    planned = results.get("planned")
-    return min(len(there), results["planned_runs"]) if planned is None else len(there & set(planned))
+def _count_finished(facts: dict[str, Any], there: set[str]) -> int:
+    """Count the planned runs that are there; the first results.json only said how many were planned."""
+    planned = facts.get("planned")
+    return min(len(there), facts["planned_runs"]) if planned is None else len(there & set(planned))

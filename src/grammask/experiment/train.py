@@ -1,126 +1,88 @@
-"""One run: fine-tune a model under one strategy, evaluate it, say what it cost."""
+"""Training and evaluating the model of one run with transformers' Trainer."""
 
 import sys
 import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
-from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
 from transformers.trainer_callback import ProgressCallback
 
-from ..data.task import Task, spell_labels
 from ..errors import ExperimentError
-from ..files.csv_text import csv_text
-from ..grammar.grammar import Grammar
-from ..memory import PeakMemory
 from ..model.attach import attach, set_redraw
-from ..model.load import ModelSource, load_classifier
+from ..model.load import load_classifier
 from ..tagging.collate import Collator
 from .adapting import Ramp, learned_strengths
-from .config import Config, RunSpec
-from .controls.apply import apply_control
-from .cost import ModelShape, measure_cost
-from .metrics import classification_metrics
-from .prepare import Prepared
+from .config import RunSpec
+from .controls.apply import Controlled
+from .setup import Setup
 
 
 @dataclass(frozen=True)
-class Bench:
-    """All that the runs of one comparison share."""
+class Trained:
+    """What came of a training: the logits (texts, classes) of dev, the mean loss of the steps, and the seconds."""
 
-    config: Config
-    task: Task
-    data: Prepared
-    source: ModelSource
-    tokenizer: PreTrainedTokenizerBase
-    shape: ModelShape
-    precision: str
+    logits: NDArray[np.float64]
+    training_loss: float
+    training_seconds: float
+    evaluation_seconds: float
 
 
-def run(bench: Bench, spec: RunSpec, grammar: Grammar | None, *, keep: Path | None) -> tuple[dict[str, Any], str]:
-    """Train and evaluate; return the record of the run and its predictions as CSV.
+def train_and_evaluate(setup: Setup, spec: RunSpec, controlled: Controlled, *, keep: Path | None) -> Trained:
+    """Fine-tune a model under the strategy of a run and let it answer dev; raises `ExperimentError` where it diverges.
 
     With `keep` the trained model is saved there, with its grammar and tokenizer.
     """
-    collator = Collator(bench.tokenizer)
-    controlled = apply_control(spec, grammar, bench.data, bench.shape)
-    costs = [
-        measure_cost(
-            split, collator, bench.shape, grammar=controlled.grammar, strategy=spec.strategy,
-            batch_size=bench.config.batch_size,
-        )
-        for split in (controlled.train, controlled.dev)
-    ]  # fmt: skip
-    with PeakMemory() as memory, tempfile.TemporaryDirectory() as scratch, closing(_Bars()) as bars:
+    with tempfile.TemporaryDirectory() as scratch, closing(_Bars()) as bars:
         set_seed(spec.seed)  # before the model: its head is random, and equal for all strategies of a seed
-        model = load_classifier(bench.source, bench.task.label_names).model
-        if controlled.grammar is not None:
-            attach(model, controlled.grammar, spec.strategy, learn_strengths=learned_strengths(spec.adaptation))
-        if controlled.redraw is not None:
-            set_redraw(model, controlled.redraw)
-        trainer = _Watched(
-            spec.id,
-            bench.config.learning_rate,
-            model=model,
-            args=_arguments(bench, spec.seed, scratch),
-            train_dataset=controlled.train,
-            data_collator=collator,
-        )
-        trainer.remove_callback(ProgressCallback)
-        if sys.stderr.isatty():
-            trainer.add_callback(bars)
-        if spec.adaptation == "ramp":
-            trainer.add_callback(Ramp(model))
+        model = _load_model(setup, spec, controlled)
+        trainer = _make_trainer(setup, spec, controlled, model, scratch, bars)
         start = time.perf_counter()
         training_loss = trainer.train().training_loss
         trained = time.perf_counter()
-        logits = trainer.predict(controlled.dev).predictions
+        logits = np.asarray(trainer.predict(controlled.dev).predictions, dtype=np.float64)
         evaluated = time.perf_counter()
         if not np.isfinite(logits).all():
-            raise _diverged(spec.id, "what the trained model answers is", bench.config.learning_rate)
+            raise _diverged(spec.id, "what the trained model answers is", setup.config.learning_rate)
         if keep is not None:
             model.save_pretrained(keep)
-            bench.tokenizer.save_pretrained(keep)
-    probabilities = softmax(np.asarray(logits, dtype=np.float64), axis=1)
-    predictions = [int(label) for label in probabilities.argmax(1)]
-    metrics = classification_metrics(bench.task.dev.labels, predictions, classes=len(bench.task.label_names))
-    training, evaluation = costs
-    record = {
-        "id": spec.id,
-        **spec.model_dump(),
-        "accuracy": metrics.accuracy,
-        "accuracy_interval": list(metrics.accuracy_interval),
-        "f1": metrics.f1,
-        "matthews": metrics.matthews,
-        "density": evaluation.counts.density,
-        "word_density": evaluation.counts.word_density,
-        "allowed_pairs": evaluation.counts.allowed,
-        "pairs": evaluation.counts.pairs,
-        "attention_flops": evaluation.attention_flops,
-        "attention_flops_relative": evaluation.attention_flops_relative,
-        "model_flops": evaluation.model_flops,
-        "model_flops_relative": evaluation.model_flops_relative,
-        "seconds": {
-            "tagging": bench.data.tagging_seconds,
-            "planning": training.planning_seconds * bench.config.epochs + evaluation.planning_seconds,
-            "training": trained - start,
-            "evaluation": evaluated - trained,
-        },
-        "peak_memory_bytes": memory.bytes,
-        "training_loss": training_loss,
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "predictions": spell_labels(predictions),
-    }
-    return record, _predictions_csv(bench.task, predictions, probabilities)
+            setup.tokenizer.save_pretrained(keep)
+    return Trained(logits, training_loss, trained - start, evaluated - trained)
+
+
+def _load_model(setup: Setup, spec: RunSpec, controlled: Controlled) -> PreTrainedModel:
+    """Load a model and put the grammar of the run into it."""
+    model = load_classifier(setup.source, setup.task.label_names).model
+    if controlled.grammar is not None:
+        attach(model, controlled.grammar, spec.strategy, learn_strengths=learned_strengths(spec.adaptation))
+    if controlled.redraw is not None:
+        set_redraw(model, controlled.redraw)
+    return model
+
+
+def _make_trainer(
+    setup: Setup, spec: RunSpec, controlled: Controlled, model: PreTrainedModel, scratch: str, bars: "_Bars"
+) -> Trainer:
+    trainer = _Watched(
+        spec.id,
+        setup.config.learning_rate,
+        model=model,
+        args=_arguments(setup, spec.seed, scratch),
+        train_dataset=controlled.train,
+        data_collator=Collator(setup.tokenizer),
+    )
+    trainer.remove_callback(ProgressCallback)
+    if sys.stderr.isatty():
+        trainer.add_callback(bars)
+    if spec.adaptation == "ramp":
+        trainer.add_callback(Ramp(model))
+    return trainer
 
 
 class _Watched(Trainer):
@@ -160,15 +122,15 @@ class _Bars(ProgressCallback):
                 bar.close()
 
 
-def _arguments(bench: Bench, seed: int, scratch: str) -> TrainingArguments:
+def _arguments(setup: Setup, seed: int, scratch: str) -> TrainingArguments:
     return TrainingArguments(
         output_dir=scratch,
-        num_train_epochs=bench.config.epochs,
-        per_device_train_batch_size=bench.config.batch_size,
-        per_device_eval_batch_size=bench.config.batch_size,
-        learning_rate=bench.config.learning_rate,
+        num_train_epochs=setup.config.epochs,
+        per_device_train_batch_size=setup.config.batch_size,
+        per_device_eval_batch_size=setup.config.batch_size,
+        learning_rate=setup.config.learning_rate,
         seed=seed,
-        bf16=bench.precision == "bfloat16",
+        bf16=setup.precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,  # the tags are among them
@@ -176,13 +138,3 @@ def _arguments(bench: Bench, seed: int, scratch: str) -> TrainingArguments:
         logging_strategy="no",
         report_to=[],
     )
-
-
-def _predictions_csv(task: Task, predictions: list[int], probabilities: NDArray[np.float64]) -> str:
-    table = pd.DataFrame({
-        "id": task.dev.ids,
-        "label": [task.label_names[label] for label in task.dev.labels],
-        "prediction": [task.label_names[label] for label in predictions],
-        **{f"probability {name}": probabilities[:, index] for index, name in enumerate(task.label_names)},
-    })  # fmt: skip
-    return csv_text(table)

@@ -1,18 +1,59 @@
-"""Whether a comparison fits its model: tried out on a few tokens, before anything is tagged or trained."""
+"""Whether a comparison fits its model: tried on a few tokens, before anything is tagged or trained."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
+from ..data.task import Task
 from ..errors import ModelError
-from ..model.load import ModelSource, count_positions
+from ..grammar.grammar import Grammar
+from ..model.attach import attached
+from ..model.load import ModelSource, count_positions, load_classifier
 from ..printing import reason
 from ..tagging.encode import encode
 from .config import Config
+from .cost import ModelShape, measure_shape
 
 _TEXTS = ("a", "a b c", "a b c d")  # lengths that no number but 1 divides, for what a model computes in parts
+
+
+@dataclass(frozen=True)
+class TriedModel:
+    """What is known of a model that was tried; `new_parameters` names those that it doesn't bring, its head's."""
+
+    model_type: str
+    hidden_size: int
+    parameters: int
+    new_parameters: tuple[str, ...]
+    shape: ModelShape
+
+
+def try_model(
+    config: Config, task: Task, source: ModelSource, tokenizer: PreTrainedTokenizerBase, grammars: Iterable[Grammar]
+) -> tuple[Config, TriedModel]:
+    """Load a model once, classify and guide it, and return the settings that fit it and what is known of it.
+
+    Raises `ModelError`, so that a model that cannot be used says so now and not after the first run.
+    """
+    set_seed(0)
+    loaded = load_classifier(source, task.label_names)
+    model = loaded.model
+    fitted = fit_length(config, model)
+    try_classifier(model, tokenizer, source, pairs=task.train.pairs is not None, max_length=fitted.max_length)
+    for grammar in grammars:
+        with attached(model, grammar):
+            pass
+    return fitted, TriedModel(
+        model_type=model.config.model_type,
+        hidden_size=model.config.hidden_size,
+        parameters=model.num_parameters(),
+        new_parameters=tuple(loaded.new),
+        shape=measure_shape(model),
+    )
 
 
 def try_classifier(
