@@ -18,12 +18,11 @@ from grammask.attention import count_pairs as pairs
 from grammask.bench import run
 from grammask.bench.cases import list_cases, memory_cases
 from grammask.bench.contender import CannotRunError, Contender, Ready, warm
-from grammask.bench.documents import Source, load_source, ragged_lengths
+from grammask.bench.documents import LongText, load_long_text, ragged_lengths
 from grammask.bench.encoder import lengthen
-from grammask.bench.levels.floor import ideal_speedup, without_attention
+from grammask.bench.levels.whole_model import ideal_speedup, without_attention
 from grammask.bench.memory_worker import measure
-from grammask.bench.operator_inputs import density, make_setting
-from grammask.bench.other_load import Bystanders
+from grammask.bench.operator_inputs import density, make_inputs
 from grammask.bench.ours import ours
 from grammask.bench.peak_memory import measure_memory
 from grammask.bench.peers.bigbird import bigbird, block_density, choose_blocks
@@ -32,7 +31,7 @@ from grammask.bench.peers.longformer import choose_window, longformer, window_de
 from grammask.bench.peers.sdpa import check_memory, dense_masked, full
 from grammask.bench.race import race
 from grammask.bench.settings import make_bench_config
-from grammask.bench.timing import LEAST, summarise_rounds, time_rounds
+from grammask.bench.timing import LEAST, OtherLoad, summarise_rounds, time_rounds
 from grammask.cli.app import app, run_plainly
 from grammask.errors import ExperimentError, GrammarError, InputError, ModelError
 from grammask.grammar.file import load_grammar, shipped_grammars
@@ -63,8 +62,8 @@ def annotated(*lengths, seed=0):
     return random_batch(lengths, seed=seed).annotation
 
 
-def setting(length=48, *, grammar=GRAMMARS[0], strategy="hard", training=False, batch=2, heads=2, head_dim=8):
-    return make_setting(
+def inputs(length=48, *, grammar=GRAMMARS[0], strategy="hard", training=False, batch=2, heads=2, head_dim=8):
+    return make_inputs(
         annotated(*[length] * batch), grammar=grammar, strategy=strategy, training=training, heads=heads,
         head_dim=head_dim, dtype=torch.float32, seed=0,
     )  # fmt: skip
@@ -92,7 +91,7 @@ def test_speedup_is_the_median_of_ratios_within_rounds():
 
 
 def test_others_are_counted_and_we_are_not():
-    with Bystanders() as others:
+    with OtherLoad() as others:
         sum(range(200_000))
     assert others.cores >= 0.0
 
@@ -140,7 +139,7 @@ def test_a_bug_of_ours_is_no_reason():
 
 def test_documents_are_consecutive_and_long_enough():
     made = tokenizer("wordpiece")
-    source = Source("here", "The  dog barks.\nThe cat sleeps loudly " * 40, made)
+    source = LongText("here", "The  dog barks.\nThe cat sleeps loudly " * 40, made)
     documents = source.cut([30, 17], seed=3)
     assert documents.repeats == 1
     joined = " ".join(documents.texts)
@@ -153,7 +152,7 @@ def test_documents_are_consecutive_and_long_enough():
 
 def test_a_short_text_is_laid_out_again_and_says_so():
     made = tokenizer("wordpiece")
-    source = Source("here", "The dog barks", made)
+    source = LongText("here", "The dog barks", made)
     documents = source.cut([source.tokens * 3 + 1], seed=0)
     assert documents.repeats == 4
     assert len(made(documents.texts[0], add_special_tokens=False)["input_ids"]) >= source.tokens * 3 + 1
@@ -169,13 +168,13 @@ def test_ragged_lengths_lie_below_the_longest():
 def test_texts_that_cannot_be_read(tmp_path):
     made = tokenizer("wordpiece")
     with pytest.raises(InputError, match="cannot be read"):
-        load_source(str(tmp_path / "none.txt"), made)
+        load_long_text(str(tmp_path / "none.txt"), made)
     (tmp_path / "bytes").write_bytes(b"ab\xff")
     with pytest.raises(InputError, match="not UTF-8 .* at byte 2"):
-        load_source(str(tmp_path / "bytes"), made)
+        load_long_text(str(tmp_path / "bytes"), made)
     (tmp_path / "empty").write_text(" \n", encoding="utf-8")
     with pytest.raises(InputError, match="holds no text"):
-        load_source(str(tmp_path / "empty"), made)
+        load_long_text(str(tmp_path / "empty"), made)
 
 
 # Pairs
@@ -199,7 +198,7 @@ def test_pairs_counted_in_tiles_are_those_of_the_mask(monkeypatch, grammar):
 @pytest.mark.parametrize("training", [False, True], ids=["forward", "training"])
 @pytest.mark.parametrize("length", [48, 95])
 def test_longformer_attends_to_its_window(length, training):
-    given = setting(length, training=training)
+    given = inputs(length, training=training)
     made = longformer(given, 0.3)
     window = int(re.match(r"window (\d+)", made.facts["note"])[1])
     near = (torch.arange(length)[:, None] - torch.arange(length)).abs() <= window // 2
@@ -215,7 +214,7 @@ def test_longformer_attends_to_its_window(length, training):
 
 
 def test_bigbird_attends_to_its_blocks():
-    given = setting(128, training=True)
+    given = inputs(128, training=True)
     made = bigbird(given, 0.5)
     block, random = map(int, re.match(r"blocks of (\d+), (\d+) random", made.facts["note"]).groups())
     output, *gradients = made.call()
@@ -253,16 +252,16 @@ def test_peers_without_a_place_say_why():
         choose_window(3, 0.3)
     for peer in (longformer, bigbird):
         with pytest.raises(CannotRunError, match="soft blocks no pair"):
-            peer(setting(strategy="soft"), 1.0)
+            peer(inputs(strategy="soft"), 1.0)
     with pytest.raises(CannotRunError, match="no backward pass"):
-        flex(setting(training=True))
+        flex(inputs(training=True))
     with pytest.raises(CannotRunError, match="its mask would take"):
         check_memory(1 << 60, "its mask")
 
 
 @by_name
 def test_flex_reads_the_same_pairs_at_the_same_strength(grammar):
-    given = setting(40, grammar=grammar)
+    given = inputs(40, grammar=grammar)
     batch, heads, length, _ = given.shape
     place = torch.meshgrid(*map(torch.arange, (batch, heads, length, length)), indexing="ij")
     wanted = allowed_pairs(given.tables, **given.annotation).expand(batch, heads, length, length)
@@ -275,7 +274,7 @@ def test_flex_reads_the_same_pairs_at_the_same_strength(grammar):
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
 @pytest.mark.parametrize("training", [False, True], ids=["forward", "training"])
 def test_ours_computes_what_the_dense_mask_does(grammar, strategy, training):
-    given = setting(40, grammar=grammar, strategy=strategy, training=training)
+    given = inputs(40, grammar=grammar, strategy=strategy, training=training)
     expected = dense_masked(given).call()
     made = ours(given, "auto")
     assert made.facts["planning_seconds"] >= 0
@@ -530,6 +529,6 @@ def test_the_page_warns_of_what_must_not_be_trusted():
     )  # fmt: skip
     assert "up to 0.8 of 2 cores busy" in made
     assert "grammask auto differs from the dense mask by nan" in made
-    assert "laid out up to 3 times" in made
+    assert "repeated up to 3 times" in made
     assert "does not compute in bfloat16" in made
     assert "2 of 2 cases are finished, or memory is missing" in made

@@ -1,4 +1,4 @@
-"""Cases: what is timed side by side, one after the other."""
+"""The cases of a benchmark: all combinations of level, grammar, strategy, pass, dtype, threads and sizes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .settings import BenchConfig, Dtype, Guided, Level, Pass
 
 @dataclass(frozen=True)
 class Case:
-    """One setting in which all contenders are timed in turn. The fields are those of a row, under `pass` for `work`."""
+    """One combination, in which all contenders are timed in turn. The fields are those of a row; `work` is its `pass`."""
 
     level: Level
     grammar: str
@@ -24,7 +24,7 @@ class Case:
 
     @property
     def title(self) -> str:
-        """What the case is, on one line."""
+        """The case in one line."""
         return f"{self.series}, {self.length} tokens"
 
     @property

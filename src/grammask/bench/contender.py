@@ -1,4 +1,4 @@
-"""Contenders: what is timed, made ready one by one. What cannot run says why; nothing is left out in silence."""
+"""Contenders: ways of attention to be timed, prepared one by one. One that cannot run says why, in its row."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ Outputs = tuple[Tensor, ...]
 
 
 class CannotRunError(Exception):
-    """A contender that has no part in a case; the message is the reason that its row gives."""
+    """Raised where a contender cannot take part in a case; its row gives the message as the reason."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A warm contender. `facts` go into its row; `exact` says that it computes the grammar's own attention.
+    """A prepared contender. `facts` go into its row; `exact` says that it computes the grammar's own attention.
 
-    `call` returns its output and, in training, the gradients of query, key and value.
+    `call` runs one pass and returns the output and, in training, the gradients of query, key and value.
     """
 
     call: Callable[[], Outputs]
@@ -32,7 +32,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Contender:
-    """A way of attention by name, and how to make it ready."""
+    """A way of attention: its name, its kind, and how to prepare it."""
 
     name: str
     kind: Kind
@@ -40,9 +40,9 @@ class Contender:
 
 
 def warm(contender: Contender) -> tuple[Ready, Outputs] | str:
-    """Make a contender ready and run it once; return it with its outputs, or the reason why it cannot run.
+    """Prepare a contender and run it once; return it with its outputs, or the reason why it cannot run.
 
-    A peer may fail in any way. Ours may refuse with an error of grammask's; anything else is a bug and is raised.
+    A peer may fail in any way. Our own may refuse with a `GrammaskError`; anything else is a bug and is raised.
     """
     try:
         ready = contender.make()
@@ -56,7 +56,7 @@ def warm(contender: Contender) -> tuple[Ready, Outputs] | str:
 
 
 def median_seconds(make: Callable[[], object], *, times: int = 3) -> float:
-    """Return the median of how long `make` takes: for what is done once, before the rounds."""
+    """Return the median of how long `make` takes: for work that is done once, before the rounds."""
     taken = []
     for _ in range(times):
         start = time.perf_counter()

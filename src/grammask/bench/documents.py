@@ -1,27 +1,31 @@
-"""Documents of given lengths, cut from one long text: real words in real order, so that tags are as they are."""
+"""Documents of given lengths, cut from one long text so that words and tags come in real order, and their batches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ..data.film_reviews import film_reviews
-from ..errors import InputError
+from ..errors import ExperimentError, InputError
 from ..files.read import read_text
+from ..model.guide import INPUTS
+from ..tagging.annotate import Annotator
+from ..tagging.tagger import Tagger
 
 
 @dataclass(frozen=True)
 class Documents:
-    """Texts of at least the lengths that were asked for; `repeats` says how often the source had to be laid out."""
+    """Texts of at least the lengths that were asked for; `repeats` is how often the long text was needed for them."""
 
     texts: tuple[str, ...]
     repeats: int
 
 
-class Source:
-    """A long text and where its tokens are. White space is single spaces; `name` says where the text is from."""
+class LongText:
+    """A long text and where its tokens are. White space becomes single spaces; `name` says where the text is from."""
 
     def __init__(self, name: str, text: str, tokenizer: PreTrainedTokenizerBase) -> None:
         self.name = name
@@ -40,19 +44,19 @@ class Source:
         """Return consecutive documents, from a place that `seed` draws, that end with a whole word.
 
         Each has at least as many tokens as its length says, and a few more where a word is cut. A text that is too
-        short is laid out several times, one after the other.
+        short is repeated.
         """
         needed = sum(lengths)
         repeats = -(-needed // self.tokens)
-        laid_out = " ".join([self.text] * repeats)
+        repeated = " ".join([self.text] * repeats)
         first = int(np.random.default_rng(seed).integers(0, repeats * self.tokens - needed + 1))
         texts = []
         for length in lengths:
             start = self._place(first, 0)
             end = self._place(first + length - 1, 1)
-            start = laid_out.rfind(" ", 0, start + 1) + 1
-            space = laid_out.find(" ", end)
-            texts.append(laid_out[start : len(laid_out) if space < 0 else space])
+            start = repeated.rfind(" ", 0, start + 1) + 1
+            space = repeated.find(" ", end)
+            texts.append(repeated[start : len(repeated) if space < 0 else space])
             first += length
         return Documents(tuple(texts), repeats)
 
@@ -67,8 +71,57 @@ def ragged_lengths(longest: int, batch_size: int, *, seed: int) -> tuple[int, ..
     return (longest, *others.tolist())
 
 
-def load_source(path: str | None, tokenizer: PreTrainedTokenizerBase) -> Source:
+def load_long_text(path: str | None, tokenizer: PreTrainedTokenizerBase) -> LongText:
     """Read a UTF-8 file, or for None the built-in sentences, joined; raises `InputError` for what is no text."""
     if path is None:
-        return Source("the built-in film-review sentences, joined", " ".join(film_reviews().train.texts), tokenizer)
-    return Source(path, read_text(Path(path)), tokenizer)
+        return LongText("the built-in film-review sentences, joined", " ".join(film_reviews().train.texts), tokenizer)
+    return LongText(path, read_text(Path(path)), tokenizer)
+
+
+class DocumentBatches:
+    """Batches of documents, cut, tagged and tokenized once for each batch size and length.
+
+    `uncached` is an annotator that tags every text anew. `repeats` is how often the long text was needed for the
+    longest batch so far.
+    """
+
+    def __init__(self, long_text: LongText, tokenizer: PreTrainedTokenizerBase, tagger: Tagger, *, seed: int) -> None:
+        self.tagger = tagger
+        self.uncached = Annotator(tokenizer, tagger, cache=False)
+        self.repeats = 1
+        self._long_text = long_text
+        self._seed = seed
+        self._whole: dict[tuple[int, int], Mapping[str, Tensor]] = {}
+        self._ragged: dict[tuple[int, int], Mapping[str, Tensor]] = {}
+
+    def whole(self, batch_size: int, length: int) -> Mapping[str, Tensor]:
+        """Return tag_ids, word_ids and sentence_ids (batch_size, length) without padding."""
+        key = (batch_size, length)
+        if key not in self._whole:
+            batch = self._annotate(self._cut((length,) * batch_size), length)
+            if not bool(batch["attention_mask"].all()):
+                raise ExperimentError(
+                    f"texts cut at {length} tokens came out shorter: {batch['attention_mask'].sum(1)}"
+                )
+            self._whole[key] = {name: batch[name] for name in INPUTS}
+        return self._whole[key]
+
+    def ragged(self, batch_size: int, length: int) -> tuple[str, ...]:
+        """Return texts of different lengths, the longest of `length` tokens."""
+        return self._cut(ragged_lengths(length, batch_size, seed=self._seed))
+
+    def ragged_batch(self, batch_size: int, length: int) -> Mapping[str, Tensor]:
+        """Return the same texts as a model's inputs, padded."""
+        key = (batch_size, length)
+        if key not in self._ragged:
+            self._ragged[key] = self._annotate(self.ragged(batch_size, length), length)
+        return self._ragged[key]
+
+    def _cut(self, lengths: tuple[int, ...]) -> tuple[str, ...]:
+        documents = self._long_text.cut(lengths, seed=self._seed)
+        self.repeats = max(self.repeats, documents.repeats)
+        return documents.texts
+
+    def _annotate(self, texts: tuple[str, ...], length: int) -> Mapping[str, Tensor]:
+        batch: Mapping[str, Tensor] = self.uncached(texts, max_length=length, return_tensors="pt").data
+        return batch

@@ -27,7 +27,7 @@ class Encoder:
 
     @cached_property
     def stock(self) -> PreTrainedModel:
-        """The model as it comes, but for its positions and its attention dropout; not to be changed."""
+        """The model as loaded, with longer positions and the wanted attention dropout; never changed."""
         set_seed(self._seed)
         model = load_classifier(self.source, ("0", "1")).model
         lengthen(model, self._longest)
@@ -43,7 +43,7 @@ class Encoder:
         return attach(self.copy(), grammar, strategy)
 
     def facts(self) -> dict[str, Any]:
-        """Return what a result says of the model."""
+        """Return what the results say about the model."""
         config = self.stock.config
         return {
             "name": self.source.name, "model_type": config.model_type, "layers": config.num_hidden_layers,
@@ -54,10 +54,10 @@ class Encoder:
 
 
 def lengthen(model: PreTrainedModel, length: int) -> None:
-    """Give a BERT-like model positions for `length` tokens, in place, by laying out those it has again and again.
+    """Give a BERT-like model positions for `length` tokens, in place, by repeating those it has.
 
-    What it computes there means nothing; how long it takes is what is measured. Raises `ModelError` for a model whose
-    positions are not a table of that kind.
+    What it computes there means nothing, but it takes as long as a real one. Raises `ModelError` for a model whose
+    positions are no such table.
     """
     if length <= model.config.max_position_embeddings:
         return
@@ -66,7 +66,7 @@ def lengthen(model: PreTrainedModel, length: int) -> None:
     if not isinstance(table, nn.Embedding) or table.padding_idx is not None or model.config.model_type != "bert":
         raise ModelError(
             f"{model.config.model_type} reads at most {model.config.max_position_embeddings} tokens, and only BERT's "
-            f"table of positions can be laid out again for {length}; use --model minilm, or shorter --lengths"
+            f"table of positions can be repeated up to {length}; use --model minilm, or shorter --lengths"
         )
     had = table.weight.detach()
     wider = nn.Embedding(length, had.shape[1])
@@ -81,7 +81,7 @@ def lengthen(model: PreTrainedModel, length: int) -> None:
 
 
 def _set_attention_dropout(model: PreTrainedModel, share: float) -> None:
-    """Set the dropout of attention weights: the one that a layer with a query projection has."""
+    """Set the dropout of attention weights, which is that of modules with a query projection."""
     for module in model.modules():
         dropout = getattr(module, "dropout", None)
         if isinstance(dropout, nn.Dropout) and hasattr(module, "query"):

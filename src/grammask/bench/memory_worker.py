@@ -14,7 +14,7 @@ from ..errors import GrammaskError
 from ..grammar.file import grammar_from_dict
 from ..memory import PeakMemory, resident, settle
 from .contender import CannotRunError, Outputs
-from .operator_inputs import Setting, make_setting
+from .operator_inputs import OperatorInputs, make_inputs
 from .ours import guided
 from .peers.sdpa import dense_masked, full
 from .settings import FULL, Backend
@@ -23,18 +23,18 @@ _WARM_UP = 32  # tokens
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Run one contender once and return bytes: see `memory.measure_memory`."""
+    """Run one contender once and return bytes: see `peak_memory.measure_memory`."""
     torch.set_num_threads(request["threads"])
-    setting = _setting(request, request["annotation"])
+    inputs = _inputs(request, request["annotation"])
     name = request["contender"]
     if name == "auto":
-        name = guided(setting, "auto")[0].backend  # a short text would choose another way
+        name = guided(inputs, "auto")[0].backend  # on a short text another backend would be chosen
     short = {name: ids[:, :_WARM_UP] for name, ids in request["annotation"].items()}
-    _contend(_setting(request, short), name)()  # loads what is loaded at a first call
+    _contend(_inputs(request, short), name)()  # a first call loads libraries
     settle()
     before = resident()
     with PeakMemory() as planning:
-        call = _contend(setting, request["contender"])
+        call = _contend(inputs, request["contender"])
     settle()
     held = resident() - before
     with PeakMemory() as attending:
@@ -50,8 +50,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _setting(request: dict[str, Any], annotation: dict[str, Tensor]) -> Setting:
-    return make_setting(
+def _inputs(request: dict[str, Any], annotation: dict[str, Tensor]) -> OperatorInputs:
+    return make_inputs(
         annotation,
         grammar=grammar_from_dict(request["grammar"], origin=request["grammar"]["name"]),
         strategy=request["strategy"],
@@ -63,16 +63,16 @@ def _setting(request: dict[str, Any], annotation: dict[str, Tensor]) -> Setting:
     )
 
 
-def _contend(setting: Setting, name: str) -> Callable[[], Outputs]:
+def _contend(inputs: OperatorInputs, name: str) -> Callable[[], Outputs]:
     if name == FULL:
-        return full(setting).call
+        return full(inputs).call
     if name == "dense-masked":
-        return dense_masked(setting, measured=False).call
-    return guided(setting, cast(Backend, name))[1]
+        return dense_masked(inputs, measured=False).call
+    return guided(inputs, cast(Backend, name))[1]
 
 
 def _end_with_parent() -> None:
-    """Wait for the end of standard input, which comes when the process that started this one is gone, and end too."""
+    """End this process when standard input ends, which happens when the process that started it is gone."""
     os.read(0, 1)  # not through sys.stdin, whose lock would be held at the end
     os._exit(1)
 

@@ -15,8 +15,8 @@ from .settings import Guided
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
-    """What all contenders of an operator case get. No text is padded, so that full attention needs no mask.
+class OperatorInputs:
+    """What all contenders of an operator case are given. No text is padded, so full attention needs no mask.
 
     `query`, `key` and `value` are (batch, heads, length, head_dim); `gradient`, of the same shape, is that of the
     output in training, None in a forward pass. `annotation` holds tag_ids, word_ids and sentence_ids (batch, length).
@@ -42,7 +42,7 @@ class Setting:
         return compile_layers(self.grammar, layers=1, heads=self.shape[1])[0]
 
     def attend(self, attention: Callable[[], Tensor]) -> Callable[[], Outputs]:
-        """Wrap `attention`, which reads this setting's own tensors, into a pass of the kind that is asked for."""
+        """Wrap `attention`, which reads these tensors, into a forward or a training pass."""
         return one_pass(attention, (self.query, self.key, self.value), self.gradient)
 
 
@@ -62,7 +62,7 @@ def one_pass(
     return forward if gradient is None else training
 
 
-def make_setting(
+def make_inputs(
     annotation: Mapping[str, Tensor],
     *,
     grammar: Grammar,
@@ -72,20 +72,20 @@ def make_setting(
     head_dim: int,
     dtype: torch.dtype,
     seed: int,
-) -> Setting:
-    """Draw the tensors of a case."""
+) -> OperatorInputs:
+    """Draw the tensors of a case over the annotation of real text."""
     batch, length = annotation["tag_ids"].shape
     generator = torch.Generator().manual_seed(seed)
     shape = (batch, heads, length, head_dim)
     query, key, value, gradient = (torch.randn(shape, generator=generator).to(dtype) for _ in range(4))
     for tensor in (query, key, value):
         tensor.requires_grad_(training)
-    return Setting(query, key, value, gradient if training else None, annotation, grammar, strategy)
+    return OperatorInputs(query, key, value, gradient if training else None, annotation, grammar, strategy)
 
 
-def density(setting: Setting) -> float:
+def density(inputs: OperatorInputs) -> float:
     """Return the share of pairs that must be computed: the allowed ones under hard, all of them under soft."""
-    if setting.strategy == "soft":
+    if inputs.strategy == "soft":
         return 1.0
-    allowed, pairs = measure_pairs(setting.grammar, setting.annotation, layers=1, heads=setting.shape[1])
+    allowed, pairs = measure_pairs(inputs.grammar, inputs.annotation, layers=1, heads=inputs.shape[1])
     return allowed / pairs

@@ -23,9 +23,10 @@ def measure_memory(
 ) -> list[dict[str, Any]]:
     """Return one row for each contender, all in bytes of resident memory.
 
-    `before_bytes` is there when queries, keys and values are, and libraries are loaded. Over that rise
-    `planning_bytes` at most while plan or mask are made, `held_bytes` when they are there, and `attention_bytes` at
-    most during the attention itself, plan or mask included. `peak_bytes` is the highest of all, not less anything.
+    `before_bytes` is memory with libraries loaded and queries, keys and values made. The following are measured above
+    it: `planning_bytes`, the peak while the plan or mask is made; `held_bytes`, what plan or mask occupy; and
+    `attention_bytes`, the peak during attention, plan or mask included. `peak_bytes` is the highest of all,
+    with nothing subtracted.
     """
     request = {
         **case.facts(), "torch_dtype": case.torch_dtype, "heads": config.heads, "head_dim": config.head_dim,
@@ -59,7 +60,7 @@ def _in_fresh_process(request: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _leash() -> Iterator[int]:
-    """Give a pipe whose other end closes when this process ends, however it ends; see `worker`."""
+    """Yield a pipe whose other end closes when this process ends, in whatever way; see `memory_worker`."""
     held, ours = os.pipe()
     try:
         yield held

@@ -1,26 +1,25 @@
-"""A race: contenders are made ready, compared in what they compute, timed in turn, and written down as rows."""
+"""A race: prepare contenders, compare what they compute, time them in turn, and return a row for each."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from .contender import Contender, Outputs, Ready, largest_difference, warm
-from .other_load import Bystanders
-from .timing import summarise_rounds, time_rounds
+from .timing import OtherLoad, summarise_rounds, time_rounds
 
 
 def race(
     contenders: Sequence[Contender], *, seconds: float, ideal: float | None = None, reference: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return one row for each contender, in order; the first one is full attention, beside which all others stand.
+    """Return one row for each contender, in order; the first is full attention, with which all others are compared.
 
-    A contender that cannot run has a row with the `reason`. Where the contender `reference` is among those that run,
-    the exact ones' `difference` to it is in their rows; `other_cores` is what other processes kept busy meanwhile.
+    The row of a contender that cannot run has the `reason`. Where the contender `reference` runs, rows of exact
+    contenders have their `difference` from it. `other_cores` is how many cores other processes kept busy.
     """
     warmed = {contender.name: warm(contender) for contender in contenders}
     running = {name: found for name, found in warmed.items() if not isinstance(found, str)}
     compared = _differences(running, reference)
     ready = {name: found for name, (found, _) in running.items()}
-    with Bystanders() as others:
+    with OtherLoad() as others:
         taken = time_rounds({name: found.call for name, found in ready.items()}, seconds=seconds)
     base = taken.get(contenders[0].name)
     rows = []
@@ -40,7 +39,7 @@ def race(
 
 
 def _differences(running: dict[str, tuple[Ready, Outputs]], reference: str | None) -> dict[str, float]:
-    """Compare what the exact contenders computed with what the reference did; the outputs may go afterwards."""
+    """Return how far the outputs of exact contenders are from the reference's; outputs are free afterwards."""
     if reference is None or reference not in running:
         return {}
     _, expected = running[reference]

@@ -1,4 +1,4 @@
-"""The benchmark: case by case, written down after each, so that an interruption loses nothing."""
+"""The benchmark: run case by case, and written after each, so that an interruption loses nothing."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,14 +14,13 @@ from ..grammar.grammar import Grammar
 from ..report.bench_page import write_bench_report
 from ..tagging.load_tagger import load_tagger
 from .cases import Case, list_cases, memory_cases
-from .documents import load_source
+from .documents import DocumentBatches, load_long_text
 from .encoder import Encoder
 from .levels.end_to_end import run_end_to_end
 from .levels.operator import run_operator
 from .levels.whole_model import run_model
 from .peak_memory import measure_memory
 from .settings import BenchConfig, load_grammars
-from .texts import Texts
 
 RESULTS: Final[str] = "bench.json"
 REPORT: Final[str] = "bench.html"
@@ -37,20 +36,20 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
     encoder = Encoder(
         config.model, longest=max(config.lengths), attention_dropout=config.attention_dropout, seed=config.seed
     )
-    source = load_source(config.text, encoder.tokenizer)
-    texts = Texts(source, encoder.tokenizer, load_tagger(config.tagger), seed=config.seed)
+    long_text = load_long_text(config.text, encoder.tokenizer)
+    documents = DocumentBatches(long_text, encoder.tokenizer, load_tagger(config.tagger), seed=config.seed)
     whole = set(config.levels) & {"model", "end-to-end"}
     if whole:
         for grammar in grammars.values():
-            encoder.guided(grammar, "hard")  # a model or grammar that doesn't fit says so now
+            encoder.guided(grammar, "hard")  # one that doesn't fit the model is refused now
     cases = list_cases(config, grammars)
     results: dict[str, Any] = {
         "format": 1,
         "config": config.model_dump(mode="json"),
         "grammars": {name: grammar.to_dict() for name, grammar in grammars.items()},
-        "text": {"source": source.name, "tokens": source.tokens, "repeats": 1},
+        "text": {"source": long_text.name, "tokens": long_text.tokens, "repeats": 1},
         "model": encoder.facts() if whole else None,
-        "tagger": {"name": texts.tagger.name, "version": texts.tagger.version},
+        "tagger": {"name": documents.tagger.name, "version": documents.tagger.version},
         "environment": {
             **environment(", ".join(config.dtypes)),
             "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -67,13 +66,13 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
         for number, case in enumerate(cases, start=1):
             say(f"{number} of {len(cases)}: {case.title}")
             torch.set_num_threads(case.threads)
-            results["rows"] += _run(case, config, encoder, grammars[case.grammar], texts)
+            results["rows"] += _run(case, config, encoder, grammars[case.grammar], documents)
             results["cases"] = number
-            results["text"]["repeats"] = texts.repeats
+            results["text"]["repeats"] = documents.repeats
             _write(results, out)
         for case in memory_cases(config, grammars):
             say(f"memory: {case.title}")
-            annotation = texts.whole(case.batch_size, case.length)
+            annotation = documents.whole(case.batch_size, case.length)
             results["memory"] += measure_memory(case, config, grammar=grammars[case.grammar], annotation=annotation)
             _write(results, out)
         results["complete"] = True
@@ -97,16 +96,18 @@ def check_folder(out: Path, *, force: bool) -> None:
         raise ExperimentError(f"--out {out} holds a benchmark; name another folder, or write over it with --force")
 
 
-def _run(case: Case, config: BenchConfig, encoder: Encoder, grammar: Grammar, texts: Texts) -> list[dict[str, Any]]:
+def _run(
+    case: Case, config: BenchConfig, encoder: Encoder, grammar: Grammar, documents: DocumentBatches
+) -> list[dict[str, Any]]:
     if case.level == "operator":
-        annotation = texts.whole(case.batch_size, case.length)
+        annotation = documents.whole(case.batch_size, case.length)
         return run_operator(case, config, grammar=grammar, annotation=annotation)
     if case.level == "model":
-        batch: Mapping[str, Tensor] = texts.ragged_batch(case.batch_size, case.length)
+        batch: Mapping[str, Tensor] = documents.ragged_batch(case.batch_size, case.length)
         return run_model(case, encoder=encoder, grammar=grammar, batch=batch, seconds=config.seconds)
-    ragged = texts.ragged(case.batch_size, case.length)
+    ragged = documents.ragged(case.batch_size, case.length)
     return run_end_to_end(
-        case, encoder=encoder, annotator=texts.uncached, grammar=grammar, texts=ragged, seconds=config.seconds
+        case, encoder=encoder, annotator=documents.uncached, grammar=grammar, texts=ragged, seconds=config.seconds
     )
 
 

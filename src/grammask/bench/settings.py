@@ -22,10 +22,10 @@ FULL: Final[str] = "full"
 
 
 class BenchConfig(BaseModel):
-    """The settings of one benchmark. `make_bench_config` builds one with errors in our own words.
+    """The settings of one benchmark. `make_bench_config` builds one and raises our own errors.
 
-    A grammar is a shipped name or a path. `threads` are PyTorch's, None for what it takes by itself; `text` is a
-    UTF-8 file, None for the built-in sentences; `seconds` is how long the rounds of one case go on.
+    A grammar is a shipped name or a path. `threads` are PyTorch's, None for its default; `text` is a
+    UTF-8 file, None for the built-in sentences; `seconds` is how long the rounds of one case last.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

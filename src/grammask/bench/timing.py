@@ -1,11 +1,13 @@
-"""Interleaved timing: A B C A B C ..., so that whatever else the machine does falls on all alike."""
+"""Interleaved timing, A B C A B C ..., so that other load falls on all alike; and how much other load there was."""
 
 import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
+import psutil
 
 LEAST: Final[int] = 3
 _MOST: Final[int] = 200
@@ -19,8 +21,7 @@ def time_rounds(
 ) -> dict[str, list[float]]:
     """Time the calls in turn and return the seconds of every round, at least three of them.
 
-    Rounds go on until `seconds` are over. What a call needs to be warm must have happened before. The garbage
-    collector waits until all are over.
+    Rounds go on for `seconds`. Calls must be warm already. The garbage collector is off meanwhile.
     """
     taken: dict[str, list[float]] = {name: [] for name in calls}
     gc.collect()
@@ -42,9 +43,9 @@ def time_rounds(
 
 
 def summarise_rounds(taken: Sequence[float], full: Sequence[float], *, ideal: float | None) -> dict[str, Any]:
-    """Return what a row says of its rounds beside those of full attention.
+    """Return what a row says about its rounds, compared with those of full attention.
 
-    `speedup` is the median over rounds of full's seconds / its own, with the quartiles beside it. `share_of_ideal` is
+    `speedup` is the median over rounds of full's seconds / its own, with the quartiles next to it. `share_of_ideal` is
     its share of the `ideal` speed-up, where there is one.
     """
     ratios = np.asarray(full) / np.asarray(taken)
@@ -58,3 +59,32 @@ def summarise_rounds(taken: Sequence[float], full: Sequence[float], *, ideal: fl
         "share_of_ideal": None if ideal is None else speedup / ideal,
         "seconds": [round(value, 7) for value in taken],
     }
+
+
+class OtherLoad:
+    """Measures over a `with` block how many `cores` others kept busy on average. Trust times only where it is near 0.
+
+    Others are processes of this machine, and other virtual machines on its host.
+    """
+
+    def __init__(self) -> None:
+        self.cores = 0.0
+
+    def __enter__(self) -> "OtherLoad":
+        self._start = _now()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        wall, machine, own = (now - before for now, before in zip(_now(), self._start, strict=True))
+        self.cores = round(max(machine - own, 0.0) / wall, 2) if wall > 0 else 0.0
+
+
+def _now() -> tuple[float, float, float]:
+    """Return wall-clock seconds, and the processor seconds of the whole machine and of this process."""
+    machine, own = psutil.cpu_times()._asdict(), psutil.Process().cpu_times()
+    idle = machine.get("idle", 0.0) + machine.get("iowait", 0.0)
+    # guest times are in user and nice already
+    total = sum(value for name, value in machine.items() if not name.startswith("guest"))
+    return time.perf_counter(), total - idle, own.user + own.system

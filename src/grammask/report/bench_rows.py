@@ -76,8 +76,8 @@ def warnings(results: Mapping[str, Any]) -> list[str]:
         )
     if text["repeats"] > 1:
         said.append(
-            f"The text of {text['tokens']:,} tokens was too short and laid out up to {text['repeats']} times, one "
-            "after the other, so its tags repeat."
+            f"The text of {text['tokens']:,} tokens was too short and repeated up to {text['repeats']} times, "
+            "so its tags repeat too."
         )
     return said
 

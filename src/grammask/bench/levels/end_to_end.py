@@ -1,4 +1,4 @@
-"""From text to the encoder's output: tokenizing and a forward pass, and for ours also tagging and planning."""
+"""The end-to-end level: from text to the encoder's output, tagging and planning included for our own attention."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ def run_end_to_end(
         Contender("auto", "ours", lambda: _ready(case, encoder.guided(grammar, case.strategy), annotate)),
     ]
     facts = batch_facts(case, grammar, annotate(), encoder)
-    rows = race(contenders, seconds=seconds)  # no ideal: words must be tagged, whatever else
+    rows = race(contenders, seconds=seconds)  # no ideal: words must be tagged in any case
     return [{**case.facts(), **facts, **_with_median(row)} for row in rows]
 
 
@@ -54,6 +54,6 @@ def _ready(case: Case, model: PreTrainedModel, read: Callable[[], BatchEncoding]
 
 
 def _with_median(row: dict[str, Any]) -> dict[str, Any]:
-    """Put the median of the rounds in the place of the list; its first entry is the warm-up's."""
+    """Replace the list of seconds by their median over the rounds; the first entry is the warm-up's."""
     reading = row.get("text_seconds")
     return row if reading is None else {**row, "text_seconds": median(reading[1:])}

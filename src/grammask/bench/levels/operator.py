@@ -1,4 +1,4 @@
-"""The operator level: one layer's attention by itself, everyone under the same tensors and tags."""
+"""The operator level: one layer's attention by itself, with the same tensors and tags for all contenders."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -9,7 +9,7 @@ from torch import Tensor
 from ...grammar.grammar import Grammar
 from ..cases import Case
 from ..contender import Contender, Ready
-from ..operator_inputs import Setting, density, make_setting
+from ..operator_inputs import OperatorInputs, density, make_inputs
 from ..ours import ours
 from ..peers.bigbird import bigbird
 from ..peers.flex_attention import flex
@@ -18,9 +18,9 @@ from ..peers.sdpa import dense_masked, full
 from ..race import race
 from ..settings import FULL, BenchConfig
 
-_PEERS: Final[dict[str, Callable[[Setting, float], Ready]]] = {
-    "dense-masked": lambda setting, _: dense_masked(setting),
-    "flex": lambda setting, _: flex(setting),
+_PEERS: Final[dict[str, Callable[[OperatorInputs, float], Ready]]] = {
+    "dense-masked": lambda inputs, _: dense_masked(inputs),
+    "flex": lambda inputs, _: flex(inputs),
     "longformer": longformer,
     "bigbird": bigbird,
 }
@@ -30,7 +30,7 @@ def run_operator(
     case: Case, config: BenchConfig, *, grammar: Grammar, annotation: Mapping[str, Tensor]
 ) -> list[dict[str, Any]]:
     """Return the rows of a case; `annotation` holds tag_ids, word_ids and sentence_ids (batch, length)."""
-    setting = make_setting(
+    inputs = make_inputs(
         annotation,
         grammar=grammar,
         strategy=case.strategy,
@@ -40,11 +40,11 @@ def run_operator(
         dtype=case.torch_dtype,
         seed=config.seed,
     )
-    share = density(setting)
+    share = density(inputs)
     contenders = [
-        Contender(FULL, "full", partial(full, setting)),
-        *(Contender(name, "peer", partial(_PEERS[name], setting, share)) for name in config.peers),
-        *(Contender(name, "ours", partial(ours, setting, name)) for name in config.backends),
+        Contender(FULL, "full", partial(full, inputs)),
+        *(Contender(name, "peer", partial(_PEERS[name], inputs, share)) for name in config.peers),
+        *(Contender(name, "ours", partial(ours, inputs, name)) for name in config.backends),
     ]
     rows = race(contenders, seconds=config.seconds, ideal=1 / share, reference="dense-masked")
     return [
@@ -57,7 +57,7 @@ def run_operator(
 
 
 def _planning_share(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Say what planning is beside one layer's full attention; a model plans once for all its layers."""
+    """Return planning time relative to one layer's full attention; a model plans once for all its layers."""
     base = rows[0].get("median_seconds")
     planning = row.get("planning_seconds")
     return {} if planning is None or base is None else {"planning_share": planning / base}

@@ -1,11 +1,11 @@
 """The model level: a whole encoder's forward pass, or a training step, on ragged batches of real text."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
 
 from ...attention.count_pairs import measure_pairs
 from ...grammar.grammar import Grammar
@@ -15,7 +15,10 @@ from ..contender import Contender, Outputs, Ready
 from ..encoder import Encoder
 from ..race import race
 from ..settings import FULL
-from .floor import FLOOR, ideal_speedup, without_attention
+
+# A model whose attention mixes nothing: no attention can make a whole model faster.
+FLOOR: Final[str] = "no attention"
+_NAME: Final[str] = "grammask_floor"
 
 
 def run_model(
@@ -37,6 +40,23 @@ def run_model(
             if row["kind"] != "floor" and "speedup" in row:
                 row |= {"ideal": ideal, "share_of_ideal": row["speedup"] / ideal}
     return [{**case.facts(), **facts, **row} for row in rows]
+
+
+def without_attention(model: PreTrainedModel) -> PreTrainedModel:
+    """Let every token read itself only, in place. All projections stay, and all get gradients."""
+    AttentionInterface.register(_NAME, _itself)
+    model.set_attn_implementation(_NAME)
+    return model
+
+
+def ideal_speedup(full: float, floor: float, share: float) -> float:
+    """Return the speed-up of a whole model whose attention takes `share` of full attention's time above the floor."""
+    return full / (floor + share * max(full - floor, 0.0))
+
+
+def _itself(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
+    output = value + 0.0 * (query + key)
+    return output.transpose(1, 2).contiguous(), None
 
 
 def batch_facts(case: Case, grammar: Grammar, batch: Mapping[str, Tensor], encoder: Encoder) -> dict[str, float]:

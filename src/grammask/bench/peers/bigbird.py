@@ -8,8 +8,8 @@ from transformers import BigBirdConfig
 from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAttention, BigBirdModel
 
 from ..contender import CannotRunError, Ready
-from ..operator_inputs import Setting, one_pass
-from .fixed_projection import Given, as_states
+from ..operator_inputs import OperatorInputs, one_pass
+from .fixed_projection import FixedProjection, as_states
 from .sdpa import check_memory
 
 _SMALLEST_BLOCK: Final[int] = 8
@@ -17,11 +17,11 @@ _NEAR: Final[float] = 0.05
 _PAPER: Final[tuple[int, ...]] = (1024, 3072, 4096)  # lengths for which random blocks come from the first 1024 tokens
 
 
-def bigbird(setting: Setting, density: float) -> Ready:
+def bigbird(inputs: OperatorInputs, density: float) -> Ready:
     """BigBird's attention without its projections; transformers' code also makes the n x n weights in each call."""
-    if setting.strategy == "soft":
+    if inputs.strategy == "soft":
         raise CannotRunError("soft blocks no pair, so there is no density to match; see hard")
-    batch, heads, length, head_dim = setting.shape
+    batch, heads, length, head_dim = inputs.shape
     block, random = choose_blocks(length, density)
     check_memory(12 * batch * heads * length**2, "its n x n weights")
     config = BigBirdConfig(
@@ -32,10 +32,10 @@ def bigbird(setting: Setting, density: float) -> Ready:
         max_position_embeddings=length,
     )
     make: Any = BigBirdBlockSparseAttention  # has no annotations
-    layer = make(config, seed=0).train(setting.gradient is not None)
-    query, key, value = (as_states(tensor) for tensor in (setting.query, setting.key, setting.value))
-    layer.query, layer.key, layer.value = Given(query), Given(key), Given(value)
-    states = as_states(setting.query.detach())
+    layer = make(config, seed=0).train(inputs.gradient is not None)
+    query, key, value = (as_states(tensor) for tensor in (inputs.query, inputs.key, inputs.value))
+    layer.query, layer.key, layer.value = FixedProjection(query), FixedProjection(key), FixedProjection(value)
+    states = as_states(inputs.query.detach())
     everything = torch.ones(batch, length, dtype=states.dtype)
     blocked, band, rows, keys = BigBirdModel.create_masks_for_block_sparse_attn(everything, block)
 
@@ -45,7 +45,7 @@ def bigbird(setting: Setting, density: float) -> Ready:
         )[0]
         return output
 
-    gradient = None if setting.gradient is None else as_states(setting.gradient)
+    gradient = None if inputs.gradient is None else as_states(inputs.gradient)
     return Ready(
         one_pass(attention, (query, key, value), gradient),
         facts={

@@ -1,13 +1,13 @@
-"""Attention without projections: peers that come as whole layers are handed their queries, keys and values."""
+"""Attention without projections: gives peers that are whole layers their queries, keys and values directly."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Given(nn.Module):
-    """Stands in for a projection and gives a tensor that was there before, whatever it is asked to project.
+class FixedProjection(nn.Module):
+    """A stand-in for a projection that ignores its input and returns a fixed tensor.
 
-    `copy` gives a copy each time, for a peer that changes its queries in place; a copy costs next to nothing.
+    `copy` returns a copy each time, for a peer that changes its queries in place; a copy costs next to nothing.
     """
 
     def __init__(self, tensor: Tensor, *, copy: bool = False) -> None:
@@ -21,10 +21,10 @@ class Given(nn.Module):
 
 
 def as_states(tensor: Tensor, *, length_first: bool = False, padding: int = 0) -> Tensor:
-    """Return (batch, heads, length, head_dim) as a layer has it: (batch, length, heads * head_dim), of its own.
+    """Return (batch, heads, length, head_dim) as a layer's states: a new tensor (batch, length, heads * head_dim).
 
-    `length_first` gives (length, batch, heads * head_dim), `padding` adds that many tokens of zeros. Gradients are
-    asked of the new tensor where they were of the old.
+    `length_first` gives (length, batch, heads * head_dim), `padding` adds that many tokens of zeros. The new tensor
+    requires gradients where the old one did.
     """
     padded = F.pad(tensor.detach(), (0, 0, 0, padding))
     batch, heads, length, head_dim = padded.shape

@@ -13,41 +13,41 @@ from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 from ...grammar.tables import ReachTables
 from ..contender import CannotRunError, Ready, median_seconds
-from ..operator_inputs import Setting
+from ..operator_inputs import OperatorInputs
 
 _Predicate = Callable[[Any, Any, Any, Any], Any]
 
 
-def flex(setting: Setting) -> Ready:
-    """Compile FlexAttention for a setting, from nothing, and say how long that took.
+def flex(inputs: OperatorInputs) -> Ready:
+    """Compile FlexAttention for these inputs, without any cache, and say how long that took.
 
-    The tokens stay in their own order. A block mask lets it leave out blocks of 128 x 128 pairs that hold no allowed
-    one; making it is its planning.
+    The tokens keep their order. A block mask lets it skip blocks of 128 x 128 pairs without an allowed one; making
+    the mask is its planning.
     """
-    if setting.gradient is not None and setting.query.device.type == "cpu":
+    if inputs.gradient is not None and inputs.query.device.type == "cpu":
         raise CannotRunError("FlexAttention has no backward pass on the CPU")
-    batch, _, length, _ = setting.shape
+    batch, _, length, _ = inputs.shape
     options: dict[str, Any] = {}
     planning = None
-    if setting.strategy == "hard":
-        per_head = setting.tables[0].allowed.shape[0]
+    if inputs.strategy == "hard":
+        per_head = inputs.tables[0].allowed.shape[0]
         make = partial(
-            create_block_mask, mask_function(setting), batch, per_head if per_head > 1 else None, length, length,
-            device=setting.query.device.type,
+            create_block_mask, mask_function(inputs), batch, per_head if per_head > 1 else None, length, length,
+            device=inputs.query.device.type,
         )  # fmt: skip
         options["block_mask"] = make()
         planning = median_seconds(make)
     else:
-        options["score_mod"] = score_function(setting)
+        options["score_mod"] = score_function(inputs)
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of every missing accelerator
     torch._dynamo.reset()
     compiled = torch.compile(flex_attention, dynamic=False)
 
     def attention() -> Tensor:
-        output: Tensor = compiled(setting.query, setting.key, setting.value, **options)
+        output: Tensor = compiled(inputs.query, inputs.key, inputs.value, **options)
         return output
 
-    call = setting.attend(attention)
+    call = inputs.attend(attention)
     start = time.perf_counter()
     with fresh_cache():
         call()
@@ -55,10 +55,10 @@ def flex(setting: Setting) -> Ready:
     return Ready(call, exact=True, facts={"planning_seconds": planning, "compile_seconds": compiling})
 
 
-def mask_function(setting: Setting) -> _Predicate:
+def mask_function(inputs: OperatorInputs) -> _Predicate:
     """Return the grammar as FlexAttention's mask_mod: the predicate of `masks.allowed_pairs`, pair by pair."""
-    tags, words = setting.annotation["tag_ids"], setting.annotation["word_ids"]
-    tables, within = setting.tables, _reach_function(setting)
+    tags, words = inputs.annotation["tag_ids"], inputs.annotation["word_ids"]
+    tables, within = inputs.tables, _reach_function(inputs)
 
     def mask(batch: Any, head: Any, query: Any, key: Any) -> Any:
         found = query == key
@@ -72,11 +72,11 @@ def mask_function(setting: Setting) -> _Predicate:
     return mask
 
 
-def score_function(setting: Setting) -> Callable[[Any, Any, Any, Any, Any], Any]:
+def score_function(inputs: OperatorInputs) -> Callable[[Any, Any, Any, Any, Any], Any]:
     """Return the grammar as FlexAttention's score_mod: a score plus `masks.pair_strengths`, pair by pair."""
-    tags, tables, within = setting.annotation["tag_ids"], setting.tables, _reach_function(setting)
+    tags, tables, within = inputs.annotation["tag_ids"], inputs.tables, _reach_function(inputs)
     # Numbers far below any strength, not infinities: those would make a pair that no rule matches unreadable.
-    strengths = [table.strength.clamp(min=-1e9).to(setting.query.dtype) for table in tables]
+    strengths = [table.strength.clamp(min=-1e9).to(inputs.query.dtype) for table in tables]
 
     def score(value: Any, batch: Any, head: Any, query: Any, key: Any) -> Any:
         best = None
@@ -91,8 +91,8 @@ def score_function(setting: Setting) -> Callable[[Any, Any, Any, Any, Any], Any]
     return score
 
 
-def _reach_function(setting: Setting) -> Callable[[ReachTables, Any, Any, Any], Any]:
-    words, sentences = setting.annotation["word_ids"], setting.annotation["sentence_ids"]
+def _reach_function(inputs: OperatorInputs) -> Callable[[ReachTables, Any, Any, Any], Any]:
+    words, sentences = inputs.annotation["word_ids"], inputs.annotation["sentence_ids"]
 
     def within(table: ReachTables, batch: Any, query: Any, key: Any) -> Any:
         reach = table.reach

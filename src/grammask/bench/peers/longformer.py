@@ -7,21 +7,21 @@ from transformers import LongformerConfig
 from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
 
 from ..contender import CannotRunError, Ready
-from ..operator_inputs import Setting, one_pass
-from .fixed_projection import Given, as_states
+from ..operator_inputs import OperatorInputs, one_pass
+from .fixed_projection import FixedProjection, as_states
 
 _SMALLEST_WINDOW: Final[int] = 4  # transformers' code fails at 2
 _MOST_PADDING: Final[float] = 0.02
 
 
-def longformer(setting: Setting, density: float) -> Ready:
+def longformer(inputs: OperatorInputs, density: float) -> Ready:
     """Longformer's self-attention without its projections and without global tokens, which would slow it down.
 
     As in transformers' own model, texts are padded to a multiple of the window.
     """
-    if setting.strategy == "soft":
+    if inputs.strategy == "soft":
         raise CannotRunError("soft blocks no pair, so there is no density to match; see hard")
-    batch, heads, length, head_dim = setting.shape
+    batch, heads, length, head_dim = inputs.shape
     window = choose_window(length, density)
     padding = -length % window
     config = LongformerConfig(
@@ -31,14 +31,15 @@ def longformer(setting: Setting, density: float) -> Ready:
         attention_probs_dropout_prob=0.0,
     )
     make: Any = LongformerSelfAttention  # has no annotations
-    layer = make(config, layer_id=0).train(setting.gradient is not None)
+    layer = make(config, layer_id=0).train(inputs.gradient is not None)
     query, key, value = (
-        as_states(tensor, length_first=True, padding=padding) for tensor in (setting.query, setting.key, setting.value)
+        as_states(tensor, length_first=True, padding=padding) for tensor in (inputs.query, inputs.key, inputs.value)
     )
-    layer.query, layer.key, layer.value = Given(query, copy=True), Given(key), Given(value)
-    states = as_states(setting.query.detach(), padding=padding)
+    layer.query = FixedProjection(query, copy=True)
+    layer.key, layer.value = FixedProjection(key), FixedProjection(value)
+    states = as_states(inputs.query.detach(), padding=padding)
     local = states.new_zeros(batch, length + padding)  # 0: a token that reads its window
-    local[:, length:] = -10000.0  # a token that isn't there
+    local[:, length:] = -10000.0  # padding
     absent, nowhere = local < 0, local > 0
 
     def attention() -> Tensor:
@@ -51,7 +52,7 @@ def longformer(setting: Setting, density: float) -> Ready:
         )[0]
         return output[:, :length]
 
-    gradient = None if setting.gradient is None else as_states(setting.gradient)
+    gradient = None if inputs.gradient is None else as_states(inputs.gradient)
     return Ready(
         one_pass(attention, (query, key, value), gradient),
         facts={
