@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import grammask
 from grammask.attention import scratch
-from grammask.attention.blocks.lookup import compile_cells
+from grammask.attention.blocks.lookup import compile_lookup
 from grammask.grammar.tables import compile_tables
 
 SOURCE = Path(grammask.__file__).parent
@@ -64,7 +64,7 @@ def fresh():
 
     def forget():
         compile_tables.cache_clear()
-        compile_cells.cache_clear()
+        compile_lookup.cache_clear()
         scratch._BUFFERS.by_name.clear()
 
     forget()
@@ -86,11 +86,11 @@ def test_a_first_call_under_a_mode_poisons_nothing(mode, name, strategy):
     grammar, batch = GRAMMARS[name], random_batch(LENGTHS)
     for backend in ("dense", fitting(grammar, strategy)[2]):
         compile_tables.cache_clear()
-        compile_cells.cache_clear()
+        compile_lookup.cache_clear()
         inputs = [tensor.detach() for tensor in draw(batch)[:3]]
         plain = attend(grammar, strategy, backend, batch, inputs)
         compile_tables.cache_clear()
-        compile_cells.cache_clear()
+        compile_lookup.cache_clear()
         scratch._BUFFERS.by_name.clear()
         with MODES[mode]():
             found = attend(grammar, strategy, backend, batch, inputs)
@@ -132,16 +132,16 @@ def test_a_plan_of_one_mode_serves_another(mode, name, strategy):
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_constants_are_plain_tensors_under_every_mode(mode, name):
     tables = compile_tables(GRAMMARS[name], heads=HEADS)
-    cells = compile_cells(tables)
+    lookup = compile_lookup(tables)
     compile_tables.cache_clear()
-    compile_cells.cache_clear()
+    compile_lookup.cache_clear()
     with mode():
         again = compile_tables(GRAMMARS[name], heads=HEADS)
-        made = compile_cells(again)
+        made = compile_lookup(again)
     for table, other in zip(tables, again, strict=True):
         assert torch.equal(table.allowed, other.allowed)
         assert torch.equal(table.strength, other.strength)
-    for value, other in zip(vars(cells).values(), vars(made).values(), strict=True):
+    for value, other in zip(vars(lookup).values(), vars(made).values(), strict=True):
         if isinstance(value, torch.Tensor):
             assert type(other) is torch.Tensor
             assert not other.is_inference()
@@ -167,7 +167,7 @@ def test_a_model_trains_after_inference(learn, backend):
     gradients = []
     for first in (nullcontext, torch.inference_mode):
         compile_tables.cache_clear()
-        compile_cells.cache_clear()
+        compile_lookup.cache_clear()
         scratch._BUFFERS.by_name.clear()
         model = tiny_model("bert")
         with first():

@@ -232,7 +232,7 @@ def test_a_wrong_batch_in_the_middle_of_others_changes_nothing():
 FORKED = """
 import os, sys
 import torch, grammask
-from grammask.attention.blocks.lookup import compile_cells
+from grammask.attention.blocks.lookup import compile_lookup
 from grammask.grammar.tables import compile_tables
 torch.set_num_threads(1)
 torch.manual_seed(0)
@@ -254,7 +254,7 @@ def run():
     return found
 def again():
     same = all(map(torch.equal, run(), wanted))
-    compile_tables.cache_clear(), compile_cells.cache_clear()
+    compile_tables.cache_clear(), compile_lookup.cache_clear()
     return same and all(map(torch.equal, run(), wanted))
 wanted = run()
 child = os.fork()

@@ -7,26 +7,26 @@ from torch import Tensor
 
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
-from .blocks.lookup import Cells, Tokens, compile_cells, look_up
+from .blocks.lookup import PairLookup, Tokens, compile_lookup, take_cells
 from .inputs import Annotation
 
 
 def dense_mask(tables: Sequence[ReachTables], annotation: Annotation) -> Tensor:
     """Return what `masks.allowed_pairs` does: bool (batch, heads, length, length)."""
-    cells, index = _index(tables, annotation)
+    lookup, index = _index(tables, annotation)
     length = annotation.tag_ids.shape[1]
-    allowed = look_up(cells.allowed, index)
+    allowed = take_cells(lookup.allowed, index)
     allowed |= torch.eye(length, dtype=torch.bool, device=index.device)
     return allowed & (annotation.tag_ids != PAD)[:, None, None, :]
 
 
 def dense_bias(tables: Sequence[ReachTables], annotation: Annotation) -> Tensor:
     """Return what `masks.pair_strengths` does: float32 (batch, heads, length, length)."""
-    cells, index = _index(tables, annotation)
-    return look_up(cells.strength, index)
+    lookup, index = _index(tables, annotation)
+    return take_cells(lookup.strength, index)
 
 
-def _index(tables: Sequence[ReachTables], annotation: Annotation) -> tuple[Cells, Tensor]:
-    cells = compile_cells(tuple(tables)).to(annotation.tag_ids.device)
+def _index(tables: Sequence[ReachTables], annotation: Annotation) -> tuple[PairLookup, Tensor]:
+    lookup = compile_lookup(tuple(tables)).to(annotation.tag_ids.device)
     tokens = Tokens.of(annotation.tag_ids, annotation.word_ids, annotation.sentence_ids)
-    return cells, cells.index(tokens, tokens)
+    return lookup, lookup.index(tokens, tokens)

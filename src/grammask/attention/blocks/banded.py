@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .block import Block, BlockGroup, Columns, as_bias, find_empty
-from .lookup import Cells, Tokens, look_up
+from .lookup import PairLookup, Tokens, take_cells
 
 _SLAB: Final[int] = 512  # queries whose keys are copied at a time
 
@@ -25,7 +25,7 @@ def in_reading_order(words: NDArray[np.int64]) -> bool:
 
 
 def bounded_blocks(
-    cells: Cells,
+    lookup: PairLookup,
     annotated: Tokens,
     *,
     text: int,
@@ -41,11 +41,11 @@ def bounded_blocks(
     bias that lifts each pair from its strength at any distance to its full one; there, `beside` is empty.
     """
     length = len(annotated.tags)
-    first, beyond = _windows(cells, annotated)
+    first, beyond = _windows(lookup, annotated)
     # Short chunks waste less of a narrow window; the fused kernel is at its best from 32 queries on.
     size = 32 if float((beyond - first).mean()) <= 48 else 64
-    table = cells.near if hard else cells.rise
-    document = cells.document
+    table = lookup.bounded if hard else lookup.extra_bias
+    document = lookup.document
     if len(table) == 1:  # masks of many heads are kept as they are, a quarter of the memory
         table, document = as_bias(table), as_bias(document)
     blocks = []
@@ -64,7 +64,7 @@ def bounded_blocks(
         keys = torch.cat([window, beside.expand(stack, -1)], 1)
         rows_inside = rows.clamp(max=length - 1)
         queries = annotated.at(rows_inside)
-        bias = look_up(table, cells.index(queries, annotated.at(window)))
+        bias = take_cells(table, lookup.index(queries, annotated.at(window)))
         if hard:
             _allow_self(bias, document, queries, rows_inside - window[:, :1])
             readable = document[:, queries.tags][..., annotated.tags[beside]].transpose(0, 1)
@@ -96,16 +96,16 @@ def _allow_self(bias: Tensor, document: Tensor, queries: Tokens, place: Tensor) 
     bias[stack, :, row, place[stack, row]] = missing
 
 
-def _windows(cells: Cells, annotated: Tokens) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _windows(lookup: PairLookup, annotated: Tokens) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return for each token the first key that bounded reaches can touch, and the one beyond the last."""
     here = np.arange(len(annotated.tags))
     words = annotated.query_words.numpy()
     filled = np.maximum.accumulate(words)
-    first = np.minimum(np.searchsorted(filled, words + cells.lo, side="left"), here)
-    beyond = np.maximum(np.searchsorted(filled, words + cells.hi, side="right"), here + 1)
+    first = np.minimum(np.searchsorted(filled, words + lookup.lo, side="left"), here)
+    beyond = np.maximum(np.searchsorted(filled, words + lookup.hi, side="right"), here + 1)
     structural = words < 0
     first[structural], beyond[structural] = here[structural], here[structural] + 1
-    if annotated.query_sentences is not None and cells.by_sentence:
+    if annotated.query_sentences is not None and lookup.by_sentence:
         sentences = annotated.query_sentences.numpy()
         filled = np.maximum.accumulate(sentences)
         inside = sentences >= 0

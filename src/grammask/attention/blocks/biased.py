@@ -3,8 +3,8 @@
 At any distance a strength depends on the two tags alone. Queries whose tags have the same bias towards every key tag
 share a block over all keys. Their bias is a single row, which attention adds to every query: no wider than the text.
 What bounded reaches add is a second read of the same pairs: exp(score + strength) = exp(score + base) +
-exp(score + rise) with rise = log(exp(strength) - exp(base)). So a band with that bias, merged by log-sum-exp, brings
-about exactly the full strength.
+exp(score + extra) with the extra bias log(exp(strength) - exp(base)). So a band with that bias, merged by log-sum-exp,
+brings about exactly the full strength.
 
 A bounded strength below its base would need a negative second read. There the bias of every pair is made explicit,
 for a few queries at a time.
@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .block import ALL, Block, BlockGroup, Columns
-from .lookup import Cells, Tokens, look_up
+from .lookup import PairLookup, Tokens, take_cells
 from .tag_sets import occurring, table_of
 
 TILE: Final[int] = 128  # queries whose bias over all keys is made explicit at a time
 
 
 def tag_bias_blocks(
-    cells: Cells, tags: NDArray[np.int64], *, text: int, columns: NDArray[np.int64], learned: bool
+    lookup: PairLookup, tags: NDArray[np.int64], *, text: int, columns: NDArray[np.int64], learned: bool
 ) -> BlockGroup:
     """Return the blocks of one text that read all keys, each at its strength for any distance.
 
     With `learned`, strengths are looked up in a table that the call brings: one block for each query tag.
     """
-    base = cells.base.numpy()  # (heads, tags, tags)
+    base = lookup.base.numpy()  # (heads, tags, tags)
     tags_by_bias: dict[bytes, list[int]] = {}
     for tag in occurring(tags):
         tags_by_bias.setdefault(bytes([tag]) if learned else base[:, tag].tobytes(), []).append(int(tag))
@@ -62,7 +62,7 @@ def tag_bias_blocks(
     )
 
 
-def explicit_bias_blocks(cells: Cells, annotated: Tokens, *, text: int, columns: NDArray[np.int64]) -> BlockGroup:
+def explicit_bias_blocks(lookup: PairLookup, annotated: Tokens, *, text: int, columns: NDArray[np.int64]) -> BlockGroup:
     """Return the blocks of one text that read all keys at their full strengths, a few queries at a time."""
     length = len(annotated.tags)
     blocks = []
@@ -73,12 +73,12 @@ def explicit_bias_blocks(cells: Cells, annotated: Tokens, *, text: int, columns:
                 rows=rows,
                 keys=ALL,
                 pairs=(rows.stop - rows.start) * length,
-                bias=partial(_explicit_bias, cells, annotated, rows),
+                bias=partial(_explicit_bias, lookup, annotated, rows),
             )
         )
     here = Columns.of(columns)
     return BlockGroup(text=text, rows=here, keys=here, blocks=tuple(blocks))
 
 
-def _explicit_bias(cells: Cells, annotated: Tokens, rows: slice) -> Tensor:
-    return look_up(cells.strength, cells.index(annotated.at(rows), annotated)[None])
+def _explicit_bias(lookup: PairLookup, annotated: Tokens, rows: slice) -> Tensor:
+    return take_cells(lookup.strength, lookup.index(annotated.at(rows), annotated)[None])

@@ -22,38 +22,41 @@ _FAR: Final[int] = 1 << 29  # an offset beyond every reach, for tokens that belo
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class PairLookup:
     """The compiled tables of one layer.
 
-    `allowed` (heads, cells) is what may be read. `document` (heads, tags, tags) is what document reach allows, `near`
-    (heads, cells) what bounded reaches and shared words allow beyond it, so that the two never overlap. `base` (heads,
-    tags, tags) is the strength that holds at any distance, else 0; `rise` (heads, cells) is the bias, in logits, of a
-    second read of the same pair that lifts `base` to the full strength: log(exp(strength) - exp(base)), -inf where they
-    are equal. `strength` (heads, cells) is the full strength itself. `lowers` tells that some strength lies below its
-    base, which no second read can bring about. `buckets` (offsets,) holds twice the bucket of each offset from lo - 1
-    to hi + 1. `lo` and `hi` are the widest word reach, 0 included; `by_sentence` tells whether any rule has sentence
-    reach and `bounded` whether any rule is bounded at all.
+    `allowed` (heads, cells) is what may be read. `document` (heads, tags, tags) is what document reach allows,
+    `bounded` (heads, cells) what bounded reaches and shared words allow beyond it, so that the two never overlap.
+
+    `strength` (heads, cells) is what the soft strategy adds; `base` (heads, tags, tags) is the strength that holds at
+    any distance, else 0. `extra_bias` (heads, cells) is the bias, in logits, of a second read of the same pair that
+    lifts `base` to `strength`: log(exp(strength) - exp(base)), -inf where they are equal. `lowers` tells that some
+    strength lies below its base, which no second read can bring about.
+
+    `buckets` (offsets,) holds twice the bucket of each offset from lo - 1 to hi + 1. `lo` and `hi` are the widest word
+    reach, 0 included. `by_sentence` tells whether any rule has sentence reach, `has_bounded` whether any rule is
+    bounded at all.
     """
 
     allowed: Tensor
     document: Tensor
-    near: Tensor
+    bounded: Tensor
     base: Tensor
-    rise: Tensor
+    extra_bias: Tensor
     strength: Tensor
     lowers: bool
     buckets: Tensor
     lo: int
     hi: int
     by_sentence: bool
-    bounded: bool
+    has_bounded: bool
 
     @property
     def bucket_count(self) -> int:
         """The number of buckets of word offsets."""
-        return self.near.shape[1] // (len(TAGS) ** 2 * 2)
+        return self.bounded.shape[1] // (len(TAGS) ** 2 * 2)
 
-    def to(self, device: torch.device) -> "Cells":
+    def to(self, device: torch.device) -> "PairLookup":
         """Return the tables on another device."""
         if self.buckets.device == device:
             return self
@@ -114,7 +117,7 @@ class Tokens:
 
 
 @constant
-def compile_cells(tables: tuple[ReachTables, ...]) -> Cells:
+def compile_lookup(tables: tuple[ReachTables, ...]) -> PairLookup:
     """Compile the tables of one layer; equal objects are compiled once."""
     document, bounded = tables[0], tables[1:]
     words = [table for table in bounded if table.reach.kind == "words"]
@@ -138,20 +141,20 @@ def compile_cells(tables: tuple[ReachTables, ...]) -> Cells:
     base = document.strength.masked_fill(document.strength.isneginf(), 0.0)
     above = (strength - base[..., None, None]).double()
     # The first read gave exp(base), so the second gives exp(strength) - exp(base).
-    rise = torch.where(above > 0, strength + torch.log(-torch.expm1(-above)), -torch.inf).float()
-    return Cells(
+    extra_bias = torch.where(above > 0, strength + torch.log(-torch.expm1(-above)), -torch.inf).float()
+    return PairLookup(
         allowed=(allowed | document.allowed[..., None, None]).reshape(heads, -1),
         document=document.allowed,
-        near=(allowed & ~document.allowed[..., None, None]).reshape(heads, -1),
+        bounded=(allowed & ~document.allowed[..., None, None]).reshape(heads, -1),
         base=base,
-        rise=rise.reshape(heads, -1),
+        extra_bias=extra_bias.reshape(heads, -1),
         strength=strength.reshape(heads, -1),
         lowers=bool((above < 0).any()),
         buckets=(buckets * 2).int(),
         lo=lo,
         hi=hi,
         by_sentence=any(table.reach.kind == "sentence" for table in bounded),
-        bounded=bool(bounded),
+        has_bounded=bool(bounded),
     )
 
 
@@ -163,7 +166,7 @@ def _reached(table: ReachTables, edges: Sequence[int]) -> list[tuple[EllipsisTyp
     return [(..., slice(first, beyond), slice(None))]
 
 
-def look_up(table: Tensor, index: Tensor) -> Tensor:
+def take_cells(table: Tensor, index: Tensor) -> Tensor:
     """Look up cells (stack, queries, keys) in a table (heads, cells): (stack, heads, queries, keys)."""
     flat = index.reshape(-1)
     rows = [row.index_select(0, flat) for row in table]

@@ -16,7 +16,7 @@ from ..inputs import Annotation
 from .banded import bounded_blocks, in_reading_order
 from .biased import explicit_bias_blocks, tag_bias_blocks
 from .block import BlockGroup, as_slice
-from .lookup import Cells, Tokens, compile_cells
+from .lookup import PairLookup, Tokens, compile_lookup
 from .sorted import document_blocks
 from .tag_sets import occurring, table_of
 
@@ -44,11 +44,11 @@ def backend_for(tables: Sequence[ReachTables], strategy: Strategy) -> SparseBack
     """Return the sparse backend that does this layer's rules: "biased" for soft, else by the kinds of reach."""
     if strategy == "soft":
         return "biased"
-    cells = compile_cells(tuple(tables))
-    if not cells.bounded:
+    lookup = compile_lookup(tuple(tables))
+    if not lookup.has_bounded:
         return "sorted"
-    words = [tag for tag in range(cells.document.shape[1]) if tag not in (*_STRUCTURAL, PAD)]
-    return "mixed" if bool(cells.document[:, words][:, :, words].any()) else "banded"
+    words = [tag for tag in range(lookup.document.shape[1]) if tag not in (*_STRUCTURAL, PAD)]
+    return "mixed" if bool(lookup.document[:, words][:, :, words].any()) else "banded"
 
 
 def make_block_groups(
@@ -58,10 +58,10 @@ def make_block_groups(
 
     Raises `DisorderError` when a band is needed but word or sentence numbers fall along a text.
     """
-    cells = compile_cells(tuple(tables))
+    lookup = compile_lookup(tuple(tables))
     groups: list[BlockGroup] = []
     for text in _texts(annotation):
-        groups += _soft(cells, text, learned=learned, drops=drops) if strategy == "soft" else _hard(cells, text)
+        groups += _soft(lookup, text, learned=learned, drops=drops) if strategy == "soft" else _hard(lookup, text)
     return tuple(groups)
 
 
@@ -96,43 +96,43 @@ def _texts(annotation: Annotation) -> list[_Text]:
     return texts
 
 
-def _hard(cells: Cells, text: _Text) -> list[BlockGroup]:
-    if not cells.bounded and _covers_words(cells, text):
-        return document_blocks(cells, text.tags, text=text.number, columns=text.columns, beside=(), accumulates=False)
-    _check_order(cells, text)
+def _hard(lookup: PairLookup, text: _Text) -> list[BlockGroup]:
+    if not lookup.has_bounded and _covers_words(lookup, text):
+        return document_blocks(lookup, text.tags, text=text.number, columns=text.columns, beside=(), accumulates=False)
+    _check_order(lookup, text)
     # The band takes the structural keys along: a few columns are too little for blocks of their own.
-    tags = [tag for tag in _STRUCTURAL if bool(cells.document[:, :, tag].any())]
+    tags = [tag for tag in _STRUCTURAL if bool(lookup.document[:, :, tag].any())]
     beside = torch.from_numpy(np.flatnonzero(table_of(tags)[text.tags]))
     band = bounded_blocks(
-        cells, text.annotated, text=text.number, columns=text.columns, beside=beside, hard=True, accumulates=False
+        lookup, text.annotated, text=text.number, columns=text.columns, beside=beside, hard=True, accumulates=False
     )
     return [
         band,
-        *document_blocks(cells, text.tags, text=text.number, columns=text.columns, beside=tags, accumulates=True),
+        *document_blocks(lookup, text.tags, text=text.number, columns=text.columns, beside=tags, accumulates=True),
     ]
 
 
-def _soft(cells: Cells, text: _Text, *, learned: bool, drops: bool) -> list[BlockGroup]:
+def _soft(lookup: PairLookup, text: _Text, *, learned: bool, drops: bool) -> list[BlockGroup]:
     # A pair that is read twice would have its weight dropped by halves.
-    if cells.lowers or (cells.bounded and drops):
-        return [explicit_bias_blocks(cells, text.annotated, text=text.number, columns=text.columns)]
-    everything = tag_bias_blocks(cells, text.tags, text=text.number, columns=text.columns, learned=learned)
-    if not cells.bounded:
+    if lookup.lowers or (lookup.has_bounded and drops):
+        return [explicit_bias_blocks(lookup, text.annotated, text=text.number, columns=text.columns)]
+    everything = tag_bias_blocks(lookup, text.tags, text=text.number, columns=text.columns, learned=learned)
+    if not lookup.has_bounded:
         return [everything]
-    _check_order(cells, text)
+    _check_order(lookup, text)
     none = torch.empty(0, dtype=torch.int64, device="cpu")
     return [
         everything,
         bounded_blocks(
-            cells, text.annotated, text=text.number, columns=text.columns, beside=none, hard=False, accumulates=True
+            lookup, text.annotated, text=text.number, columns=text.columns, beside=none, hard=False, accumulates=True
         ),
     ]
 
 
-def _covers_words(cells: Cells, text: _Text) -> bool:
+def _covers_words(lookup: PairLookup, text: _Text) -> bool:
     """Tell whether document reach alone lets every token read itself and its own word."""
     tags = occurring(text.tags)
-    if not bool(cells.document[:, tags, tags].all()):
+    if not bool(lookup.document[:, tags, tags].all()):
         return False
     order = np.argsort(text.words, kind="stable")
     words, tags = text.words[order], text.tags[order]
@@ -140,8 +140,8 @@ def _covers_words(cells: Cells, text: _Text) -> bool:
     return bool((tags[1:] == tags[:-1])[same].all())
 
 
-def _check_order(cells: Cells, text: _Text) -> None:
-    sentences = text.annotated.query_sentences if cells.by_sentence else None
+def _check_order(lookup: PairLookup, text: _Text) -> None:
+    sentences = text.annotated.query_sentences if lookup.by_sentence else None
     for name, ids in (("word_ids", text.words), ("sentence_ids", None if sentences is None else sentences.numpy())):
         if ids is not None and not in_reading_order(ids):
             raise DisorderError(

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from .block import Block, BlockGroup, Columns
-from .lookup import Cells
+from .lookup import PairLookup
 from .tag_sets import occurring
 
 # What starting a block costs, in pairs that could be computed meanwhile: small groups share a masked block.
@@ -26,7 +26,7 @@ _FREQUENCY: Final = np.array(
 
 
 def document_blocks(
-    cells: Cells,
+    lookup: PairLookup,
     tags: NDArray[np.int64],
     *,
     text: int,
@@ -40,7 +40,7 @@ def document_blocks(
     equal tables share a group.
     """
     groups = []
-    for table, heads in _by_table(cells):
+    for table, heads in _by_table(lookup):
         if beside:
             table = table.copy()
             table[:, list(beside)] = False
@@ -66,9 +66,9 @@ def document_blocks(
     return groups
 
 
-def _by_table(cells: Cells) -> list[tuple[NDArray[np.bool_], torch.Tensor | None]]:
+def _by_table(lookup: PairLookup) -> list[tuple[NDArray[np.bool_], torch.Tensor | None]]:
     """Return the distinct tables (tags, tags) and the heads that have them; None for all."""
-    tables = cells.document.numpy()
+    tables = lookup.document.numpy()
     heads: dict[bytes, list[int]] = {}
     for head, table in enumerate(tables):
         heads.setdefault(table.tobytes(), []).append(head)
@@ -135,8 +135,8 @@ def _blocks(
         count = sum(row_runs.sizes[place] for place in places)
         reads = [row_runs.sizes[place] for place in places], [key_runs.sizes[place] for place in readable]
         mask = None
-        if not (cells := allowed[places][:, readable]).all():
-            mask = torch.from_numpy(cells.repeat(reads[0], axis=0).repeat(reads[1], axis=1))[None, None]
+        if not (pairs := allowed[places][:, readable]).all():
+            mask = torch.from_numpy(pairs.repeat(reads[0], axis=0).repeat(reads[1], axis=1))[None, None]
         blocks.append(
             Block(
                 rows=slice(done, done + count),
