@@ -181,7 +181,7 @@ def _sparse(plan: Plan, call: Call) -> float:
     for group in plan.block_groups(call.layer, drops=call.drops):
         share = 1.0 if group.heads is None else len(group.heads) / call.heads
         copied = sum(
-            columns.count for columns in (group.rows, group.keys, group.keys) if isinstance(columns.positions, Tensor)
+            tokens.count for tokens in (group.rows, group.keys, group.keys) if isinstance(tokens.positions, Tensor)
         )
         for block in group.blocks:
             queries = block.chunk or block.rows.stop - block.rows.start

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..grammar.tags import TAGS
-from .blocks.block import Block, BlockGroup, Columns, as_bias
+from .blocks.block import Block, BlockGroup, TokenIndex, as_bias
 from .gather import insert, reorder, select
 from .scratch import scratch
 
@@ -32,21 +32,21 @@ class HeadGroup:
             and not self.block_group.accumulates
         )
 
-    def take(self, name: str, batch: Tensor, columns: Columns) -> Tensor:
-        """Return the group's heads and columns of (batch, heads, length, ...): (heads, columns, ...).
+    def take(self, name: str, batch: Tensor, tokens: TokenIndex) -> Tensor:
+        """Return the group's heads and tokens of (batch, heads, length, ...): (heads, tokens, ...).
 
         It is a view, or scratch memory under `name`.
         """
-        return select(batch[self.block_group.text][self.heads], columns.positions, name)
+        return select(batch[self.block_group.text][self.heads], tokens.positions, name)
 
-    def put(self, batch: Tensor, columns: Columns, found: Tensor, *, adding: bool) -> None:
-        """Write (heads, columns, ...) where `take` took it from, or add it to what is there."""
+    def put(self, batch: Tensor, tokens: TokenIndex, found: Tensor, *, adding: bool) -> None:
+        """Write (heads, tokens, ...) where `take` took it from, or add it to what is there."""
         text = batch[self.block_group.text]
         inside = text[self.heads]
-        if columns.inverse is not None and columns.span is not None:
-            reorder(inside, columns.span, found, columns.inverse, adding=adding)
+        if tokens.inverse is not None and tokens.span is not None:
+            reorder(inside, tokens.span, found, tokens.inverse, adding=adding)
         else:
-            insert(inside, columns.positions, found, adding=adding)
+            insert(inside, tokens.positions, found, adding=adding)
         if isinstance(self.heads, Tensor):
             text.index_copy_(0, self.heads, inside)
 
@@ -88,7 +88,7 @@ def head_groups(block_groups: Sequence[BlockGroup], query: Tensor, *, drops: boo
     abreast = _DROPPING if drops else torch.get_num_threads()
     for group in block_groups:
         count = query.shape[1] if group.heads is None else len(group.heads)
-        copied = max(columns.count * isinstance(columns.positions, Tensor) for columns in (group.rows, group.keys))
+        copied = max(tokens.count * isinstance(tokens.positions, Tensor) for tokens in (group.rows, group.keys))
         one = query.element_size() * query.shape[3] * max(copied, 1)
         step = max(_COPY // one, abreast)
         step = -(-count // -(-count // step))  # groups of about equal size

@@ -57,13 +57,15 @@ class _SparseAttention(torch.autograd.Function):
         lse = query.new_full(query.shape[:-1] if needs_lse else (), -torch.inf, dtype=kernels.wide(query.dtype))
         drawn = dropout
         for group in head_groups(block_groups, query, drops=dropout.share > 0):
-            rows, columns = group.block_group.rows, group.block_group.keys
-            queries = group.take("query", query, rows)
-            keys, values = group.take("key", key, columns), group.take("value", value, columns)
-            found = group.take("", output, rows) if group.in_place else scratch_like("output", queries, output.dtype)
+            query_index, key_index = group.block_group.rows, group.block_group.keys
+            queries = group.take("query", query, query_index)
+            keys, values = group.take("key", key, key_index), group.take("value", value, key_index)
+            found = (
+                group.take("", output, query_index) if group.in_place else scratch_like("output", queries, output.dtype)
+            )
             found_lse = lse
             if needs_lse:
-                found_lse = group.take("", lse, rows) if group.in_place else lse.new_empty(queries.shape[:-1])
+                found_lse = group.take("", lse, query_index) if group.in_place else lse.new_empty(queries.shape[:-1])
             for block in group.block_group.blocks:
                 inputs = (
                     stack_rows(queries, block), stack_keys("block key", keys, block),
@@ -77,11 +79,11 @@ class _SparseAttention(torch.autograd.Function):
                         new_lse = new_lse.masked_fill(group.of_heads(block.empty, axis=1), -torch.inf)
                     put_rows(found_lse, block, new_lse)
             if group.block_group.accumulates:
-                _merge(found, found_lse, group.take("before", output, rows), group.take("lse", lse, rows))
+                _merge(found, found_lse, group.take("before", output, query_index), group.take("lse", lse, query_index))
             if not group.in_place:
-                group.put(output, rows, found, adding=False)
+                group.put(output, query_index, found, adding=False)
             if needs_lse and not group.in_place:
-                group.put(lse, rows, found_lse, adding=False)
+                group.put(lse, query_index, found_lse, adding=False)
         ctx.save_for_backward(query, key, value, strengths, output, lse)
         ctx.block_groups, ctx.scale, ctx.dropout = block_groups, scale, dropout
         return output
@@ -95,12 +97,12 @@ class _SparseAttention(torch.autograd.Function):
         to_table = None if strengths is None else torch.zeros_like(strengths, dtype=lse.dtype)
         drawn = ctx.dropout
         for group in head_groups(ctx.block_groups, query, drops=ctx.dropout.share > 0):
-            rows, columns = group.block_group.rows, group.block_group.keys
+            query_index, key_index = group.block_group.rows, group.block_group.keys
             of_rows = [
-                group.take(name, tensor, rows)
+                group.take(name, tensor, query_index)
                 for name, tensor in (("grad", grad), ("query", query), ("output", output), ("lse", lse))
             ]
-            keys, values = group.take("key", key, columns), group.take("value", value, columns)
+            keys, values = group.take("key", key, key_index), group.take("value", value, key_index)
             to_query, to_key, to_value = (
                 scratch_like(name, tensor, lse.dtype)
                 for name, tensor in (("to query", of_rows[1]), ("to key", keys), ("to value", values))
@@ -123,9 +125,9 @@ class _SparseAttention(torch.autograd.Function):
                 put_rows(to_query, block, found[0])
                 insert(to_key, block.keys, unstack(found[1]), adding=True)
                 insert(to_value, block.keys, unstack(found[2]), adding=True)
-            group.put(totals[0], rows, to_query, adding=True)
-            group.put(totals[1], columns, to_key, adding=True)
-            group.put(totals[2], columns, to_value, adding=True)
+            group.put(totals[0], query_index, to_query, adding=True)
+            group.put(totals[1], key_index, to_key, adding=True)
+            group.put(totals[2], key_index, to_value, adding=True)
         to_strengths = None if strengths is None or to_table is None else to_table.to(strengths.dtype)
         return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None, None
 

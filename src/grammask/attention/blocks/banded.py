@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .block import Block, BlockGroup, Columns, as_bias, find_empty
+from .block import Block, BlockGroup, TokenIndex, as_bias, find_empty
 from .lookup import PairLookup, Tokens, take_cells
 
 _SLAB: Final[int] = 512  # queries whose keys are copied at a time
@@ -29,12 +29,12 @@ def bounded_blocks(
     annotated: Tokens,
     *,
     text: int,
-    columns: NDArray[np.int64],
+    positions: NDArray[np.int64],
     beside: Tensor,
     hard: bool,
     accumulates: bool,
 ) -> BlockGroup:
-    """Return the blocks that hold what bounded reach adds to the document's, of one text at `columns` of the batch.
+    """Return the blocks that hold what bounded reach adds to the document's, of one text at `positions` of the batch.
 
     Hard: the pairs that bounded reaches and shared words allow beyond document reach, each token itself, and the
     pairs with the keys `beside` (positions of structural tokens in the text) that document reach allows. Soft: the
@@ -80,7 +80,7 @@ def bounded_blocks(
                 empty=find_empty(bias),
             )
         )
-    here = Columns.of(columns)
+    here = TokenIndex.of(positions)
     return BlockGroup(text=text, rows=here, keys=here, blocks=tuple(blocks), accumulates=accumulates)
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .block import ALL, Block, BlockGroup, Columns
+from .block import ALL, Block, BlockGroup, TokenIndex
 from .lookup import PairLookup, Tokens, take_cells
 from .tag_sets import occurring, table_of
 
@@ -26,7 +26,7 @@ TILE: Final[int] = 128  # queries whose bias over all keys is made explicit at a
 
 
 def tag_bias_blocks(
-    lookup: PairLookup, tags: NDArray[np.int64], *, text: int, columns: NDArray[np.int64], learned: bool
+    lookup: PairLookup, tags: NDArray[np.int64], *, text: int, positions: NDArray[np.int64], learned: bool
 ) -> BlockGroup:
     """Return the blocks of one text that read all keys, each at its strength for any distance.
 
@@ -55,14 +55,16 @@ def tag_bias_blocks(
         done += len(rows)
     return BlockGroup(
         text=text,
-        rows=Columns.of(columns[np.concatenate(order)]),
-        keys=Columns.of(columns),
+        rows=TokenIndex.of(positions[np.concatenate(order)]),
+        keys=TokenIndex.of(positions),
         blocks=tuple(blocks),
         key_tags=torch.from_numpy(tags) if learned else None,
     )
 
 
-def explicit_bias_blocks(lookup: PairLookup, annotated: Tokens, *, text: int, columns: NDArray[np.int64]) -> BlockGroup:
+def explicit_bias_blocks(
+    lookup: PairLookup, annotated: Tokens, *, text: int, positions: NDArray[np.int64]
+) -> BlockGroup:
     """Return the blocks of one text that read all keys at their full strengths, a few queries at a time."""
     length = len(annotated.tags)
     blocks = []
@@ -76,7 +78,7 @@ def explicit_bias_blocks(lookup: PairLookup, annotated: Tokens, *, text: int, co
                 bias=partial(_explicit_bias, lookup, annotated, rows),
             )
         )
-    here = Columns.of(columns)
+    here = TokenIndex.of(positions)
     return BlockGroup(text=text, rows=here, keys=here, blocks=tuple(blocks))
 
 

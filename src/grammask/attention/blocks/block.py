@@ -17,8 +17,8 @@ ALL: Final = slice(None)
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
-    """Which columns of the batch, and in which order: a slice, or indices (columns,).
+class TokenIndex:
+    """Which tokens of a text, by their positions in the batch, and in which order: a slice, or indices (tokens,).
 
     Indices that reorder all of a slice also have that slice as `span`, and the `inverse` that leads back to it.
     """
@@ -29,21 +29,21 @@ class Columns:
 
     @property
     def count(self) -> int:
-        """The number of columns."""
+        """The number of tokens."""
         return self.positions.stop - self.positions.start if isinstance(self.positions, slice) else len(self.positions)
 
     @classmethod
-    def of(cls, positions: NDArray[np.int64]) -> "Columns":
+    def of(cls, positions: NDArray[np.int64]) -> "TokenIndex":
         """Find the cheapest form: slices cost no copy."""
-        found = as_slice(positions)
-        if isinstance(found, slice):
-            return cls(found)
+        index = as_slice(positions)
+        if isinstance(index, slice):
+            return cls(index)
         first, count = int(positions.min()), len(positions)
         if int(positions.max()) - first + 1 != count:
-            return cls(found)
+            return cls(index)
         inverse = np.empty(count, dtype=np.int64)
         inverse[positions - first] = np.arange(count)
-        return cls(found, slice(first, first + count), torch.from_numpy(inverse))
+        return cls(index, slice(first, first + count), torch.from_numpy(inverse))
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +78,8 @@ class BlockGroup:
     """
 
     text: int
-    rows: Columns
-    keys: Columns
+    rows: TokenIndex
+    keys: TokenIndex
     blocks: tuple[Block, ...]
     heads: Tensor | None = None
     key_tags: Tensor | None = None

@@ -34,7 +34,7 @@ class _Text:
     """One text of the batch without its padding: where it is, its tokens, and tags and words once more for numpy."""
 
     number: int
-    columns: NDArray[np.int64]
+    positions: NDArray[np.int64]
     annotated: Tokens
     tags: NDArray[np.int64]
     words: NDArray[np.int64]
@@ -86,37 +86,39 @@ def _texts(annotation: Annotation) -> list[_Text]:
     texts = []
     real = (annotation.tag_ids != PAD).numpy()
     for number, row in enumerate(real):
-        columns = np.flatnonzero(row)
-        if len(columns) == 0:
+        positions = np.flatnonzero(row)
+        if len(positions) == 0:
             continue
-        tokens = as_slice(columns)
+        tokens = as_slice(positions)
         tags, words = annotation.tag_ids[number, tokens], annotation.word_ids[number, tokens]
         sentences = None if annotation.sentence_ids is None else annotation.sentence_ids[number, tokens]
-        texts.append(_Text(number, columns, Tokens.of(tags, words, sentences), tags.numpy(), words.numpy()))
+        texts.append(_Text(number, positions, Tokens.of(tags, words, sentences), tags.numpy(), words.numpy()))
     return texts
 
 
 def _hard(lookup: PairLookup, text: _Text) -> list[BlockGroup]:
     if not lookup.has_bounded and _covers_words(lookup, text):
-        return document_blocks(lookup, text.tags, text=text.number, columns=text.columns, beside=(), accumulates=False)
+        return document_blocks(
+            lookup, text.tags, text=text.number, positions=text.positions, beside=(), accumulates=False
+        )
     _check_order(lookup, text)
     # The band takes the structural keys along: a few columns are too little for blocks of their own.
     tags = [tag for tag in _STRUCTURAL if bool(lookup.document[:, :, tag].any())]
     beside = torch.from_numpy(np.flatnonzero(table_of(tags)[text.tags]))
     band = bounded_blocks(
-        lookup, text.annotated, text=text.number, columns=text.columns, beside=beside, hard=True, accumulates=False
+        lookup, text.annotated, text=text.number, positions=text.positions, beside=beside, hard=True, accumulates=False
     )
     return [
         band,
-        *document_blocks(lookup, text.tags, text=text.number, columns=text.columns, beside=tags, accumulates=True),
+        *document_blocks(lookup, text.tags, text=text.number, positions=text.positions, beside=tags, accumulates=True),
     ]
 
 
 def _soft(lookup: PairLookup, text: _Text, *, learned: bool, drops: bool) -> list[BlockGroup]:
     # A pair that is read twice would have its weight dropped by halves.
     if lookup.lowers or (lookup.has_bounded and drops):
-        return [explicit_bias_blocks(lookup, text.annotated, text=text.number, columns=text.columns)]
-    everything = tag_bias_blocks(lookup, text.tags, text=text.number, columns=text.columns, learned=learned)
+        return [explicit_bias_blocks(lookup, text.annotated, text=text.number, positions=text.positions)]
+    everything = tag_bias_blocks(lookup, text.tags, text=text.number, positions=text.positions, learned=learned)
     if not lookup.has_bounded:
         return [everything]
     _check_order(lookup, text)
@@ -124,7 +126,13 @@ def _soft(lookup: PairLookup, text: _Text, *, learned: bool, drops: bool) -> lis
     return [
         everything,
         bounded_blocks(
-            lookup, text.annotated, text=text.number, columns=text.columns, beside=none, hard=False, accumulates=True
+            lookup,
+            text.annotated,
+            text=text.number,
+            positions=text.positions,
+            beside=none,
+            hard=False,
+            accumulates=True,
         ),
     ]
 

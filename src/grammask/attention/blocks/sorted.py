@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .block import Block, BlockGroup, Columns
+from .block import Block, BlockGroup, TokenIndex
 from .lookup import PairLookup
 from .tag_sets import occurring
 
@@ -30,13 +30,13 @@ def document_blocks(
     tags: NDArray[np.int64],
     *,
     text: int,
-    columns: NDArray[np.int64],
+    positions: NDArray[np.int64],
     beside: Sequence[int],
     accumulates: bool,
 ) -> list[BlockGroup]:
     """Return the blocks of one text: what document reach allows, but for keys whose tags are in `beside`.
 
-    `tags` (tokens,) are those of the text's real tokens and `columns` (tokens,) their places in the batch. Heads with
+    `tags` (tokens,) are those of the text's real tokens and `positions` (tokens,) their places in the batch. Heads with
     equal tables share a group.
     """
     groups = []
@@ -56,8 +56,8 @@ def document_blocks(
                 groups.append(
                     BlockGroup(
                         text=text,
-                        rows=Columns.of(columns[rows]),
-                        keys=Columns.of(columns[keys]),
+                        rows=TokenIndex.of(positions[rows]),
+                        keys=TokenIndex.of(positions[keys]),
                         blocks=blocks,
                         heads=heads,
                         accumulates=accumulates,
