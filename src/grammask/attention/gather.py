@@ -1,4 +1,4 @@
-"""Selecting the queries and keys of a block, and putting results back.
+"""Gathering the queries and keys of a block, and scattering results back.
 
 Inside, tensors of a text are (heads, tokens, head_dim), or (heads, tokens) for log-sum-exps. Slices stay views; tokens
 are gathered along whichever axis lies outermost in memory, which is several times faster.
@@ -12,66 +12,66 @@ from .blocks.block import Block
 from .scratch import scratch
 
 
-def select(tensor: Tensor, positions: slice | Tensor, name: str) -> Tensor:
-    """Select tokens of (heads, tokens, ...): (heads, positions, ...), a view or scratch memory under `name`."""
+def gather(tensor: Tensor, positions: slice | Tensor, name: str) -> Tensor:
+    """Gather tokens of (heads, tokens, ...): (heads, positions, ...), a view or scratch memory under `name`."""
     if isinstance(positions, slice):
         return tensor[:, positions]
     axis = 0 if tensor.stride(0) < tensor.stride(1) else 1
     outermost = tensor.transpose(0, 1) if axis == 0 else tensor
     shape = [*outermost.shape]
     shape[axis] = len(positions)
-    found = torch.index_select(outermost, axis, positions, out=scratch(name, shape, tensor.dtype))
-    return found.transpose(0, 1) if axis == 0 else found
+    gathered = torch.index_select(outermost, axis, positions, out=scratch(name, shape, tensor.dtype))
+    return gathered.transpose(0, 1) if axis == 0 else gathered
 
 
-def reorder(target: Tensor, span: slice, found: Tensor, inverse: Tensor, *, adding: bool) -> None:
-    """Write (heads, positions, ...), reordered, into a span of (heads, tokens, ...), or add it."""
+def scatter_permuted(target: Tensor, span: slice, values: Tensor, inverse: Tensor, *, adding: bool) -> None:
+    """Write (heads, positions, ...), permuted, into a span of (heads, tokens, ...), or add it."""
     inside = target[:, span].transpose(0, 1)
-    if not adding and inside.is_contiguous() and found.dtype == target.dtype and found.stride(0) < found.stride(1):
-        torch.index_select(found.transpose(0, 1), 0, inverse, out=inside)
+    if not adding and inside.is_contiguous() and values.dtype == target.dtype and values.stride(0) < values.stride(1):
+        torch.index_select(values.transpose(0, 1), 0, inverse, out=inside)
     else:
-        insert(target, span, select(found, inverse, "inverse"), adding=adding)
+        scatter(target, span, gather(values, inverse, "inverse"), adding=adding)
 
 
-def insert(target: Tensor, positions: slice | Tensor, found: Tensor, *, adding: bool) -> None:
+def scatter(target: Tensor, positions: slice | Tensor, values: Tensor, *, adding: bool) -> None:
     """Write (heads, positions, ...) into the tokens of (heads, tokens, ...), or add it to them."""
     if isinstance(positions, slice):
         if adding:
-            target[:, positions] += found
+            target[:, positions] += values
         else:
-            target[:, positions] = found
+            target[:, positions] = values
         return
     axis = 1
     if target.stride(0) < target.stride(1):
-        axis, target, found = 0, target.transpose(0, 1), found.transpose(0, 1)
+        axis, target, values = 0, target.transpose(0, 1), values.transpose(0, 1)
     if adding:
-        target.index_add_(axis, positions, found.to(target.dtype))
+        target.index_add_(axis, positions, values.to(target.dtype))
     else:
-        target.index_copy_(axis, positions, found)
+        target.index_copy_(axis, positions, values)
 
 
 def stack_rows(tensor: Tensor, block: Block) -> Tensor:
     """Select a block's queries from (heads, tokens, ...): (stack, heads, queries, ...), short chunks filled with 0."""
-    found = tensor[:, block.rows]
+    rows = tensor[:, block.rows]
     if block.stack == 1:
-        return found[None]
-    if missing := block.stack * block.chunk - found.shape[1]:
-        found = F.pad(found, (*(0, 0) * (found.dim() - 2), 0, missing))
-    return _split(found, block.stack)
+        return rows[None]
+    if missing := block.stack * block.chunk - rows.shape[1]:
+        rows = F.pad(rows, (*(0, 0) * (rows.dim() - 2), 0, missing))
+    return _split(rows, block.stack)
 
 
-def put_rows(target: Tensor, block: Block, found: Tensor) -> None:
+def put_rows(target: Tensor, block: Block, values: Tensor) -> None:
     """Write a block's (stack, heads, queries, ...) into its rows of (heads, tokens, ...)."""
     if block.stack == 1:
-        target[:, block.rows] = found[0]
+        target[:, block.rows] = values[0]
     else:
-        target[:, block.rows] = unstack(found)[:, : block.rows.stop - block.rows.start]
+        target[:, block.rows] = unstack(values)[:, : block.rows.stop - block.rows.start]
 
 
 def stack_keys(name: str, tensor: Tensor, block: Block) -> Tensor:
     """Select a block's keys from (heads, tokens, ...): (stack, heads, keys, ...), a view or scratch memory."""
-    found = select(tensor, block.keys, name)
-    return found[None] if block.stack == 1 else _split(found, block.stack)
+    keys = gather(tensor, block.keys, name)
+    return keys[None] if block.stack == 1 else _split(keys, block.stack)
 
 
 def unstack(tensor: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..grammar.tags import TAGS
 from .blocks.block import Block, BlockGroup, TokenIndex, as_bias
-from .gather import insert, reorder, select
+from .gather import gather, scatter, scatter_permuted
 from .scratch import scratch
 
 _COPY: Final[int] = 1 << 22  # bytes of one reordered copy
@@ -37,16 +37,16 @@ class HeadGroup:
 
         It is a view, or scratch memory under `name`.
         """
-        return select(batch[self.block_group.text][self.heads], tokens.positions, name)
+        return gather(batch[self.block_group.text][self.heads], tokens.positions, name)
 
-    def put(self, batch: Tensor, tokens: TokenIndex, found: Tensor, *, adding: bool) -> None:
+    def put(self, batch: Tensor, tokens: TokenIndex, values: Tensor, *, adding: bool) -> None:
         """Write (heads, tokens, ...) where `take` took it from, or add it to what is there."""
         text = batch[self.block_group.text]
         inside = text[self.heads]
         if tokens.inverse is not None and tokens.span is not None:
-            reorder(inside, tokens.span, found, tokens.inverse, adding=adding)
+            scatter_permuted(inside, tokens.span, values, tokens.inverse, adding=adding)
         else:
-            insert(inside, tokens.positions, found, adding=adding)
+            scatter(inside, tokens.positions, values, adding=adding)
         if isinstance(self.heads, Tensor):
             text.index_copy_(0, self.heads, inside)
 

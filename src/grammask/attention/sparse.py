@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from . import kernels
 from .blocks.block import BlockGroup
-from .gather import insert, put_rows, stack_keys, stack_rows, unstack
+from .gather import put_rows, scatter, stack_keys, stack_rows, unstack
 from .head_groups import covers_all, head_groups, results_like, scratch_like
 from .kernels import Dropout
 
@@ -123,8 +123,8 @@ class _SparseAttention(torch.autograd.Function):
                     found = list(kernels.flash_backward(*inputs))
                 drawn = drawn.next()
                 put_rows(to_query, block, found[0])
-                insert(to_key, block.keys, unstack(found[1]), adding=True)
-                insert(to_value, block.keys, unstack(found[2]), adding=True)
+                scatter(to_key, block.keys, unstack(found[1]), adding=True)
+                scatter(to_value, block.keys, unstack(found[2]), adding=True)
             group.put(totals[0], query_index, to_query, adding=True)
             group.put(totals[1], key_index, to_key, adding=True)
             group.put(totals[2], key_index, to_value, adding=True)
