@@ -60,30 +60,31 @@ class _SparseAttention(torch.autograd.Function):
             query_index, key_index = group.block_group.rows, group.block_group.keys
             queries = group.take("query", query, query_index)
             keys, values = group.take("key", key, key_index), group.take("value", value, key_index)
-            found = (
+            group_output = (
                 group.take("", output, query_index) if group.in_place else scratch_like("output", queries, output.dtype)
             )
-            found_lse = lse
+            group_lse = lse
             if needs_lse:
-                found_lse = group.take("", lse, query_index) if group.in_place else lse.new_empty(queries.shape[:-1])
+                group_lse = group.take("", lse, query_index) if group.in_place else lse.new_empty(queries.shape[:-1])
             for block in group.block_group.blocks:
                 inputs = (
                     stack_rows(queries, block), stack_keys("block key", keys, block),
                     stack_keys("block value", values, block), group.bias(block, strengths, lse.dtype), scale,
                 )  # fmt: skip
-                new, new_lse = kernels.eager(*inputs, drawn) if dropout.share else kernels.flash(*inputs)
+                block_output, block_lse = kernels.eager(*inputs, drawn) if dropout.share else kernels.flash(*inputs)
                 drawn = drawn.next()
-                put_rows(found, block, new)
+                put_rows(group_output, block, block_output)
                 if needs_lse:
                     if block.empty is not None:
-                        new_lse = new_lse.masked_fill(group.of_heads(block.empty, axis=1), -torch.inf)
-                    put_rows(found_lse, block, new_lse)
+                        block_lse = block_lse.masked_fill(group.of_heads(block.empty, axis=1), -torch.inf)
+                    put_rows(group_lse, block, block_lse)
             if group.block_group.accumulates:
-                _merge(found, found_lse, group.take("before", output, query_index), group.take("lse", lse, query_index))
+                before = group.take("before", output, query_index), group.take("lse", lse, query_index)
+                _merge(group_output, group_lse, *before)
             if not group.in_place:
-                group.put(output, query_index, found, adding=False)
+                group.put(output, query_index, group_output, adding=False)
             if needs_lse and not group.in_place:
-                group.put(lse, query_index, found_lse, adding=False)
+                group.put(lse, query_index, group_lse, adding=False)
         ctx.save_for_backward(query, key, value, strengths, output, lse)
         ctx.block_groups, ctx.scale, ctx.dropout = block_groups, scale, dropout
         return output
@@ -116,15 +117,15 @@ class _SparseAttention(torch.autograd.Function):
                     outputs, lses, group.bias(block, strengths, lse.dtype), ctx.scale,
                 )  # fmt: skip
                 if ctx.dropout.share or block.table_row is not None:
-                    *found, to_bias = kernels.eager_backward(*inputs, drawn)
+                    *block_grads, to_bias = kernels.eager_backward(*inputs, drawn)
                     if to_table is not None:
                         group.add_to_table(to_table, to_bias, block)
                 else:
-                    found = list(kernels.flash_backward(*inputs))
+                    block_grads = list(kernels.flash_backward(*inputs))
                 drawn = drawn.next()
-                put_rows(to_query, block, found[0])
-                scatter(to_key, block.keys, unstack(found[1]), adding=True)
-                scatter(to_value, block.keys, unstack(found[2]), adding=True)
+                put_rows(to_query, block, block_grads[0])
+                scatter(to_key, block.keys, unstack(block_grads[1]), adding=True)
+                scatter(to_value, block.keys, unstack(block_grads[2]), adding=True)
             group.put(totals[0], query_index, to_query, adding=True)
             group.put(totals[1], key_index, to_key, adding=True)
             group.put(totals[2], key_index, to_value, adding=True)
@@ -132,8 +133,8 @@ class _SparseAttention(torch.autograd.Function):
         return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None, None
 
 
-def _merge(found: Tensor, lse: Tensor, before: Tensor, lse_before: Tensor) -> None:
+def _merge(output: Tensor, lse: Tensor, before: Tensor, lse_before: Tensor) -> None:
     """Merge, in place, two attentions (heads, queries, head_dim) of the same queries over keys of their own."""
     share = torch.sigmoid(lse - lse_before)[..., None]
-    found.copy_(torch.lerp(before.to(share.dtype), found.to(share.dtype), share))
+    output.copy_(torch.lerp(before.to(share.dtype), output.to(share.dtype), share))
     torch.logaddexp(lse_before, lse, out=lse)

@@ -98,12 +98,12 @@ class Tokens:
         """Make them from an annotation, where -1 means no word and no sentence."""
         words = words.int()
         structural = words < 0
-        found = tags.int(), words.masked_fill(structural, -_FAR), words.masked_fill(structural, _FAR)
+        known = tags.int(), words.masked_fill(structural, -_FAR), words.masked_fill(structural, _FAR)
         if sentences is None:
-            return cls(*found)
+            return cls(*known)
         sentences = sentences.int()
         none = sentences < 0
-        return cls(*found, sentences.masked_fill(none, -2), sentences.masked_fill(none, -3))
+        return cls(*known, sentences.masked_fill(none, -2), sentences.masked_fill(none, -3))
 
     def at(self, positions: Tensor | slice) -> "Tokens":
         """Select tokens; `positions` may have any shape."""
@@ -170,5 +170,5 @@ def take_cells(table: Tensor, index: Tensor) -> Tensor:
     """Look up cells (stack, queries, keys) in a table (heads, cells): (stack, heads, queries, keys)."""
     flat = index.reshape(-1)
     rows = [row.index_select(0, flat) for row in table]
-    found = torch.stack(rows) if len(rows) > 1 else rows[0]
-    return found.view(len(table), *index.shape).transpose(0, 1)
+    cells = torch.stack(rows) if len(rows) > 1 else rows[0]
+    return cells.view(len(table), *index.shape).transpose(0, 1)
