@@ -21,7 +21,7 @@ from grammask.grammar.tables import compile_layers
 from grammask.grammar.tags import CLS, PAD, SEP, TAG_IDS, UPOS
 from grammask.induce.allowed import allowed_cells
 from grammask.induce.cells import Cells, count_pairs
-from grammask.model.attach import attach, set_redraw
+from grammask.model.attach import attach, set_mask_transform
 
 RNG = np.random.default_rng(0)
 TEXTS = [RNG.integers(0, len(UPOS), size).astype(np.int32) for size in RNG.integers(3, 40, 150)]
@@ -157,13 +157,13 @@ def test_random_rows_keep_their_counts_self_and_sinks():
         assert torch.equal(again[..., :13, :13], drawn)
 
 
-def test_a_redrawn_model_reads_the_redrawn_rows():
+def test_a_model_reads_what_the_mask_transform_makes():
     model = tiny_model("bert")
     at = annotation(padding=0)
     batch = {"input_ids": torch.arange(5, 16)[None], "tag_ids": at.tag_ids, "word_ids": at.word_ids}
     attach(model, Grammar("g", (Rule(("[CLS]",), UPOS), Rule(UPOS[:9], UPOS, Reach("words", 1, 2)))))
     plain = model(**batch).logits
-    set_redraw(model, RandomRows(0))
+    set_mask_transform(model, RandomRows(0))
     drawn = model(**batch).logits
     assert not torch.allclose(plain, drawn)
     assert torch.equal(drawn, model(**batch).logits)
@@ -171,11 +171,11 @@ def test_a_redrawn_model_reads_the_redrawn_rows():
         at,
         strategy="hard",
         layer_tables=compile_layers(load_grammar("banded"), layers=1, heads=1),
-        redraw=RandomRows(0),
+        mask_transform=RandomRows(0),
         shape=(1, 11),
     )
-    assert "drawn anew" in str(grammask.explain_dispatch(plan, heads=4, head_dim=8))
-    with pytest.raises(InputError, match="drawn anew"):
+    assert "mask transform" in str(grammask.explain_dispatch(plan, heads=4, head_dim=8))
+    with pytest.raises(InputError, match="mask transform"):
         grammask.explain_dispatch(plan, heads=4, head_dim=8, backend="banded")
 
 

@@ -147,8 +147,8 @@ def _choose(plan: Plan, call: Call) -> Choice:
     tables, obstacle = plan.layer_tables[call.layer], call.obstacle
     if obstacle is None and call.device.type != "cpu":
         obstacle = f"sparse backends run on the CPU, but the tensors are on {call.device}"
-    if obstacle is None and plan.redraw is not None:
-        obstacle = "what may be read is drawn anew, not given by rules"
+    if obstacle is None and plan.mask_transform is not None:
+        obstacle = "a mask transform decides what is read, not the rules alone"
     if call.backend in SPARSE:
         if obstacle is not None:
             raise InputError(f'backend {call.backend!r} cannot be used here: {obstacle}; use backend="dense" or "auto"')

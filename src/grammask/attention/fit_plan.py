@@ -27,7 +27,7 @@ def check_fits(
             f"the plan is for grammar {plan.name!r}, {plan.strategy}, but the call is for {grammar.name!r}, "
             f"{strategy}; make one with grammask.make_plan"
         )
-    if plan.annotation is None or plan.learned is not None or plan.redraw is not None:
+    if plan.annotation is None or plan.learned is not None or plan.mask_transform is not None:
         raise InputError("the plan is a model's own; make one with grammask.make_plan")
     planned = plan.annotation.tag_ids.device
     if (plan.shape, planned) != (shape, device):

@@ -23,7 +23,7 @@ from .inputs import Annotation
 
 # From a mask (hard) or bias (soft) (batch, heads, length, length), the annotation, and how many of them the plan made
 # before, to another mask, or to a bias of the scores.
-Redraw = Callable[[Tensor, Annotation, int], Tensor]
+MaskTransform = Callable[[Tensor, Annotation, int], Tensor]
 
 
 class Plan:
@@ -32,7 +32,7 @@ class Plan:
     `layer_tables` holds the compiled tables of each layer; layers with equal tables hold the same object. `learned`
     is a learnable strength table (layers, heads or 1, tags, tags) that takes the place of the fixed strengths.
     `need_weights` asks for the attention weights themselves. `grammar` is what the tables were compiled from, `shape`
-    is the batch's (batch, length). `redraw` makes another mask or bias of the grammar's, as the random control
+    is the batch's (batch, length). `mask_transform` makes another mask or bias of the grammar's, as the random control
     does; such a plan has no blocks.
     """
 
@@ -46,7 +46,7 @@ class Plan:
         need_weights: bool = False,
         grammar: Grammar | None = None,
         shape: tuple[int, int] = (0, 0),
-        redraw: Redraw | None = None,
+        mask_transform: MaskTransform | None = None,
     ) -> None:
         if annotation is None and strategy != "full":
             raise ValueError(f"strategy {strategy!r} needs an annotation")
@@ -58,7 +58,7 @@ class Plan:
         self.grammar = grammar
         self.name = "" if grammar is None else grammar.name
         self.shape = shape
-        self.redraw = redraw
+        self.mask_transform = mask_transform
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._grammar: dict[tuple[int, torch.dtype], tuple[object, Tensor]] = {}
         self._block_groups: dict[tuple[int, bool], tuple[object, tuple[BlockGroup, ...]]] = {}
@@ -130,16 +130,16 @@ class Plan:
     def _allowed(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
         at = self._checked
         allowed = dense_mask(tables, at)
-        if self.redraw is not None:
-            allowed = self.redraw(allowed, at, len(self._grammar))
+        if self.mask_transform is not None:
+            allowed = self.mask_transform(allowed, at, len(self._grammar))
             if allowed.is_floating_point():
                 return self._without_padding(allowed).to(dtype)
         return allowed | (at.tag_ids == PAD)[:, None, :, None]
 
     def _bias(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
         bias = dense_bias(tables, self._checked)
-        if self.redraw is not None:
-            bias = self.redraw(bias, self._checked, len(self._grammar))
+        if self.mask_transform is not None:
+            bias = self.mask_transform(bias, self._checked, len(self._grammar))
         return self._without_padding(bias).to(dtype)
 
     def _learned_bias(self, layer: int) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..attention.inputs import Annotation
-from ..model.attach import set_redraw
+from ..model.attach import set_mask_transform
 from ..model.strengths import LearnStrengths
 from .adaptations import Adaptation
 
@@ -21,23 +21,23 @@ def learned_strengths(adaptation: Adaptation | None) -> LearnStrengths | None:
 
 
 class Ramp(TrainerCallback):
-    """Raises the penalty of blocked pairs step by step, then blocks them; see `Plan` for what a redraw is."""
+    """Raises the penalty of blocked pairs step by step, then blocks them: a mask transform, see `Plan`."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
         self._penalty = 0.0
-        set_redraw(model, self._weaken)
+        set_mask_transform(model, self._weaken)
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Set the penalty of the coming step."""
         progress = state.global_step / (_SHARE * state.max_steps)
         self._penalty = _HIGHEST * progress
         if progress >= 1:
-            set_redraw(self._model, None)
+            set_mask_transform(self._model, None)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Block what the grammar blocks, however short the training was."""
-        set_redraw(self._model, None)
+        set_mask_transform(self._model, None)
 
     def _weaken(self, allowed: Tensor, annotation: Annotation, number: int) -> Tensor:
         return torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, -self._penalty)

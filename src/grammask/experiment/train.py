@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
 from transformers.trainer_callback import ProgressCallback
 
 from ..errors import ExperimentError
-from ..model.attach import attach, set_redraw
+from ..model.attach import attach, set_mask_transform
 from ..model.load import load_classifier
 from ..tagging.collate import Collator
 from .adapting import Ramp, learned_strengths
@@ -61,8 +61,8 @@ def _load_model(setup: Setup, spec: RunSpec, controlled: Controlled) -> PreTrain
     model = load_classifier(setup.source, setup.task.label_names).model
     if controlled.grammar is not None:
         attach(model, controlled.grammar, spec.strategy, learn_strengths=learned_strengths(spec.adaptation))
-    if controlled.redraw is not None:
-        set_redraw(model, controlled.redraw)
+    if controlled.mask_transform is not None:
+        set_mask_transform(model, controlled.mask_transform)
     return model
 
 

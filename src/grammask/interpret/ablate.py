@@ -13,7 +13,7 @@ from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables, compile_tables
 from ..grammar.tags import UPOS
-from ..model.attach import set_redraw
+from ..model.attach import set_mask_transform
 from .explanation import Ablation
 from .sources import Owners, Source, without
 
@@ -79,16 +79,16 @@ class Ablations:
             part = masks[start : start + rows]
             layers = [torch.cat(kind) for kind in zip(*part, strict=True)]
 
-            def redraw(_: Tensor, __: Annotation, number: int, layers: list[Tensor] = layers) -> Tensor:
+            def mask_transform(_: Tensor, __: Annotation, number: int, layers: list[Tensor] = layers) -> Tensor:
                 return layers[number]
 
-            set_redraw(self._model, redraw)
+            set_mask_transform(self._model, mask_transform)
             try:
                 with torch.no_grad():
                     batch = {name: values.expand(len(part), -1) for name, values in inputs.items()}
                     found.append(self._model(**batch).logits)
             finally:
-                set_redraw(self._model, None)
+                set_mask_transform(self._model, None)
         return torch.cat(found)
 
     def _is_of_words(self, source: Source) -> bool:

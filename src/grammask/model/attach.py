@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import nn
 
 from ..attention.dispatch import check_name
-from ..attention.plan import Redraw
+from ..attention.plan import MaskTransform
 from ..errors import ModelError
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
@@ -100,14 +100,14 @@ def detach(model: Model) -> Model:
     return model
 
 
-def set_redraw(model: nn.Module, redraw: Redraw | None) -> None:
-    """Let an attached model read what `redraw` makes of its grammar's masks, None for the masks; see `Plan`.
+def set_mask_transform(model: nn.Module, mask_transform: MaskTransform | None) -> None:
+    """Let an attached model read what `mask_transform` makes of its grammar's masks, None for the masks; see `Plan`.
 
     For controls, for ways of training, and for switching off a rule.
 
     Raises `ModelError` when the model has no grammar.
     """
-    guide_of(model).redraw = redraw
+    guide_of(model).mask_transform = mask_transform
 
 
 def grammar_of(model: nn.Module) -> tuple[Grammar, Strategy]:

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from ..attention.blocks.make_blocks import SPARSE, check_backend
 from ..attention.inputs import Annotation, check_annotation, check_padding, check_vocabulary
-from ..attention.plan import Plan, Redraw
+from ..attention.plan import MaskTransform, Plan
 from ..errors import GrammarError, InputError, ModelError
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
@@ -35,7 +35,7 @@ class Guide:
         self.grammar = grammar
         self.strategy = strategy
         self.backend = backend
-        self.redraw: Redraw | None = None
+        self.mask_transform: MaskTransform | None = None
         self.probe: Probe | None = Probe()
 
     def settle(self, survey: Survey) -> None:
@@ -98,7 +98,7 @@ class Guide:
             need_weights=need_weights,
             grammar=self.grammar,
             shape=_shape(arguments),
-            redraw=self.redraw,
+            mask_transform=self.mask_transform,
         )
         return ForwardPass(plan, self.backend)
 

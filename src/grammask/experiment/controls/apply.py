@@ -20,12 +20,12 @@ from .registry import find_control
 
 @dataclass(frozen=True)
 class Controlled:
-    """What a run takes: its grammar, its data, and what redraws its rows, None for nothing."""
+    """What a run takes: its grammar, its data, and what transforms its masks, None for nothing."""
 
     grammar: Grammar | None
     train: Dataset
     dev: Dataset
-    redraw: RandomRows | None = None
+    mask_transform: RandomRows | None = None
 
 
 def apply_control(spec: RunSpec, grammar: Grammar | None, data: Prepared, shape: ModelShape) -> Controlled:

@@ -13,7 +13,7 @@ from ...grammar.tags import PAD
 
 
 class RandomRows:
-    """Redraws the rows of masks; the draw depends on the seed, the text, and how many masks came before."""
+    """Draws the rows of masks at random; the draw depends on the seed, the text, and how many masks came before."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
