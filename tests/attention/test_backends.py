@@ -192,7 +192,7 @@ def test_backends_obey_or_refuse():
     with pytest.raises(GrammarError, match="'full' has no backend 'sorted'"):
         call("sorted", "paper", "full")
     backwards = {"word_ids": batch.annotation["word_ids"].flip(1).contiguous()}
-    with pytest.raises(InputError, match="word_ids fall along text 0"):
+    with pytest.raises(InputError, match="word_ids decrease within text 0; bounded rules need reading order"):
         call("banded", BAND, **backwards)
     torch.testing.assert_close(call("auto", BAND, **backwards), call("dense", BAND, **backwards))
 

@@ -161,8 +161,8 @@ def _choose(plan: Plan, call: Call) -> Choice:
     batch, length = plan.shape
     if dense <= batch * (_LEAST + _PLANNING / len(plan.layer_tables)):
         return Choice("dense", f"{batch} x {length} tokens are too few for anything else", dense)
-    if (disorder := plan.disorder(call.layer, drops=call.drops)) is not None:
-        return Choice("dense", disorder, dense)
+    if (unsorted := plan.why_unsorted(call.layer, drops=call.drops)) is not None:
+        return Choice("dense", unsorted, dense)
     sparse = _sparse(plan, call)
     if dense <= sparse:
         return Choice("dense", "the blocks of this grammar would cost more", dense, sparse)

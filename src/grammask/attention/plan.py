@@ -17,7 +17,7 @@ from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
 from .blocks.block import BlockGroup
-from .blocks.make_blocks import DisorderError, make_block_groups
+from .blocks.make_blocks import UnsortedError, make_block_groups
 from .dense import dense_bias, dense_mask
 from .inputs import Annotation
 
@@ -81,11 +81,11 @@ class Plan:
             self._block_groups.setdefault(key, (tables, groups))
         return self._block_groups[key][1]
 
-    def disorder(self, layer: int, *, drops: bool) -> str | None:
+    def why_unsorted(self, layer: int, *, drops: bool) -> str | None:
         """Return why the batch has no blocks for a layer, None when it has."""
         try:
             self.block_groups(layer, drops=drops)
-        except DisorderError as error:
+        except UnsortedError as error:
             return str(error)
         return None
 

@@ -19,7 +19,7 @@ _SLAB: Final[int] = 512  # queries whose keys are copied at a time
 
 
 def in_reading_order(words: NDArray[np.int64]) -> bool:
-    """Tell whether word or sentence numbers never fall along a text, as windows need; -1 means none."""
+    """Tell whether word or sentence numbers never decrease within a text, as windows need; -1 means none."""
     numbered = words[words >= 0]
     return bool((np.diff(numbered) >= 0).all())
 

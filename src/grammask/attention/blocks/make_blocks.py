@@ -25,8 +25,8 @@ SPARSE: Final[tuple[SparseBackend, ...]] = ("sorted", "banded", "mixed", "biased
 _STRUCTURAL: Final[tuple[int, ...]] = (CLS, SEP, UNK)
 
 
-class DisorderError(InputError):
-    """Word or sentence numbers that fall along a text, where a band needs them to rise."""
+class UnsortedError(InputError):
+    """Word or sentence numbers that decrease within a text, where bounded rules need reading order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def make_block_groups(
 ) -> tuple[BlockGroup, ...]:
     """Return the groups of blocks of a batch under one layer's tables, hard or soft; `drops` as in `Plan.block_groups`.
 
-    Raises `DisorderError` when a band is needed but word or sentence numbers fall along a text.
+    Raises `UnsortedError` where bounded rules meet word or sentence numbers that decrease within a text.
     """
     lookup = compile_lookup(tuple(tables))
     groups: list[BlockGroup] = []
@@ -152,6 +152,6 @@ def _check_order(lookup: PairLookup, text: _Text) -> None:
     sentences = text.annotated.query_sentences if lookup.by_sentence else None
     for name, ids in (("word_ids", text.words), ("sentence_ids", None if sentences is None else sentences.numpy())):
         if ids is not None and not in_reading_order(ids):
-            raise DisorderError(
-                f"{name} fall along text {text.number}, and bounded reaches need texts in reading order"
+            raise UnsortedError(
+                f'{name} decrease within text {text.number}; bounded rules need reading order, or backend="dense"'
             )
