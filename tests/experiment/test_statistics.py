@@ -6,7 +6,7 @@ from sklearn.metrics import matthews_corrcoef
 
 from grammask.errors import ExperimentError
 from grammask.experiment.statistics import RunOutcome, classification_metrics, summarise
-from grammask.resampling import Scores, bootstrap_mean, interval
+from grammask.resampling import RESAMPLES, Scores, bootstrap, bootstrap_mean, estimate, interval
 
 LABELS = (0, 0, 0, 0, 1, 1, 1, 1, 1, 1)
 GOOD = (0, 0, 0, 1, 1, 1, 1, 1, 1, 0)  # 8 of 10 right
@@ -87,6 +87,22 @@ def test_the_interval_is_that_of_theory():
     low, high = interval(bootstrap_mean(Scores(labels, [run], "accuracy", classes=2)))
     error = 1.96 * np.sqrt(0.7 * 0.3 / 800)
     assert (low, high) == pytest.approx((1 - run.mean() - error, 1 - run.mean() + error), abs=0.005)
+
+
+def test_any_statistic_is_resampled_the_same_however_many_draws_fit_in_memory(monkeypatch):
+    values = np.random.default_rng(0).normal(size=500)
+
+    def mean(times):
+        return times @ values / 500
+
+    found = estimate(mean, 500)
+    error = 1.96 * values.std() / np.sqrt(500)
+    assert found["value"] == pytest.approx(values.mean())
+    assert found["interval"] == pytest.approx([values.mean() - error, values.mean() + error], abs=0.01)
+    whole = bootstrap(mean, 500, seed=1)
+    monkeypatch.setattr("grammask.resampling._BATCH", 150_000)
+    assert len(whole) == RESAMPLES
+    assert bootstrap(mean, 500, seed=1) == pytest.approx(whole, rel=1e-12)
 
 
 def test_one_seed_is_tested_exactly_and_several_by_exchange():

@@ -11,7 +11,7 @@ from .settings import BenchConfig, Dtype, Guided, Level, Pass
 
 @dataclass(frozen=True)
 class Case:
-    """One combination, in which all contenders are timed in turn. The fields are those of a row; `work` is its `pass`."""
+    """One combination, in which all contenders are timed. The fields are those of a row; `work` is its `pass`."""
 
     level: Level
     grammar: str

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..errors import ExplainError
+from ..resampling import Floats, estimate
 from ..tagging.annotate import Annotator
 from ..tagging.collate import Collator
 from ..tagging.overlap import NO_WORD
@@ -30,7 +31,6 @@ MEASURES: Final[tuple[str, ...]] = ("comprehensiveness", "sufficiency")
 _DRAWS: Final[int] = 5  # random orders of a text
 _ROWS: Final[int] = 64
 
-Floats = NDArray[np.float64]
 Row = dict[str, Tensor]
 
 
@@ -42,17 +42,15 @@ class Faithfulness:
 
     def to_dict(self) -> dict[str, Any]:
         """Return means and differences to random, with bootstrap intervals over texts."""
-        size = len(self.scores)
-        times = np.random.default_rng(0).multinomial(size, np.full(size, 1 / size), size=2000) / size
         rows = []
         for way, name in enumerate(WAYS):
             row: dict[str, Any] = {"way": name}
             for place, measure in enumerate(MEASURES):
                 scores = self.scores[:, way, place]
-                row[measure] = _interval(scores, times)
-                row[f"{measure}_to_random"] = _interval(scores - self.scores[:, WAYS.index("random"), place], times)
+                row[measure] = _mean(scores)
+                row[f"{measure}_to_random"] = _mean(scores - self.scores[:, WAYS.index("random"), place])
             rows.append(row)
-        return {"texts": size, "shares": list(SHARES), "rows": rows}
+        return {"texts": len(self.scores), "shares": list(SHARES), "rows": rows}
 
 
 def measure_faithfulness(
@@ -140,6 +138,5 @@ def _order(importance: Sequence[float]) -> NDArray[np.int64]:
     return np.argsort(-np.array(importance), kind="stable")
 
 
-def _interval(values: Floats, times: Floats) -> dict[str, Any]:
-    low, high = np.quantile(times @ values, (0.025, 0.975))
-    return {"value": float(values.mean()), "interval": [float(low), float(high)]}
+def _mean(values: Floats) -> dict[str, Any]:
+    return estimate(lambda times: times @ values / len(values), len(values))
