@@ -1,5 +1,10 @@
 """Controls keep what they say they keep and break what they say they break."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +14,11 @@ import grammask
 from grammask.attention.inputs import Annotation
 from grammask.attention.plan import Plan
 from grammask.errors import ExperimentError, InputError
+from grammask.experiment.controls.control import TagControl, control
 from grammask.experiment.controls.other_grammars import control_grammar
 from grammask.experiment.controls.other_tags import make_retag
-from grammask.experiment.controls.random_pairs import RandomRows
-from grammask.experiment.controls.registry import GRAMMARS, ROWS, TAGS, describe, find_control
+from grammask.experiment.controls.random_pairs import RandomPairs
+from grammask.experiment.controls.registry import CONTROLS, find_control
 from grammask.grammar.file import load_grammar
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.masks import allowed_pairs
@@ -23,6 +29,7 @@ from grammask.induce.allowed import allowed_cells
 from grammask.induce.cells import Cells, count_pairs
 from grammask.model.attach import attach, set_mask_transform
 
+ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
 TEXTS = [RNG.integers(0, len(UPOS), size).astype(np.int32) for size in RNG.integers(3, 40, 150)]
 BASE = Grammar(
@@ -141,7 +148,7 @@ def test_random_rows_keep_their_counts_self_and_sinks():
     at = annotation()
     for layer, tables in enumerate(compile_layers(BASE, layers=2, heads=2)):
         allowed = allowed_pairs(tables, tag_ids=at.tag_ids, word_ids=at.word_ids)
-        drawn = RandomRows(0)(allowed, at, layer)
+        drawn = RandomPairs(0)(allowed, at, layer)
         assert torch.equal(drawn.sum(-1), allowed.sum(-1).expand_as(drawn.sum(-1)))
         others = (
             (at.word_ids[:, :, None] != at.word_ids[:, None, :])
@@ -150,10 +157,10 @@ def test_random_rows_keep_their_counts_self_and_sinks():
         )
         assert torch.equal(drawn & ~others[:, None], allowed & ~others[:, None])
         assert not torch.equal(drawn, allowed)
-        assert not torch.equal(drawn, RandomRows(1)(allowed, at, layer))
+        assert not torch.equal(drawn, RandomPairs(1)(allowed, at, layer))
         # Padding and the rest of the batch change nothing.
         wider = annotation(padding=5)
-        again = RandomRows(0)(allowed_pairs(tables, tag_ids=wider.tag_ids, word_ids=wider.word_ids), wider, layer)
+        again = RandomPairs(0)(allowed_pairs(tables, tag_ids=wider.tag_ids, word_ids=wider.word_ids), wider, layer)
         assert torch.equal(again[..., :13, :13], drawn)
 
 
@@ -163,7 +170,7 @@ def test_a_model_reads_what_the_mask_transform_makes():
     batch = {"input_ids": torch.arange(5, 16)[None], "tag_ids": at.tag_ids, "word_ids": at.word_ids}
     attach(model, Grammar("g", (Rule(("[CLS]",), UPOS), Rule(UPOS[:9], UPOS, Reach("words", 1, 2)))))
     plain = model(**batch).logits
-    set_mask_transform(model, RandomRows(0))
+    set_mask_transform(model, RandomPairs(0))
     drawn = model(**batch).logits
     assert not torch.allclose(plain, drawn)
     assert torch.equal(drawn, model(**batch).logits)
@@ -171,7 +178,7 @@ def test_a_model_reads_what_the_mask_transform_makes():
         at,
         strategy="hard",
         layer_tables=compile_layers(load_grammar("banded"), layers=1, heads=1),
-        mask_transform=RandomRows(0),
+        mask_transform=RandomPairs(0),
         shape=(1, 11),
     )
     assert "mask transform" in str(grammask.explain_dispatch(plan, heads=4, head_dim=8))
@@ -181,8 +188,40 @@ def test_a_model_reads_what_the_mask_transform_makes():
 
 def test_names():
     assert find_control("corrupted-5").share == 0.05
-    assert all(describe(name) for name in (*GRAMMARS, *TAGS, *ROWS, "corrupted-5"))
+    assert find_control("corrupted-5").description == "5 % of the words have a tag drawn at random"
+    for name in CONTROLS:
+        if name != "corrupted-N":
+            assert find_control(name) is CONTROLS[name]
     with pytest.raises(ExperimentError, match="did you mean 'window'"):
         find_control("windw")
     with pytest.raises(ExperimentError, match="unknown control 'corrupted-0'"):
         find_control("corrupted-0")
+    for wrong in ("corrupted-101", "corrupted-N", "window-20"):
+        with pytest.raises(ExperimentError, match=f"unknown control '{wrong}'"):
+            find_control(wrong)
+
+
+def test_the_documentation_lists_every_control_as_it_is_registered():
+    page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    section = page.split("## Controls")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, re.MULTILINE)
+    assert rows == [(name, control.description) for name, control in CONTROLS.items()]
+
+
+def test_a_control_is_one_function_under_its_name(monkeypatch):
+    monkeypatch.setattr("grammask.experiment.controls.control.CONTROLS", made := {})
+
+    @control(TagControl, "nouns-N", "N % are nouns")
+    def nouns(inputs):
+        return lambda text, number: [TAG_IDS["NOUN"]] * round(10 * inputs.share)
+
+    assert list(made) == ["nouns-N"]
+    monkeypatch.setattr("grammask.experiment.controls.registry.CONTROLS", made)
+    found = find_control("nouns-30")
+    assert (found.name, found.description) == ("nouns-30", "30 % are nouns")
+    assert make_retag(found, [], seed=0)({}, 0) == [TAG_IDS["NOUN"]] * 3
+
+
+def test_controls_have_names_without_torch():
+    code = "import sys, grammask.experiment.controls.registry; assert not {'torch', 'datasets'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from ..errors import ExperimentError
+from ..experiment.adaptations import ADAPTATIONS
+from ..experiment.controls.registry import CONTROLS
 from .compare_run import report_comparison, run_comparison, run_grid_file
 from .lists import split, whole_numbers
 from .places import check_folder
@@ -41,10 +43,13 @@ def compare_command(
     strategies: Annotated[str, typer.Option(help="Any of full,hard,soft, with commas.")] = "full,hard,soft",
     controls: Annotated[
         str,
-        typer.Option(help="Controls of hard grammars, with commas; see docs/compare.md. NAME:controls limits them."),
+        typer.Option(
+            help=f"Controls of hard grammars, with commas: any of {', '.join(CONTROLS)}. NAME:controls limits them to "
+            "a grammar; see docs/compare.md."
+        ),
     ] = "",
     adapt: Annotated[
-        str, typer.Option(help="Ways of training beside the plain one: any of ramp,learn-layer,learn-head.")
+        str, typer.Option(help=f"Ways of training besides the plain one, with commas: any of {', '.join(ADAPTATIONS)}.")
     ] = "",
     seeds: Annotated[str, typer.Option(help="Seeds with commas.")] = "0",
     train_size: Annotated[

@@ -15,7 +15,7 @@ from ..files.lock import locked
 from ..files.write import dump, write_whole
 from ..report.compare_page import write_report
 from .adaptations import ADAPTATIONS
-from .controls.registry import describe
+from .controls.registry import find_control
 from .folder import KEPT, REPORT, RESULTS
 from .records import Facts, check_answers, read_checked, read_record
 from .statistics import Row, RunOutcome, summarise
@@ -125,7 +125,7 @@ def write_results(path: Path, results: ComparisonResults) -> None:
 def _meanings(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Say in words what the controls and adaptations of these rows do, for pages that know neither."""
     return {
-        **{row["control"]: describe(row["control"]) for row in rows if row["control"]},
+        **{row["control"]: find_control(row["control"]).description for row in rows if row["control"]},
         **{row["adaptation"]: ADAPTATIONS[row["adaptation"]].description for row in rows if row["adaptation"]},
     }
 

@@ -1,4 +1,4 @@
-"""Putting a control into a run: another grammar, other tags, or other rows."""
+"""Putting a control into a run: another grammar, other tags, or other masks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from ...attention.plan import MaskTransform
 from ...grammar.grammar import Grammar
 from ..config import RunSpec
 from ..cost import ModelShape
 from ..prepare import Prepared
+from .control import GrammarControl, MaskControl, Retag, TagControl
 from .other_grammars import control_grammar
-from .other_tags import Retag, make_retag
-from .random_pairs import RandomRows
+from .other_tags import make_retag
 from .registry import find_control
 
 
@@ -25,7 +26,7 @@ class Controlled:
     grammar: Grammar | None
     train: Dataset
     dev: Dataset
-    mask_transform: RandomRows | None = None
+    mask_transform: MaskTransform | None = None
 
 
 def apply_control(spec: RunSpec, grammar: Grammar | None, data: Prepared, shape: ModelShape) -> Controlled:
@@ -33,17 +34,16 @@ def apply_control(spec: RunSpec, grammar: Grammar | None, data: Prepared, shape:
     if spec.control is None or grammar is None:
         return Controlled(grammar, data.train, data.dev)
     control = find_control(spec.control)
-    if control.kind == "rows":
-        return Controlled(grammar, data.train, data.dev, RandomRows(spec.seed))
-    if control.kind == "tags":
+    if isinstance(control, MaskControl):
+        return Controlled(grammar, data.train, data.dev, control.make(spec.seed))
+    if isinstance(control, TagControl):
         retag = make_retag(control, data.train, seed=spec.seed)
         # Dev's texts are numbered after train's, so that no two texts share a draw.
         return Controlled(grammar, _retagged(data.train, retag, 0), _retagged(data.dev, retag, len(data.train)))
-    found = control_grammar(
-        control, grammar, [_tags_of_words(text) for text in data.train],
-        layers=shape.layers, heads=shape.heads, seed=spec.seed,
-    )  # fmt: skip
-    return Controlled(found, data.train, data.dev)
+    assert isinstance(control, GrammarControl)  # noqa: S101 - there are three kinds
+    training = [_tags_of_words(text) for text in data.train]
+    other = control_grammar(control, grammar, training, layers=shape.layers, heads=shape.heads, seed=spec.seed)
+    return Controlled(other, data.train, data.dev)
 
 
 def _retagged(split: Dataset, retag: Retag, first: int) -> Dataset:

@@ -1,25 +1,40 @@
 """Controls that change tags: each works on one text's lists and leaves structural tokens alone."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...grammar.tags import TAG_IDS, UPOS
-from .registry import Control
-
-# Gives a text's new tag ids; the text is named by its number, so that its draw is the same in every run of a seed.
-Retag = Callable[[Mapping[str, Sequence[int]], int], list[int]]
+from .control import Retag, TagControl, TagInputs, control
 
 
-def make_retag(control: Control, training: Iterable[Mapping[str, Any]], *, seed: int) -> Retag:
-    """Return what a control of kind "tags" does to a text; `training` are the texts that "lookup" counts in."""
-    if control.name == "shuffled":
-        return lambda text, number: _shuffled(text, np.random.default_rng([seed, number]))
-    if control.name == "lookup":
-        return _Lookup(training)
-    return lambda text, number: _corrupted(text, control.share, np.random.default_rng([seed, number]))
+def make_retag(control: TagControl, training: Iterable[Mapping[str, Any]], *, seed: int) -> Retag:
+    """Return what a control does to a text; `training` holds the texts that "lookup" counts in."""
+    return control.make(TagInputs(training, seed, control.share))
+
+
+@control(TagControl, "shuffled", "the tags of each sentence in a random order")
+def shuffled(inputs: TagInputs) -> Retag:
+    """Return what shuffles tags within their sentences."""
+    return lambda text, number: _shuffled(text, np.random.default_rng([inputs.seed, number]))
+
+
+@control(
+    TagControl,
+    "lookup",
+    "each word has the tag that it has most often in the training texts; the tagger isn't asked",
+)
+def lookup(inputs: TagInputs) -> Retag:
+    """Return what gives each word its most frequent tag."""
+    return _Lookup(inputs.training)
+
+
+@control(TagControl, "corrupted-N", "N % of the words have a tag drawn at random")
+def corrupted(inputs: TagInputs) -> Retag:
+    """Return what draws new tags for a share of the words."""
+    return lambda text, number: _corrupted(text, inputs.share, np.random.default_rng([inputs.seed, number]))
 
 
 def _words(text: Mapping[str, Sequence[int]]) -> dict[int, list[int]]:
@@ -32,7 +47,7 @@ def _words(text: Mapping[str, Sequence[int]]) -> dict[int, list[int]]:
 
 
 def _with_tags(text: Mapping[str, Sequence[int]], tagged: Iterable[tuple[Sequence[int], int]]) -> list[int]:
-    """Return a text's tag ids with new ones for some words, each told by the places of its subwords."""
+    """Return a text's tag ids with new ones for some words, each given by the places of its subwords."""
     tags = list(text["tag_ids"])
     for places, tag in tagged:
         for place in places:
@@ -57,7 +72,7 @@ def _corrupted(text: Mapping[str, Sequence[int]], share: float, rng: np.random.G
 
 
 class _Lookup:
-    """The most frequent tag of each word, told by its subwords; NOUN for a word that training never saw."""
+    """The most frequent tag of each word, which its subwords name; NOUN for a word that training never saw."""
 
     def __init__(self, training: Iterable[Mapping[str, Any]]) -> None:
         counts: dict[tuple[int, ...], Counter[int]] = {}
