@@ -1,7 +1,9 @@
 """A whole comparison, small: what it writes, that it resumes, and that a killed run is not a finished one."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -17,10 +19,11 @@ import grammask
 from grammask.errors import ExperimentError, GrammaskError, ModelError
 from grammask.experiment import compare as module
 from grammask.experiment import train as running
-from grammask.experiment.adapting import Ramp
+from grammask.experiment.adaptations import ADAPTATIONS
 from grammask.experiment.config import make_config, plan_runs
 from grammask.experiment.cost import measure_shape
 from grammask.experiment.folder import Folder
+from grammask.experiment.ramp import Ramp
 from grammask.files.write import write_whole
 from grammask.grammar.file import load_grammar
 from grammask.grammar.tags import CLS, SEP
@@ -342,6 +345,13 @@ def test_ways_of_training_are_rows_of_their_own(settings, tmp_path):
     losses = [record["training_loss"] for record in results["runs"]]
     assert len(set(losses)) == len(losses)
     assert "hard paper, ramp" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_documentation_lists_every_way_of_training_as_it_is_defined():
+    page = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")
+    section = page.split("## Ways of training")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| (\w+) \| (.+) \|$", section, re.MULTILINE)
+    assert rows == [(name, way.strategy, way.description) for name, way in ADAPTATIONS.items()]
 
 
 def test_the_ramp_leads_from_full_to_hard():

@@ -18,9 +18,10 @@ from ..errors import ExperimentError
 from ..model.attach import attach, set_mask_transform
 from ..model.load import load_classifier
 from ..tagging.collate import Collator
-from .adapting import Ramp, learned_strengths
+from .adaptations import ADAPTATIONS
 from .config import RunSpec
 from .controls.apply import Controlled
+from .ramp import Ramp
 from .setup import Setup
 
 
@@ -60,7 +61,8 @@ def _load_model(setup: Setup, spec: RunSpec, controlled: Controlled) -> PreTrain
     """Load a model and put the grammar of the run into it."""
     model = load_classifier(setup.source, setup.task.label_names).model
     if controlled.grammar is not None:
-        attach(model, controlled.grammar, spec.strategy, learn_strengths=learned_strengths(spec.adaptation))
+        learned = ADAPTATIONS[spec.adaptation].learn_strengths if spec.adaptation else None
+        attach(model, controlled.grammar, spec.strategy, learn_strengths=learned)
     if controlled.mask_transform is not None:
         set_mask_transform(model, controlled.mask_transform)
     return model

@@ -1,4 +1,4 @@
-"""Training under a grammar along a ramp, or with strengths that are learned."""
+"""Training along a ramp: from full attention to the hard mask of a grammar."""
 
 from typing import Any, Final
 
@@ -8,16 +8,9 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 
 from ..attention.inputs import Annotation
 from ..model.attach import set_mask_transform
-from ..model.strengths import LearnStrengths
-from .adaptations import Adaptation
 
-_HIGHEST: Final[float] = 8.0  # logits: exp(-8) leaves a blocked pair a three-thousandth of its weight
-_SHARE: Final[float] = 0.5  # of the training steps
-
-
-def learned_strengths(adaptation: Adaptation | None) -> LearnStrengths | None:
-    """Return what `attach` learns under an adaptation."""
-    return {"learn-layer": "layer", "learn-head": "head"}.get(adaptation or "")  # type: ignore[return-value]
+_HIGHEST_PENALTY: Final[float] = 8.0  # logits: exp(-8) leaves a blocked pair a three-thousandth of its weight
+_RAMP_SHARE: Final[float] = 0.5  # of the training steps
 
 
 class Ramp(TrainerCallback):
@@ -30,8 +23,8 @@ class Ramp(TrainerCallback):
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Set the penalty of the coming step."""
-        progress = state.global_step / (_SHARE * state.max_steps)
-        self._penalty = _HIGHEST * progress
+        progress = state.global_step / (_RAMP_SHARE * state.max_steps)
+        self._penalty = _HIGHEST_PENALTY * progress
         if progress >= 1:
             set_mask_transform(self._model, None)
 
