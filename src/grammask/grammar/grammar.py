@@ -25,8 +25,8 @@ _LINE: Final[int] = 116
 class Grammar:
     """A named list of rules, and what everyone may read.
 
-    Every token may also read itself, the other subwords of its word, and `[UNK]`. It is frozen; see `load_grammar` for
-    files and shipped grammars.
+    Every token may also read itself, the other subwords of its word, and `[UNK]`, which reads everything. A grammar is
+    frozen; see `load_grammar` for files and shipped grammars.
 
     Args:
         name: 1 to 64 letters A-Z and a-z, digits, ".", "_" and "-", the first a letter or digit: it is part of file

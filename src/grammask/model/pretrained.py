@@ -29,7 +29,7 @@ def from_pretrained(name_or_path: str | Path, *, model_class: Any = None, **kwar
         The guided model; with `output_loading_info=True` the pair that transformers gives.
 
     Raises:
-        ModelError: When the model cannot be loaded whole, or has no grammar.
+        ModelError: When the model cannot be loaded whole or has no grammar, or when `attn_implementation` is given.
 
     Example:
         >>> import tempfile
