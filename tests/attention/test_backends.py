@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.attention_calls import BAND, GRAMMARS, HEADS, compare, draw, fitting, oracle_mask
+from helpers.attention_calls import BAND, GRAMMARS, HEADS, compare, draw, fitting_backends, oracle_mask
 from helpers.batches import random_batch
 from helpers.strategies import grammars
 from hypothesis import given, settings
@@ -28,7 +28,7 @@ from grammask.grammar.tags import PAD, TAGS, UPOS
 )
 def test_backends_equal_the_oracle_on_drawn_grammars(grammar, lengths, seed, layer, strategy):
     batch = random_batch(lengths, seed=seed)
-    for backend in fitting(grammar, strategy, layer=layer):
+    for backend in fitting_backends(grammar, strategy, layer=layer):
         compare(grammar, strategy, batch, backend, layer=layer)
 
 
@@ -37,7 +37,7 @@ def test_backends_equal_the_oracle_on_drawn_grammars(grammar, lengths, seed, lay
 @pytest.mark.parametrize("lengths", [(1,), (2, 1, 65), (700, 129), (513,), (1025, 3)], ids=str)
 def test_backends_equal_the_oracle_at_every_length(name, strategy, lengths):
     grammar = GRAMMARS[name]
-    for backend in fitting(grammar, strategy)[2:]:
+    for backend in fitting_backends(grammar, strategy)[2:]:
         compare(grammar, strategy, random_batch(lengths), backend)
 
 
@@ -46,7 +46,7 @@ def test_backends_equal_the_oracle_at_every_length(name, strategy, lengths):
 def test_few_heads_at_a_time_change_nothing(name, strategy, monkeypatch):
     monkeypatch.setattr(head_groups, "_COPY", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    for backend in fitting(GRAMMARS[name], strategy)[2:]:
+    for backend in fitting_backends(GRAMMARS[name], strategy)[2:]:
         compare(GRAMMARS[name], strategy, random_batch((90, 41)), backend)
 
 
@@ -56,7 +56,7 @@ def test_few_heads_at_a_time_change_nothing(name, strategy, monkeypatch):
     ("dtype", "atol", "to_grad"), [(torch.float32, 2e-5, 1e-4), (torch.bfloat16, 3e-2, 6e-2)], ids=str
 )
 def test_dtypes_are_exact_to_their_own_rounding(name, strategy, dtype, atol, to_grad):
-    for backend in fitting(GRAMMARS[name], strategy)[2:]:
+    for backend in fitting_backends(GRAMMARS[name], strategy)[2:]:
         compare(GRAMMARS[name], strategy, random_batch((300, 77)), backend, dtype=dtype, atol=atol, to_grad=to_grad)
 
 
@@ -68,7 +68,7 @@ def test_padding_may_stand_anywhere():
     batch.annotation, batch.inputs["attention_mask"] = moved, (moved["tag_ids"] != PAD).long()
     for grammar in GRAMMARS.values():
         for strategy in ("hard", "soft"):
-            for backend in fitting(grammar, strategy)[2:]:
+            for backend in fitting_backends(grammar, strategy)[2:]:
                 compare(grammar, strategy, batch, backend)
 
 
@@ -77,7 +77,7 @@ def test_contiguous_and_strided_inputs_give_the_same(name):
     batch = random_batch((70, 50))
     query, key, value, _ = (tensor.detach() for tensor in draw(batch))
     options = {**batch.annotation, "grammar": GRAMMARS[name], "attention_mask": batch.inputs["attention_mask"]}
-    backend = fitting(GRAMMARS[name], "hard")[2]
+    backend = fitting_backends(GRAMMARS[name], "hard")[2]
     found = grammask.grammar_attention(query, key, value, **options, backend=backend)
     spread = torch.randn(*query.shape, 2, dtype=query.dtype)
     spread[..., 0] = query
@@ -94,7 +94,7 @@ def test_dropout_drops_weights_and_its_gradients_are_exact(name, strategy):
     query, key, value, weight = draw(batch, head_dim=length)
     grammar = GRAMMARS[name]
     options = {**batch.annotation, "grammar": grammar, "strategy": strategy, "dropout": share}
-    backend = fitting(grammar, strategy)[2]
+    backend = fitting_backends(grammar, strategy)[2]
     eye = torch.eye(length, dtype=torch.float64).expand(2, HEADS, -1, -1)
     torch.manual_seed(5)
     dropped = grammask.grammar_attention(query.detach(), key.detach(), eye, **options, backend=backend)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.attention_calls import GRAMMARS, HEADS, compare, draw, fitting
+from helpers.attention_calls import GRAMMARS, HEADS, compare, draw, fitting_backends
 from helpers.batches import random_batch
 from helpers.tiny_models import tiny_model
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -84,7 +84,7 @@ def attend(grammar, strategy, backend, batch, tensors, **options):
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
 def test_a_first_call_under_a_mode_poisons_nothing(mode, name, strategy):
     grammar, batch = GRAMMARS[name], random_batch(LENGTHS)
-    for backend in ("dense", fitting(grammar, strategy)[2]):
+    for backend in ("dense", fitting_backends(grammar, strategy)[2]):
         compile_tables.cache_clear()
         compile_lookup.cache_clear()
         inputs = [tensor.detach() for tensor in draw(batch)[:3]]
@@ -107,7 +107,7 @@ def test_a_plan_of_one_mode_serves_another(mode, name, strategy):
     """Made and first used under a mode, with annotation of that mode, then trained with."""
     grammar, batch = GRAMMARS[name], random_batch(LENGTHS)
     wanted = draw(batch)
-    for backend in ("dense", fitting(grammar, strategy)[2]):
+    for backend in ("dense", fitting_backends(grammar, strategy)[2]):
         with MODES[mode]():
             at = {name: ids.clone() for name, ids in batch.annotation.items()}
             mask = batch.inputs["attention_mask"].clone()

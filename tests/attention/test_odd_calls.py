@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from helpers.attention_calls import GRAMMARS, HEAD_DIM, HEADS, draw, fitting, oracle_mask
+from helpers.attention_calls import GRAMMARS, HEAD_DIM, HEADS, draw, fitting_backends, oracle_mask
 from helpers.batches import random_batch
 
 import grammask
@@ -82,7 +82,7 @@ def test_what_attention_cannot_take_is_named(name, value, message, backend):
 def test_any_finite_scale_is_the_oracles(name, strategy, scale):
     batch = random_batch((70, 33))
     real = (batch.annotation["tag_ids"] != PAD)[:, None, :, None]
-    for backend in ("dense", fitting(GRAMMARS[name], strategy)[2]):
+    for backend in ("dense", fitting_backends(GRAMMARS[name], strategy)[2]):
         query, key, value, weight = draw(batch)
         found = grammask.grammar_attention(
             query, key, value, **batch.annotation, attention_mask=batch.inputs["attention_mask"],
@@ -100,7 +100,11 @@ def test_any_finite_scale_is_the_oracles(name, strategy, scale):
 @pytest.mark.parametrize("strategy", ["hard", "soft", "full"])
 @pytest.mark.parametrize("shape", [(0, HEADS, 5, 8), (2, HEADS, 0, 8), (0, HEADS, 0, 8), (2, HEADS, 1, 8)], ids=str)
 def test_empty_batches_and_texts_give_empty_results(shape, strategy):
-    backends = ("auto", "dense") if strategy == "full" else ("auto", *fitting(GRAMMARS["mixed"], strategy)[2:], "dense")
+    backends = (
+        ("auto", "dense")
+        if strategy == "full"
+        else ("auto", *fitting_backends(GRAMMARS["mixed"], strategy)[2:], "dense")
+    )
     for backend in backends:
         for dropout in (0.0, 0.3):
             query, key, value = (torch.randn(shape, requires_grad=True) for _ in range(3))
@@ -135,7 +139,7 @@ def test_tensors_may_lie_anyhow_and_be_of_any_integers(name, change):
     odd = {name: kinds[change](ids) for name, ids in at.items()}
     query, key, value, _ = (tensor.detach() for tensor in draw(batch))
     for strategy in ("hard", "soft"):
-        for backend in ("dense", fitting(GRAMMARS[name], strategy)[2]):
+        for backend in ("dense", fitting_backends(GRAMMARS[name], strategy)[2]):
             options = {"grammar": GRAMMARS[name], "strategy": strategy, "backend": backend}
             wanted = grammask.grammar_attention(query, key, value, **plain, **options)
             assert torch.equal(grammask.grammar_attention(query, key, value, **odd, **options), wanted)
@@ -150,7 +154,7 @@ def test_tensors_may_lie_anyhow_and_be_of_any_integers(name, change):
 def test_float16_is_exact_to_its_own_rounding(name, strategy):
     batch = random_batch((90, 41))
     real = (batch.annotation["tag_ids"] != PAD)[:, None, :, None]
-    for backend in ("dense", fitting(GRAMMARS[name], strategy)[2]):
+    for backend in ("dense", fitting_backends(GRAMMARS[name], strategy)[2]):
         query, key, value, _ = draw(batch, dtype=torch.float16)
         found = grammask.grammar_attention(
             query, key, value, **batch.annotation, attention_mask=batch.inputs["attention_mask"],

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.attention_calls import GRAMMARS, HEADS, draw, fitting
+from helpers.attention_calls import GRAMMARS, HEADS, draw, fitting_backends
 from helpers.batches import random_batch
 from helpers.tiny_models import tiny_model
 
@@ -261,7 +261,7 @@ def test_all_backends_refuse_or_agree_under_one_plan():
     for name, grammar in GRAMMARS.items():
         for strategy in ("hard", "soft"):
             plan, at, tensors = setting(grammar, strategy=strategy)
-            for backend in ("dense", *fitting(grammar, strategy)[2:]):
+            for backend in ("dense", *fitting_backends(grammar, strategy)[2:]):
                 options = {"strategy": strategy, "backend": backend}
                 found = attend(tensors, at, plan, grammar, **options)
                 assert torch.equal(found, attend(tensors, at, None, grammar, **options)), (name, strategy, backend)

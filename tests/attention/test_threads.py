@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from helpers.attention_calls import GRAMMARS, HEADS, draw, fitting
+from helpers.attention_calls import GRAMMARS, HEADS, draw, fitting_backends
 from helpers.batches import random_batch
 from helpers.tiny_models import tiny_model
 from torch.utils.checkpoint import checkpoint
@@ -46,7 +46,7 @@ def test_what_is_dropped_does_not_hang_on_threads(name, strategy, small, monkeyp
     """The output is linear in the values: sum(out) = sum(v * dv) where both passes dropped the same weights."""
     grammar, heads = GRAMMARS[name], 12
     batch = random_batch((90, 41, 17))
-    backend = fitting(grammar, strategy)[2]
+    backend = fitting_backends(grammar, strategy)[2]
     found = {}
     for forward, backward in ((1, 1), (1, 8), (8, 1), (3, 12)):
         query, key, value, _ = draw(batch, heads=heads)
@@ -113,7 +113,7 @@ def test_threads_of_the_caller_do_not_mix(name, strategy, shared):
     batches = [
         random_batch((60 + 7 * number, 20), seed=0 if shared else number) for number in range(1 if shared else 5)
     ]
-    backend = fitting(grammar, strategy)[2]
+    backend = fitting_backends(grammar, strategy)[2]
 
     def new_plan():
         return grammask.make_plan(

@@ -81,7 +81,7 @@ def compare(grammar, strategy, batch, backend, *, layer=0, dtype=torch.float64, 
         torch.testing.assert_close(grad.double(), wish, atol=to_grad, rtol=0)
 
 
-def fitting(grammar, strategy, *, layer=0, heads=HEADS):
+def fitting_backends(grammar, strategy, *, layer=0, heads=HEADS):
     """Return every backend that does the grammar."""
     found = backend_for(compile_tables(grammar, layer=layer, heads=heads), strategy)
     return ("dense", "auto", found) if strategy == "soft" else ("dense", "auto", *{found, "mixed"})

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .dispatch import Call, choose
-from .fit_plan import says_padding
+from .dispatch import Call, choose_backend
 from .plan import Plan
+from .plan_checks import is_padding_only
 from .sparse import sparse_attention
 
 
@@ -28,12 +28,12 @@ def attend(
     what the plan knows; any other needs the dense path.
     """
     obstacle = None
-    if query.device.type == "cpu" and not says_padding(plan, model_mask):
+    if query.device.type == "cpu" and not is_padding_only(plan, model_mask):
         obstacle = "the model has a mask of its own beside padding, such as causality or a sliding window"
     elif value.shape[-1] != query.shape[-1]:
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
     _, heads, _, head_dim = query.shape
-    choice = choose(plan, Call(layer, heads, head_dim, backend, query.device, dropout > 0, obstacle))
+    choice = choose_backend(plan, Call(layer, heads, head_dim, backend, query.device, dropout > 0, obstacle))
     if choice.backend == "dense":
         mask = plan.mask(layer, model_mask, query.dtype)
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)

@@ -15,9 +15,9 @@ from ..errors import GrammarError, InputError
 from ..grammar.limits import MAX_HEADS, MAX_LAYERS
 from ..printing import quoted
 from .blocks.make_blocks import SPARSE, backend_for, check_backend
-from .fit_plan import check_plan, check_size
 from .inputs import check_whole
 from .plan import Plan
+from .plan_checks import check_plan, check_size
 
 BACKENDS: Final[tuple[str, ...]] = ("auto", "dense", *SPARSE)
 _LOG = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def explain_dispatch(
     check_size(plan, layer=layer, heads=heads)
     if not isinstance(drops, bool):
         raise InputError(f"drops must be True or False, but is {quoted(drops)}")
-    return choose(plan, Call(layer, heads, head_dim, backend, _device(device), drops))
+    return choose_backend(plan, Call(layer, heads, head_dim, backend, _device(device), drops))
 
 
 def _device(name: str | torch.device) -> torch.device:
@@ -128,7 +128,7 @@ def _device(name: str | torch.device) -> torch.device:
         raise InputError(f"device {quoted(name)} is none that torch knows, such as cpu or cuda") from error
 
 
-def choose(plan: Plan, call: Call) -> Choice:
+def choose_backend(plan: Plan, call: Call) -> Choice:
     """Choose for one call; raises as `explain_dispatch` does."""
     check_name(call.backend)
     choice = _choose(plan, call)

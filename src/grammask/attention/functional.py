@@ -10,10 +10,10 @@ from ..grammar.limits import MAX_LAYERS
 from ..grammar.rules import check_strategy
 from .arguments import check_dropout, check_inputs, check_scale
 from .attend import attend
-from .fit_plan import check_fits, check_plan
 from .inputs import check_whole
 from .make_plan import plan_batch
 from .plan import Plan
+from .plan_checks import check_fits, check_plan
 
 
 def grammar_attention(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..grammar.constants import for_any_call
+from ..grammar.caching import outside_inference_mode
 from ..grammar.tags import PAD, TAGS, UPOS
 from ..printing import quoted
 
@@ -148,7 +148,7 @@ def _check_plain(name: str, tensor: Tensor) -> None:
 
 def _own(name: str, ids: Tensor, *, lowest: int, highest: int) -> Tensor:
     """Return a copy of the plainest kind; raise `InputError` for values out of range."""
-    with for_any_call():
+    with outside_inference_mode():
         own = ids.to(torch.int64, copy=True, memory_format=torch.contiguous_format)
     if own.numel():
         least, most = (int(bound) for bound in own.aminmax())

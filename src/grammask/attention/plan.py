@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..grammar.constants import for_any_call
+from ..grammar.caching import outside_inference_mode
 from ..grammar.grammar import Grammar
 from ..grammar.masks import merge_masks
 from ..grammar.rules import Strategy
@@ -74,7 +74,7 @@ class Plan:
         tables = self.layer_tables[layer]
         key = (id(tables), drops)
         if key not in self._block_groups:
-            with for_any_call():
+            with outside_inference_mode():
                 groups = make_block_groups(
                     self._checked, tables, self.strategy, learned=self.learned is not None, drops=drops
                 )
@@ -106,7 +106,7 @@ class Plan:
             return _merge(self._grammar_mask(tables, dtype), model_mask, dtype)
         key = (id(tables), id(model_mask), _version(model_mask), dtype)
         if key not in self._merged:
-            with for_any_call():
+            with outside_inference_mode():
                 merged = _merge(self._grammar_mask(tables, dtype), model_mask, dtype)
             self._merged.setdefault(key, (tables, model_mask, merged))
         return self._merged[key][2]
@@ -115,7 +115,7 @@ class Plan:
     def readable(self) -> Tensor:
         """The mask of padding alone: bool (batch, 1, 1, length)."""
         if self._readable is None:
-            with for_any_call():
+            with outside_inference_mode():
                 self._readable = (self._checked.tag_ids != PAD)[:, None, None, :]
         return self._readable
 
@@ -123,7 +123,7 @@ class Plan:
         key = (id(tables), dtype)
         if key not in self._grammar:
             make = self._allowed if self.strategy == "hard" else self._bias
-            with for_any_call():
+            with outside_inference_mode():
                 self._grammar.setdefault(key, (tables, make(tables, dtype)))
         return self._grammar[key][1]
 

@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from ..grammar.constants import for_any_call
+from ..grammar.caching import outside_inference_mode
 
 _KEPT: Final[int] = 4 << 20  # bytes of the largest buffer that is kept
 
@@ -33,6 +33,6 @@ def scratch(name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         return torch.empty(*shape, dtype=dtype, device="cpu")
     buffer = _BUFFERS.by_name.get((name, dtype))
     if buffer is None or len(buffer) < count:
-        with for_any_call():
+        with outside_inference_mode():
             buffer = _BUFFERS.by_name[name, dtype] = torch.empty(count, dtype=dtype, device="cpu")
     return buffer[:count].view(*shape)

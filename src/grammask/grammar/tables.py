@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .constants import constant
+from .caching import cache_outside_modes
 from .grammar import Grammar
 from .rules import Reach
 from .tags import TAG_IDS, TAGS, UNK
@@ -31,7 +31,7 @@ class ReachTables:
         return ReachTables(self.reach, self.allowed.to(device), self.strength.to(device))
 
 
-@constant
+@cache_outside_modes
 def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple[ReachTables, ...]:
     """Compile `grammar` for one layer, counted from 0, of a model with this many heads.
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..errors import GrammarError, ModelError
-from ..grammar.constants import for_any_call
+from ..grammar.caching import outside_inference_mode
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
@@ -73,6 +73,6 @@ def initial_strengths(
     tables = [document.strength for document, *_ in layer_tables]
     if heads == 1 and any(table.shape[0] > 1 for table in tables):
         raise GrammarError('rules name heads: learn one table per head with learn_strengths="head"')
-    with for_any_call():
+    with outside_inference_mode():
         stacked = torch.stack([table.expand(heads, len(TAGS), len(TAGS)) for table in tables])
         return StrengthTable(stacked.masked_fill(stacked.isneginf(), 0.0).to(device))

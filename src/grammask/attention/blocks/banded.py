@@ -30,15 +30,15 @@ def bounded_blocks(
     *,
     text: int,
     positions: NDArray[np.int64],
-    beside: Tensor,
+    structural_keys: Tensor,
     hard: bool,
     accumulates: bool,
 ) -> BlockGroup:
     """Return the blocks that hold what bounded reach adds to the document's, of one text at `positions` of the batch.
 
     Hard: the pairs that bounded reaches and shared words allow beyond document reach, each token itself, and the
-    pairs with the keys `beside` (positions of structural tokens in the text) that document reach allows. Soft: the
-    bias that lifts each pair from its strength at any distance to its full one; there, `beside` is empty.
+    pairs with the `structural_keys` (positions of structural tokens in the text) that document reach allows. Soft: the
+    bias that lifts each pair from its strength at any distance to its full one; there, `structural_keys` is empty.
     """
     length = len(annotated.tags)
     first, beyond = _windows(lookup, annotated)
@@ -61,13 +61,13 @@ def bounded_blocks(
         width = int((closes - opens).max())
         rows = torch.from_numpy(np.arange(start, start + stack * chunk)).view(stack, chunk)
         window = torch.from_numpy(np.minimum(opens, length - width)[:, None] + np.arange(width))
-        keys = torch.cat([window, beside.expand(stack, -1)], 1)
+        keys = torch.cat([window, structural_keys.expand(stack, -1)], 1)
         rows_inside = rows.clamp(max=length - 1)
         queries = annotated.at(rows_inside)
         bias = take_cells(table, lookup.index(queries, annotated.at(window)))
         if hard:
             _allow_self(bias, document, queries, rows_inside - window[:, :1])
-            readable = document[:, queries.tags][..., annotated.tags[beside]].transpose(0, 1)
+            readable = document[:, queries.tags][..., annotated.tags[structural_keys]].transpose(0, 1)
             bias = torch.cat([bias, readable], -1)
         blocks.append(
             Block(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...grammar.constants import constant
+from ...grammar.caching import cache_outside_modes
 from ...grammar.tables import ReachTables
 from ...grammar.tags import TAGS
 
@@ -116,7 +116,7 @@ class Tokens:
         )
 
 
-@constant
+@cache_outside_modes
 def compile_lookup(tables: tuple[ReachTables, ...]) -> PairLookup:
     """Compile the tables of one layer; equal objects are compiled once."""
     document, bounded = tables[0], tables[1:]

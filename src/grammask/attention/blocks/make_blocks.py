@@ -99,18 +99,26 @@ def _texts(annotation: Annotation) -> list[_Text]:
 def _hard(lookup: PairLookup, text: _Text) -> list[BlockGroup]:
     if not lookup.has_bounded and _covers_words(lookup, text):
         return document_blocks(
-            lookup, text.tags, text=text.number, positions=text.positions, beside=(), accumulates=False
+            lookup, text.tags, text=text.number, positions=text.positions, without_tags=(), accumulates=False
         )
     _check_order(lookup, text)
     # The band takes the structural keys along: a few columns are too little for blocks of their own.
     tags = [tag for tag in _STRUCTURAL if bool(lookup.document[:, :, tag].any())]
-    beside = torch.from_numpy(np.flatnonzero(table_of(tags)[text.tags]))
+    structural = torch.from_numpy(np.flatnonzero(table_of(tags)[text.tags]))
     band = bounded_blocks(
-        lookup, text.annotated, text=text.number, positions=text.positions, beside=beside, hard=True, accumulates=False
+        lookup,
+        text.annotated,
+        text=text.number,
+        positions=text.positions,
+        structural_keys=structural,
+        hard=True,
+        accumulates=False,
     )
     return [
         band,
-        *document_blocks(lookup, text.tags, text=text.number, positions=text.positions, beside=tags, accumulates=True),
+        *document_blocks(
+            lookup, text.tags, text=text.number, positions=text.positions, without_tags=tags, accumulates=True
+        ),
     ]
 
 
@@ -130,7 +138,7 @@ def _soft(lookup: PairLookup, text: _Text, *, learned: bool, drops: bool) -> lis
             text.annotated,
             text=text.number,
             positions=text.positions,
-            beside=none,
+            structural_keys=none,
             hard=False,
             accumulates=True,
         ),

@@ -31,19 +31,19 @@ def document_blocks(
     *,
     text: int,
     positions: NDArray[np.int64],
-    beside: Sequence[int],
+    without_tags: Sequence[int],
     accumulates: bool,
 ) -> list[BlockGroup]:
-    """Return the blocks of one text: what document reach allows, but for keys whose tags are in `beside`.
+    """Return the blocks of one text: what document reach allows, but for keys whose tags are in `without_tags`.
 
     `tags` (tokens,) are those of the text's real tokens and `positions` (tokens,) their places in the batch. Heads with
     equal tables share a group.
     """
     groups = []
     for table, heads in _by_table(lookup):
-        if beside:
+        if without_tags:
             table = table.copy()
-            table[:, list(beside)] = False
+            table[:, list(without_tags)] = False
         present = occurring(tags)
         readers = present[table[np.ix_(present, present)].any(1)]
         read = np.logical_or.reduce(table[readers], axis=0)

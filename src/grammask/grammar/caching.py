@@ -1,4 +1,4 @@
-"""What outlives the call that made it: constants, plans, scratch memory.
+"""Caching what outlives the call that made it: compiled tables, plans, scratch memory.
 
 Torch's modes (inference mode, autocast, a default device, fake tensors, the transforms of `torch.func`) change what a
 plain line of code makes. What is kept would carry the mode of its first caller into every later call.
@@ -16,7 +16,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def constant(make: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+def cache_outside_modes(make: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Let `make` run once for equal arguments, in a thread of its own: modes belong to a thread, so none holds there.
 
     Only the default dtype belongs to the whole process: `make` must name the dtype of every tensor.
@@ -31,7 +31,7 @@ def constant(make: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
 
 
 @contextmanager
-def for_any_call() -> Iterator[None]:
+def outside_inference_mode() -> Iterator[None]:
     """Make tensors that later calls may train with, also under inference mode; gradients are recorded as outside."""
     recorded = torch.is_grad_enabled()
     with torch.inference_mode(False), torch.set_grad_enabled(recorded):
