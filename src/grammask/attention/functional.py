@@ -1,19 +1,22 @@
-"""`grammar_attention`: the operator without a model."""
+"""One call of attention under a plan: `attend` in a model, `grammar_attention` without one."""
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
 from ..grammar.limits import MAX_LAYERS
 from ..grammar.rules import check_strategy
 from .arguments import check_dropout, check_inputs, check_scale
-from .attend import attend
+from .dispatch import Call, choose_backend
 from .inputs import check_whole
 from .make_plan import plan_batch
 from .plan import Plan
-from .plan_checks import check_fits, check_plan
+from .plan_checks import check_fits, check_plan, is_padding_only
+from .sparse import sparse_attention
 
 
 def grammar_attention(
@@ -86,6 +89,49 @@ def grammar_attention(
     # The plan's own mask, equal to the call's, so that calls that share the plan share what is made from it.
     readable = None if attention_mask is None else plan.readable
     return attend(query, key, value, plan, layer, readable, scale=scale, dropout=dropout, backend=backend)
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    plan: Plan,
+    layer: int,
+    model_mask: Tensor | None,
+    *,
+    scale: float,
+    dropout: float,
+    backend: str,
+) -> Tensor:
+    """Return attention (batch, heads, length, head_dim) in one layer of a plan.
+
+    `model_mask` is the model's own mask as in `Plan.mask`. One that says no more than what is padding adds nothing to
+    what the plan knows; any other needs the dense path.
+    """
+    obstacle = None
+    if query.device.type == "cpu" and not is_padding_only(plan, model_mask):
+        obstacle = "the model has a mask of its own beside padding, such as causality or a sliding window"
+    elif value.shape[-1] != query.shape[-1]:
+        obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
+    _, heads, _, head_dim = query.shape
+    choice = choose_backend(plan, Call(layer, heads, head_dim, backend, query.device, dropout > 0, obstacle))
+    if choice.backend == "dense":
+        mask = plan.mask(layer, model_mask, query.dtype)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+    if torch.is_autocast_enabled("cpu"):
+        # As autocast does for PyTorch's own attention: rotary positions leave queries and keys in float32.
+        dtype = torch.get_autocast_dtype("cpu")
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    strengths = None if plan.learned is None else plan.learned[layer]
+    return sparse_attention(
+        query,
+        key,
+        value,
+        plan.block_groups(layer, drops=dropout > 0),
+        scale=scale,
+        dropout=dropout,
+        strengths=strengths,
+    )
 
 
 def _layers(grammar: Grammar, layer: int) -> int:

@@ -14,7 +14,7 @@ from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_f
 from transformers.masking_utils import bidirectional_mask_function, sdpa_mask
 
 from ..attention.arguments import check_mask
-from ..attention.attend import attend
+from ..attention.functional import attend
 from ..attention.reference import reference_attention
 from ..errors import ModelError
 from .passes import ForwardPass

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .block import ALL, Block, BlockGroup, TokenIndex
-from .lookup import PairLookup, Tokens, take_cells
-from .tag_sets import occurring, table_of
+from .lookup import PairLookup, Tokens, occurring_tags, tag_mask, take_cells
 
 TILE: Final[int] = 128  # queries whose bias over all keys is made explicit at a time
 
@@ -34,13 +33,13 @@ def tag_bias_blocks(
     """
     base = lookup.base.numpy()  # (heads, tags, tags)
     tags_by_bias: dict[bytes, list[int]] = {}
-    for tag in occurring(tags):
+    for tag in occurring_tags(tags):
         tags_by_bias.setdefault(bytes([tag]) if learned else base[:, tag].tobytes(), []).append(int(tag))
     blocks = []
     order = []
     done = 0
     for of_tags in tags_by_bias.values():
-        rows = np.flatnonzero(table_of(of_tags)[tags])
+        rows = np.flatnonzero(tag_mask(of_tags)[tags])
         order.append(rows)
         bias = torch.from_numpy(base[:, of_tags[0]][:, tags])[None, :, None]
         blocks.append(

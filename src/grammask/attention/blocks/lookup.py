@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...grammar.caching import cache_outside_modes
@@ -172,3 +173,14 @@ def take_cells(table: Tensor, index: Tensor) -> Tensor:
     rows = [row.index_select(0, flat) for row in table]
     cells = torch.stack(rows) if len(rows) > 1 else rows[0]
     return cells.view(len(table), *index.shape).transpose(0, 1)
+
+
+def occurring_tags(tags: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the distinct tags, ascending."""
+    return np.flatnonzero(np.bincount(tags))
+
+
+def tag_mask(tags: Sequence[int]) -> NDArray[np.bool_]:
+    """Return which tags are among `tags` (TAGS,), to look tokens up in."""
+    mask: NDArray[np.bool_] = np.isin(np.arange(len(TAGS)), tags)
+    return mask

@@ -16,9 +16,8 @@ from ..inputs import Annotation
 from .banded import bounded_blocks, in_reading_order
 from .biased import explicit_bias_blocks, tag_bias_blocks
 from .block import BlockGroup, as_slice
-from .lookup import PairLookup, Tokens, compile_lookup
+from .lookup import PairLookup, Tokens, compile_lookup, occurring_tags, tag_mask
 from .sorted import document_blocks
-from .tag_sets import occurring, table_of
 
 SparseBackend = Literal["sorted", "banded", "mixed", "biased"]
 SPARSE: Final[tuple[SparseBackend, ...]] = ("sorted", "banded", "mixed", "biased")
@@ -104,7 +103,7 @@ def _hard(lookup: PairLookup, text: _Text) -> list[BlockGroup]:
     _check_order(lookup, text)
     # The band takes the structural keys along: a few columns are too little for blocks of their own.
     tags = [tag for tag in _STRUCTURAL if bool(lookup.document[:, :, tag].any())]
-    structural = torch.from_numpy(np.flatnonzero(table_of(tags)[text.tags]))
+    structural = torch.from_numpy(np.flatnonzero(tag_mask(tags)[text.tags]))
     band = bounded_blocks(
         lookup,
         text.annotated,
@@ -147,7 +146,7 @@ def _soft(lookup: PairLookup, text: _Text, *, learned: bool, drops: bool) -> lis
 
 def _covers_words(lookup: PairLookup, text: _Text) -> bool:
     """Tell whether document reach alone lets every token read itself and its own word."""
-    tags = occurring(text.tags)
+    tags = occurring_tags(text.tags)
     if not bool(lookup.document[:, tags, tags].all()):
         return False
     order = np.argsort(text.words, kind="stable")

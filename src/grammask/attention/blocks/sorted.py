@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from .block import Block, BlockGroup, TokenIndex
-from .lookup import PairLookup
-from .tag_sets import occurring
+from .lookup import PairLookup, occurring_tags
 
 # What starting a block costs, in pairs that could be computed meanwhile: small groups share a masked block.
 _START: Final[int] = 600
@@ -44,7 +43,7 @@ def document_blocks(
         if without_tags:
             table = table.copy()
             table[:, list(without_tags)] = False
-        present = occurring(tags)
+        present = occurring_tags(tags)
         readers = present[table[np.ix_(present, present)].any(1)]
         read = np.logical_or.reduce(table[readers], axis=0)
         # Queries that read whatever is read at all need no sorting; [CLS] is often the only one.
@@ -115,7 +114,7 @@ def _blocks(
     Without `by_tag` the keys stay in the order of the text: only for a table whose queries all read the same keys.
     """
     is_read = np.logical_or.reduce(table, axis=0)
-    reads = np.logical_or.reduce(table[:, occurring(tags)], axis=1)
+    reads = np.logical_or.reduce(table[:, occurring_tags(tags)], axis=1)
     rows, keys = np.flatnonzero(reads[tags]), np.flatnonzero(is_read[tags])
     if len(rows) == 0 or len(keys) == 0:
         return (), rows, keys
