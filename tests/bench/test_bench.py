@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from transformers import BigBirdConfig
 from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAttention, BigBirdModel
 
-from grammask.attention import count_pairs as pairs
 from grammask.bench import run
 from grammask.bench.cases import list_cases, memory_cases
 from grammask.bench.contender import CannotRunError, Contender, Ready, warm
@@ -36,7 +35,7 @@ from grammask.cli.app import app, run_plainly
 from grammask.errors import ExperimentError, GrammarError, InputError, ModelError
 from grammask.grammar.file import load_grammar, shipped_grammars
 from grammask.grammar.grammar import Grammar
-from grammask.grammar.masks import allowed_pairs, count_pairs, pair_strengths
+from grammask.grammar.masks import allowed_pairs, pair_strengths
 from grammask.grammar.rules import Reach, Rule
 from grammask.memory import PeakMemory, resident, settle
 from grammask.report.bench_page import render_bench_report
@@ -175,21 +174,6 @@ def test_texts_that_cannot_be_read(tmp_path):
     (tmp_path / "empty").write_text(" \n", encoding="utf-8")
     with pytest.raises(InputError, match="holds no text"):
         load_long_text(str(tmp_path / "empty"), made)
-
-
-# Pairs
-
-
-@by_name
-def test_pairs_counted_in_tiles_are_those_of_the_mask(monkeypatch, grammar):
-    monkeypatch.setattr(pairs, "_TILE", 7)
-    annotation = annotated(31, 12)
-    allowed, every = pairs.measure_pairs(grammar, annotation, layers=1, heads=2)
-    tables = pairs.compile_layers(grammar, layers=1, heads=2)[0]
-    mask = allowed_pairs(tables, **annotation)
-    counts = count_pairs(mask, tag_ids=annotation["tag_ids"], word_ids=annotation["word_ids"])
-    assert every == 31**2 + 12**2
-    assert allowed / every == pytest.approx(counts.density)
 
 
 # Peers

@@ -7,26 +7,27 @@ from torch import Tensor
 
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
+from .blocks.block import ALL
 from .blocks.lookup import PairLookup, Tokens, compile_lookup, take_cells
 from .inputs import Annotation
 
 
-def dense_mask(tables: Sequence[ReachTables], annotation: Annotation) -> Tensor:
-    """Return what `masks.allowed_pairs` does: bool (batch, heads, length, length)."""
-    lookup, index = _index(tables, annotation)
-    length = annotation.tag_ids.shape[1]
+def dense_mask(tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL) -> Tensor:
+    """Return what `masks.allowed_pairs` does: bool (batch, heads, length, length), or the rows of some queries."""
+    lookup, index = _index(tables, annotation, rows)
+    places = torch.arange(annotation.tag_ids.shape[1], device=index.device)
     allowed = take_cells(lookup.allowed, index)
-    allowed |= torch.eye(length, dtype=torch.bool, device=index.device)
+    allowed |= places[rows, None] == places
     return allowed & (annotation.tag_ids != PAD)[:, None, None, :]
 
 
 def dense_bias(tables: Sequence[ReachTables], annotation: Annotation) -> Tensor:
     """Return what `masks.pair_strengths` does: float32 (batch, heads, length, length)."""
-    lookup, index = _index(tables, annotation)
+    lookup, index = _index(tables, annotation, ALL)
     return take_cells(lookup.strength, index)
 
 
-def _index(tables: Sequence[ReachTables], annotation: Annotation) -> tuple[PairLookup, Tensor]:
+def _index(tables: Sequence[ReachTables], annotation: Annotation, rows: slice) -> tuple[PairLookup, Tensor]:
     lookup = compile_lookup(tuple(tables)).to(annotation.tag_ids.device)
     tokens = Tokens.of(annotation.tag_ids, annotation.word_ids, annotation.sentence_ids)
-    return lookup, lookup.index(tokens, tokens)
+    return lookup, lookup.index(tokens.at((ALL, rows)), tokens)

@@ -1,27 +1,30 @@
-"""The density of a grammar on tagged texts, without a model: each word is one token, between [CLS] and [SEP]."""
+"""The pairs that a grammar allows, counted on tagged texts, a few queries at a time: no mask is ever whole."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ..errors import InputError
 from ..grammar.grammar import Grammar
-from ..grammar.masks import PairCounts, count_pairs
-from ..grammar.tables import compile_layers
-from ..grammar.tags import CLS, SEP
+from ..grammar.masks import PairCounts
+from ..grammar.tables import ReachTables, compile_layers
+from ..grammar.tags import CLS, PAD, SEP
 from ..tagging.tagger import TaggedText
 from .dense import dense_mask
 from .inputs import Annotation
 
-MOST_WORDS: Final[int] = 5_000  # in a text: time and memory grow with the square
+MOST_WORDS: Final[int] = 5_000  # in a text of `measure_density`: time grows with the square
+_TILE: Final[int] = 1 << 22  # pairs that are looked up at a time
 
 
 def measure_density(grammar: Grammar, texts: Iterable[TaggedText], *, layers: int, heads: int) -> PairCounts:
     """Count the pairs that `grammar` allows, over all layers and heads of a model of this size.
 
-    Raises `InputError` for a text of more than `MOST_WORDS` words.
+    Each word is one token, between [CLS] and [SEP]. Raises `InputError` for a text of more than `MOST_WORDS` words.
     """
     compiled = compile_layers(grammar, layers=layers, heads=heads)
     total = PairCounts()
@@ -31,13 +34,49 @@ def measure_density(grammar: Grammar, texts: Iterable[TaggedText], *, layers: in
                 f"text {number} has {len(text):,} words, but all their pairs are counted, of at most {MOST_WORDS:,} "
                 "words a text; split it into lines"
             )
-        tag_ids = torch.from_numpy(np.concatenate([[CLS], text.tag_ids, [SEP]]).astype(np.int64))[None]
-        word_ids = torch.from_numpy(np.concatenate([[-1], np.arange(len(text)), [-1]]).astype(np.int64))[None]
-        sentence_ids = torch.from_numpy(np.concatenate([[-1], text.sentence_ids, [-1]]).astype(np.int64))[None]
-        annotation = Annotation(tag_ids, word_ids, sentence_ids)
-        counted: dict[int, PairCounts] = {}
-        for tables in compiled:
-            if id(tables) not in counted:
-                counted[id(tables)] = count_pairs(dense_mask(tables, annotation), tag_ids=tag_ids, word_ids=word_ids)
-            total += counted[id(tables)]
+        total += count_layers(compiled, _annotate(text))
     return total
+
+
+def count_layers(layer_tables: Sequence[tuple[ReachTables, ...]], annotation: Annotation) -> PairCounts:
+    """Count the pairs of a batch that are allowed in all layers together; layers with equal tables are counted once."""
+    counted: dict[int, PairCounts] = {}
+    total = PairCounts()
+    for tables in layer_tables:
+        if id(tables) not in counted:
+            counted[id(tables)] = count_allowed(tables, annotation)
+        total += counted[id(tables)]
+    return total
+
+
+def count_allowed(tables: Sequence[ReachTables], annotation: Annotation) -> PairCounts:
+    """Return what `masks.count_pairs` does for the mask of one layer's tables."""
+    real, word = annotation.tag_ids != PAD, annotation.word_ids >= 0
+    allowed = word_allowed = 0
+    for rows in _tiles(*real.shape):
+        mask = dense_mask(tables, annotation, rows=rows)
+        allowed += int((mask & _pairs(real, rows)).sum())
+        word_allowed += int((mask & _pairs(word, rows)).sum())
+    heads = tables[0].allowed.shape[0]
+    pairs, word_pairs = (int((tokens.sum(1) ** 2).sum()) * heads for tokens in (real, word))
+    return PairCounts(allowed, pairs, word_allowed, word_pairs)
+
+
+def _tiles(batch: int, length: int) -> Iterator[slice]:
+    step = max(1, _TILE // max(1, batch * length))
+    for start in range(0, length, step):
+        yield slice(start, min(start + step, length))
+
+
+def _pairs(tokens: Tensor, rows: slice) -> Tensor:
+    """Return the pairs of marked tokens (batch, length), for some queries: bool (batch, 1, queries, length)."""
+    return tokens[:, None, rows, None] & tokens[:, None, None, :]
+
+
+def _annotate(text: TaggedText) -> Annotation:
+    words = np.arange(len(text))
+    return Annotation(_enclosed(CLS, text.tag_ids, SEP), _enclosed(-1, words, -1), _enclosed(-1, text.sentence_ids, -1))
+
+
+def _enclosed(first: int, ids: NDArray[np.integer], last: int) -> Tensor:
+    return torch.from_numpy(np.concatenate([[first], ids, [last]]).astype(np.int64))[None]

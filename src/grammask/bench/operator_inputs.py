@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..attention.count_pairs import measure_pairs
+from ..attention.density import count_allowed
+from ..attention.inputs import Annotation
 from ..grammar.grammar import Grammar
 from ..grammar.tables import ReachTables, compile_layers
 from .contender import Outputs
@@ -87,5 +88,4 @@ def density(inputs: OperatorInputs) -> float:
     """Return the share of pairs that must be computed: the allowed ones under hard, all of them under soft."""
     if inputs.strategy == "soft":
         return 1.0
-    allowed, pairs = measure_pairs(inputs.grammar, inputs.annotation, layers=1, heads=inputs.shape[1])
-    return allowed / pairs
+    return count_allowed(inputs.tables, Annotation(**inputs.annotation)).density

@@ -106,7 +106,7 @@ class Tokens:
         none = sentences < 0
         return cls(*known, sentences.masked_fill(none, -2), sentences.masked_fill(none, -3))
 
-    def at(self, positions: Tensor | slice) -> "Tokens":
+    def at(self, positions: Tensor | slice | tuple[slice, ...]) -> "Tokens":
         """Select tokens; `positions` may have any shape."""
         return Tokens(
             self.tags[positions],

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from ...attention.count_pairs import measure_pairs
+from ...attention.density import count_layers
+from ...attention.inputs import Annotation
 from ...grammar.grammar import Grammar
+from ...grammar.tables import compile_layers
 from ...model.guide import INPUTS
 from ..cases import Case
 from ..contender import Contender, Outputs, Ready
@@ -66,16 +68,14 @@ def batch_facts(case: Case, grammar: Grammar, batch: Mapping[str, Tensor], encod
     """
     texts, length = batch["tag_ids"].shape
     config = encoder.stock.config
-    annotation = {name: batch[name] for name in INPUTS}
-    allowed, pairs = measure_pairs(
-        grammar, annotation, layers=config.num_hidden_layers, heads=config.num_attention_heads
-    )
-    if case.strategy == "soft":
-        allowed = pairs
+    compiled = compile_layers(grammar, layers=config.num_hidden_layers, heads=config.num_attention_heads)
+    hard = case.strategy == "hard"
+    density = count_layers(compiled, Annotation(**{name: batch[name] for name in INPUTS})).density if hard else 1.0
+    tokens = batch["attention_mask"].sum(1)
     return {
-        "tokens": int(batch["attention_mask"].sum()),
-        "density": allowed / pairs,
-        "computed_share": allowed / (texts * length**2),
+        "tokens": int(tokens.sum()),
+        "density": density,
+        "computed_share": density * int((tokens**2).sum()) / (texts * length**2),
     }
 
 

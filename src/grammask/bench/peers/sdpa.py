@@ -3,15 +3,15 @@
 from typing import Final
 
 import psutil
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...grammar.masks import allowed_pairs, pair_strengths
+from ...attention.dense import dense_bias, dense_mask
+from ...attention.inputs import Annotation
 from ..contender import CannotRunError, Ready, median_seconds
 from ..operator_inputs import OperatorInputs
 
-_BYTES_PER_PAIR: Final[int] = 24  # that making a dense mask holds at once: offsets, comparisons, the mask
+_BYTES_PER_PAIR: Final[int] = 24  # that making a dense mask holds at once: offsets, look-ups, the mask
 
 
 def full(inputs: OperatorInputs) -> Ready:
@@ -27,20 +27,21 @@ def dense_masked(inputs: OperatorInputs, *, measured: bool = True) -> Ready:
     """Fused attention under the grammar's bool mask (hard) or float bias (soft); `measured` times its making."""
     batch, _, length, _ = inputs.shape
     check_memory(batch * length**2 * _BYTES_PER_PAIR, "its mask")
-    mask = dense_mask(inputs)
+    mask = _mask(inputs)
 
     def attention() -> Tensor:
         return F.scaled_dot_product_attention(inputs.query, inputs.key, inputs.value, attn_mask=mask)
 
-    planning = median_seconds(lambda: dense_mask(inputs)) if measured else None
+    planning = median_seconds(lambda: _mask(inputs)) if measured else None
     return Ready(inputs.attend(attention), exact=True, facts={"planning_seconds": planning})
 
 
-def dense_mask(inputs: OperatorInputs) -> Tensor:
+def _mask(inputs: OperatorInputs) -> Tensor:
     """Return the dense mask or bias of these inputs: (batch, heads or 1, length, length)."""
-    make = allowed_pairs if inputs.strategy == "hard" else pair_strengths
-    mask = make(inputs.tables, **inputs.annotation)
-    return mask if mask.dtype == torch.bool else mask.to(inputs.query.dtype)
+    annotation = Annotation(**inputs.annotation)
+    if inputs.strategy == "hard":
+        return dense_mask(inputs.tables, annotation)
+    return dense_bias(inputs.tables, annotation).to(inputs.query.dtype)
 
 
 def check_memory(needed: int, what: str) -> None:
