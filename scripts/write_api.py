@@ -54,8 +54,9 @@ def read_items(section: str) -> dict[str, str]:
 
 def methods_of(node: Definition | None) -> list[ast.FunctionDef]:
     """Return the methods of a class that readers call, in order; none of a function."""
-    functions = [part for part in node.body if isinstance(part, ast.FunctionDef)] if node else []
-    return [part for part in functions if isinstance(node, ast.ClassDef) and _is_public(part.name)]
+    if not isinstance(node, ast.ClassDef):
+        return []
+    return [part for part in node.body if isinstance(part, ast.FunctionDef) and _is_public(part.name)]
 
 
 def _is_public(name: str) -> bool:
@@ -109,12 +110,12 @@ def _spell(node: ast.expr | None) -> str:
 def render_name(name: str) -> str:
     """Return the entry of a public name, with its methods."""
     node, docstring = find_definition(name)
-    parts = [f"### {name}", *_render(f"grammask.{name}", node, docstring, name)]
+    parts = [f"### `{name}`", *_render(f"grammask.{name}", node, docstring, name)]
     plain = []
     for method in methods_of(node):
         written = ast.get_docstring(method) or ""
         if "Args" in read_sections(written):
-            parts += [f"#### {name}.{method.name}", *_render(_call_of(name, method), method, written, name)]
+            parts += [f"#### `{name}.{method.name}`", *_render(_call_of(name, method), method, written, name)]
         else:
             plain.append(f"- `{_short(name, method)}`: {_in_a_line(read_sections(written)[''], name)}")
     return "\n\n".join([*parts, *(["**Members**", "\n".join(plain)] if plain else [])])
@@ -135,7 +136,7 @@ def _short(name: str, method: ast.FunctionDef) -> str:
 
 
 def _render(call: str, node: Definition | None, docstring: str, name: str) -> list[str]:
-    parts = [f"```python\n{call}{signature(node)}\n```"] if node and name != "GrammaskError" else []
+    parts = [f"```python\n{call}{signature(node)}\n```"] if node and _parameters(node)[0] else []
     for heading, text in read_sections(docstring).items():
         if heading == "":
             parts += [_in_a_line(paragraph, name) for paragraph in text.split("\n\n")]
