@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .interpret.bertviz import to_bertviz
     from .interpret.explain import explain
     from .model.attach import attach, attached, detach
-    from .model.pretrained import from_pretrained
+    from .model.from_pretrained import from_pretrained
     from .tagging.annotate import Annotator
     from .tagging.collate import Collator
 
@@ -57,7 +57,7 @@ _HOMES = {
     "detach": ".model.attach",
     "explain": ".interpret.explain",
     "explain_dispatch": ".attention.dispatch",
-    "from_pretrained": ".model.pretrained",
+    "from_pretrained": ".model.from_pretrained",
     "grammar_attention": ".attention.functional",
     "load_grammar": ".grammar.file",
     "make_plan": ".attention.make_plan",

@@ -106,7 +106,7 @@ def test_adherence_and_faithfulness_write_their_pages(saved, grammask_says, tmp_
     later = ("--text", text, "--out", tmp_path / "b.html")
     code, _, wrong = grammask_says("adherence", "--model", saved / "stock", *later)
     assert code == 2
-    assert "name one to hold it against" in wrong
+    assert "name one to compare it with" in wrong
     code, _, _ = grammask_says("adherence", "--model", saved / "guided", *later)
     assert code == 0
     assert "hard attention under the grammar decided" in (tmp_path / "b.html").read_text(encoding="utf-8")

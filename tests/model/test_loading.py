@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, BertModel
 
 from grammask.errors import ModelError
+from grammask.model.load_weights import load_weights
 from grammask.model.model_files import hash_files
 from grammask.model.strengths import STRENGTHS
-from grammask.model.weights import load_weights
 
 MISFIT = "incomplete, renamed, or of another architecture"
 

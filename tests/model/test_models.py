@@ -14,7 +14,7 @@ from grammask.errors import ModelError
 from grammask.experiment.config import make_config
 from grammask.experiment.try_model import fit_length, try_classifier
 from grammask.model.attach import attach
-from grammask.model.load import find_model, load_classifier, load_guided, load_tokenizer
+from grammask.model.named_models import find_model, load_classifier, load_guided, load_tokenizer
 
 
 @pytest.fixture

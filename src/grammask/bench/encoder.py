@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from ..errors import ModelError
 from ..grammar.grammar import Grammar
 from ..model.attach import attach
-from ..model.load import ModelSource, find_model, load_classifier, load_tokenizer
+from ..model.named_models import ModelSource, find_model, load_classifier, load_tokenizer
 from .settings import Guided
 
 

@@ -43,7 +43,7 @@ def adherence_command(
         from ..grammar.file import load_grammar
         from ..interpret.adherence import measure_adherence
         from ..model.attach import grammar_of
-        from ..model.load import find_model, load_guided, load_tokenizer
+        from ..model.named_models import find_model, load_guided, load_tokenizer
         from ..report.adherence_page import adherence_page, write_adherence_figures
         from ..tagging.annotate import Annotator
 

@@ -49,7 +49,7 @@ def explain_command(
     console = PlainConsole()
     with console.status("loading libraries"):
         from ..interpret.explain import explain
-        from ..model.load import find_model, load_saved, load_tokenizer
+        from ..model.named_models import find_model, load_saved, load_tokenizer
         from ..report.explain_files import write_figures
         from ..report.explain_page import explain_page
         from ..tagging.annotate import Annotator

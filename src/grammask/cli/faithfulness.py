@@ -36,7 +36,7 @@ def faithfulness_command(
         from ..data.load_task import texts_of
         from ..interpret.faithfulness import measure_faithfulness
         from ..model.attach import grammar_of
-        from ..model.load import find_model, load_saved, load_tokenizer
+        from ..model.named_models import find_model, load_saved, load_tokenizer
         from ..report.faithfulness_page import faithfulness_page
         from ..tagging.annotate import Annotator
 

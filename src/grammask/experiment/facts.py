@@ -4,8 +4,8 @@ from typing import Any
 
 from ..data.task import spell_labels
 from ..environment import environment
-from ..model.load import PACKAGED_MODEL
 from ..model.model_files import hash_files
+from ..model.named_models import PACKAGED_MODEL
 from .prepare import Prepared
 from .setup import Setup
 

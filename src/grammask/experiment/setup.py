@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 from ..data.load_task import load_task
 from ..data.task import Task
 from ..grammar.grammar import Grammar
-from ..model.load import ModelSource, find_model, load_tokenizer
+from ..model.named_models import ModelSource, find_model, load_tokenizer
 from ..tagging.annotate import Annotator
 from .config import Config, RunSpec
 from .try_model import TriedModel, try_model

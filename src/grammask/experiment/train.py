@@ -16,7 +16,7 @@ from transformers.trainer_callback import ProgressCallback
 
 from ..errors import ExperimentError
 from ..model.attach import attach, set_mask_transform
-from ..model.load import load_classifier
+from ..model.named_models import load_classifier
 from ..tagging.collate import Collator
 from .adaptations import ADAPTATIONS
 from .config import RunSpec

@@ -12,7 +12,7 @@ from ..data.task import Task
 from ..errors import ModelError
 from ..grammar.grammar import Grammar
 from ..model.attach import attached
-from ..model.load import ModelSource, count_positions, load_classifier
+from ..model.named_models import ModelSource, count_positions, load_classifier
 from ..printing import reason
 from ..tagging.encode import encode
 from .config import Config

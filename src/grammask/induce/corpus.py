@@ -11,8 +11,8 @@ from transformers import AutoModel
 from ..data.film_reviews import film_reviews
 from ..errors import InputError
 from ..files.write import read_lines
-from ..model.load import find_model, load_tokenizer
-from ..model.weights import load_weights
+from ..model.load_weights import load_weights
+from ..model.named_models import find_model, load_tokenizer
 from ..tagging.annotate import Annotator
 from ..tagging.collate import Collator
 from .arc_cells import Parse, dependent_cells, read_conllu, reader_cells

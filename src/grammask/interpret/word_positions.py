@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import ExplainError
 from ..grammar.tags import TAGS
-from ..model.load import count_positions
+from ..model.named_models import count_positions
 from ..printing import quoted
 from ..tagging.annotate import Annotator, ReadText
 from ..tagging.overlap import NO_WORD

@@ -20,10 +20,10 @@ from ..errors import ModelError
 from ..files.read import parse_json_object, read_bytes
 from ..files.write import dump, write_whole
 from ..printing import reason
+from .load_weights import Loaded
 from .model_files import ADAPTER
 from .saved_grammar import CONFIG_KEY
 from .strengths import STRENGTHS
-from .weights import Loaded
 
 _LOAD: Final[str] = "load it with grammask.from_pretrained"
 _REMEDY: Final[str] = (

@@ -16,7 +16,7 @@ from ..grammar.rules import Strategy, check_strategy
 from .attachment import attach_guide, detach_guide, guide_of
 from .guide import Guide
 from .strengths import LearnStrengths, check_learnable
-from .unwrap import inner_model
+from .wrappers import inner_model
 
 Model = TypeVar("Model", bound=nn.Module)
 

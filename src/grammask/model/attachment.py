@@ -9,11 +9,10 @@ from ..errors import ModelError
 from . import interface, support
 from .adapters import keep_grammar_with_adapters
 from .configs import Configs, check_is_saved, mark_config, restore_configs, switch_configs
-from .direct_forward import DirectForward
 from .guide import Guide
-from .saved_grammar import StoredGrammar
+from .saved_grammar import SavedGrammar
 from .strengths import STRENGTHS, LearnStrengths, initial_strengths
-from .unwrap import inner_model
+from .wrappers import DirectForward, inner_model
 
 _STATE: Final[str] = "_grammask_state"
 
@@ -55,7 +54,7 @@ def attach_guide(model: PreTrainedModel, guide: Guide, learn_strengths: LearnStr
         if learn_strengths is not None and not hasattr(base, STRENGTHS):
             heads = found.heads if learn_strengths == "head" else 1
             base.add_module(STRENGTHS, initial_strengths(guide.layer_tables, heads, model.device))
-        mark_config(model, StoredGrammar(guide.grammar, guide.strategy, learn_strengths))
+        mark_config(model, SavedGrammar(guide.grammar, guide.strategy, learn_strengths))
         support.try_out(model, annotated=guide.strategy != "full")
     except BaseException:
         detach_guide(model)

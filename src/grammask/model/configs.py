@@ -13,8 +13,8 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from ..errors import ModelError
 from .interface import NAME
-from .saved_grammar import CONFIG_KEY, StoredGrammar
-from .unwrap import inner_model
+from .saved_grammar import CONFIG_KEY, SavedGrammar
+from .wrappers import inner_model
 
 # Saved under the public name, ours makes stock loads of a guided model raise instead of reading everything.
 _PUBLIC_NAME: Final[str] = "attn_implementation"
@@ -36,14 +36,14 @@ def switch_configs(model: PreTrainedModel) -> Configs:
     return had
 
 
-def mark_config(model: PreTrainedModel, stored: StoredGrammar) -> None:
+def mark_config(model: PreTrainedModel, saved: SavedGrammar) -> None:
     """Write the grammar into the config that is saved with the model."""
-    setattr(model.config, CONFIG_KEY, stored.to_dict())
+    setattr(model.config, CONFIG_KEY, saved.to_dict())
     setattr(model.config, _PUBLIC_NAME, NAME)
 
 
 def restore_configs(model: PreTrainedModel, had: Configs) -> None:
-    """Take our names out again. Where nothing else was changed meanwhile, the old object comes back."""
+    """Remove our names again. Where nothing else was changed meanwhile, the old object comes back."""
     unchanged: dict[int, bool] = {}
     for module, old in had:
         config: Any = module.config

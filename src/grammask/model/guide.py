@@ -14,8 +14,8 @@ from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
 from ..grammar.tables import compile_layers
 from .adapters import check_adapters
+from .forward_pass import ForwardPass, Probe
 from .interface import NAME
-from .passes import ForwardPass, Probe
 from .saved_grammar import CONFIG_KEY
 from .strengths import strengths_of
 from .support import Survey

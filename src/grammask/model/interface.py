@@ -17,7 +17,7 @@ from ..attention.arguments import check_mask
 from ..attention.functional import attend
 from ..attention.reference import reference_attention
 from ..errors import ModelError
-from .passes import ForwardPass
+from .forward_pass import ForwardPass
 
 NAME: Final[str] = "grammask"
 # Ways of attention that would change the scores after our mask, or add keys that no grammar knows.

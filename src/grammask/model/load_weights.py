@@ -1,7 +1,7 @@
-"""One strict way to load a model's weights: what is asked for, whole and of its own architecture, or an error.
+"""The one strict way to load weights: all that a model needs, of its own architecture, or an error.
 
-transformers fills what a weights file lacks with random numbers, drops what the model has no place for, and says so in
-a warning. Here both are errors; a head that is about to be trained is the one exception, and it is named.
+Where a weights file lacks tensors, or has more than the model, transformers only warns: it makes up random numbers and
+drops the rest. Here both are errors, except for parts that may be `new`, such as a head that will be trained.
 """
 
 import pickle
@@ -19,16 +19,16 @@ from ..printing import reason
 from .model_files import hub_arguments, read_config, weights_bytes
 from .strengths import STRENGTHS
 
-# What may be missing from the weights: nothing; the pooler, where no answer reads it; or all that a classifier trains
-# anew, which is the head, and the pooler below it.
+# What may be missing from the weights: nothing; the pooler, where nobody uses its output; or the head of a classifier
+# that will be trained, and the pooler below it.
 New = Literal["nothing", "pooler", "head"]
 _POOLER: Final[str] = "pooler"
-_SLACK: Final[int] = 10_000_000  # numbers that no weights file holds: position numbers and the like
+_SLACK: Final[int] = 10_000_000  # numbers that are in no weights file, such as position numbers
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model, the names of its parameters that are new (random), and what transformers says of the loading."""
+    """A model, the names of its parameters that are new (random), and what transformers reports about the loading."""
 
     model: PreTrainedModel
     new: tuple[str, ...]
@@ -80,7 +80,7 @@ def _check_size(model_class: Any, config: PreTrainedConfig, name: str, size: int
 def _new_parameters(
     model: PreTrainedModel, info: Mapping[str, Any], name: str, *, new: New, resize: bool
 ) -> tuple[str, ...]:
-    """Return what the weights file did not give; raises `ModelError` unless all of it may be new."""
+    """Return the parameters that the weights file lacks; raises `ModelError` unless all of them may be new."""
     reshaped = {key: (there, wanted) for key, there, wanted in info["mismatched_keys"]}
     missing = sorted(set(info["missing_keys"]) - set(reshaped))
     wrong = [key for key in missing if not _may_be_new(model, key, new)]
@@ -113,7 +113,7 @@ def _may_be_new(model: PreTrainedModel, key: str, new: New) -> bool:
 
 
 def _is_inside(model: PreTrainedModel, key: str) -> bool:
-    """Tell whether a tensor that the model has no place for is one of its base: heads and poolers may be left out."""
+    """Tell whether an unexpected tensor belongs to the base model; heads and poolers may be left out."""
     prefix = f"{model.base_model_prefix}."
     first = key.removeprefix(prefix).split(".")[0]
     if first in (_POOLER, STRENGTHS):  # learned strengths are no part of the stock model

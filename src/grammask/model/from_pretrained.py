@@ -8,10 +8,10 @@ from . import interface
 from .adapters import put_adapter
 from .attachment import attach_guide
 from .guide import Guide
+from .load_weights import Loaded, load_weights
 from .model_files import ADAPTER, hub_arguments, read_config, read_json
-from .saved_grammar import CONFIG_KEY, find_class, read_stored
+from .saved_grammar import CONFIG_KEY, find_class, read_saved_grammar
 from .strengths import STRENGTHS, with_strengths
-from .weights import Loaded, load_weights
 
 
 def from_pretrained(name_or_path: str | Path, *, model_class: Any = None, **kwargs: Any) -> Any:
@@ -54,11 +54,11 @@ def _load(name: str, model_class: Any, kwargs: dict[str, Any]) -> Loaded:
     config = read_config(name, **hub_arguments(kwargs))
     if getattr(kwargs.get("config"), CONFIG_KEY, None) is not None:
         config = kwargs["config"]
-    stored = read_stored(config, name)
+    saved = read_saved_grammar(config, name)
     loading = found = find_class(config, model_class, name)
     interface.register()  # the config names it
-    if stored.learn_strengths is not None:
-        loading = with_strengths(found, stored.learn_strengths)
+    if saved.learn_strengths is not None:
+        loading = with_strengths(found, saved.learn_strengths)
         # Once they were a parameter of the base model itself.
         renamed = {rf"{STRENGTHS}$": f"{STRENGTHS}.table", **(kwargs.get("key_mapping") or {})}
         kwargs = {**kwargs, "key_mapping": renamed}
@@ -66,7 +66,7 @@ def _load(name: str, model_class: Any, kwargs: dict[str, Any]) -> Loaded:
     if any(STRENGTHS in key.split(".") for key in loaded.info["unexpected_keys"]):
         raise ModelError(f"{name!r} holds learned strengths, but its config.json doesn't say so; it is damaged")
     loaded.model.__class__ = found
-    attach_guide(loaded.model, Guide(loaded.model, stored.grammar, stored.strategy, "auto"), stored.learn_strengths)
+    attach_guide(loaded.model, Guide(loaded.model, saved.grammar, saved.strategy, "auto"), saved.learn_strengths)
     return loaded
 
 
@@ -75,7 +75,7 @@ def _load_adapter(name: str, adapter: dict[str, Any], model_class: Any, kwargs: 
     trainable = kwargs.pop("is_trainable", False)
     hub = hub_arguments(kwargs)
     config = read_config(name, adapter=True, **hub)
-    stored = read_stored(config, name)
+    saved = read_saved_grammar(config, name)
     base = adapter.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise ModelError(f"{name!r}: {ADAPTER} names no base model (base_model_name_or_path)")
@@ -85,5 +85,5 @@ def _load_adapter(name: str, adapter: dict[str, Any], model_class: Any, kwargs: 
     loaded = load_weights(
         find_class(config, model_class, name), base, new="head", config=config, attn_implementation=None, **elsewhere
     )
-    attach_guide(loaded.model, Guide(loaded.model, stored.grammar, stored.strategy, "auto"), stored.learn_strengths)
+    attach_guide(loaded.model, Guide(loaded.model, saved.grammar, saved.strategy, "auto"), saved.learn_strengths)
     return Loaded(put_adapter(loaded, name, trainable=trainable, **hub), loaded.new, loaded.info)

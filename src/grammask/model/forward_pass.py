@@ -1,4 +1,4 @@
-"""One forward pass through a guided model: its plan, which layer is asking, and whether every layer has asked."""
+"""One forward pass through a guided model: its plan, which layer is calling, and whether every layer has called."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ class ForwardPass:
         self._calls: dict[nn.Module, int] = {}
 
     def enter(self, module: nn.Module, *, heads: int) -> int:
-        """Return the layer, counted from 0, in which `module` is being called; raises `ModelError` for a stranger."""
+        """Return the layer, counted from 0, in which `module` is called; raises `ModelError` for an unknown module."""
         layers: tuple[int, ...] = getattr(module, LAYERS_ATTRIBUTE, ())
         if not layers:
             raise ModelError(
@@ -33,7 +33,7 @@ class ForwardPass:
         call = self._calls.get(module, 0)
         self._calls[module] = call + 1
         if call >= len(layers) and self._differ(layers):
-            # Recomputed layers come in another order, and a module that they share cannot tell which one it is.
+            # Layers are recomputed in another order, and a shared module cannot tell which of them it is.
             raise ModelError(
                 f"{type(module).__name__} serves {len(layers)} layers whose rules differ, so gradient checkpointing "
                 "cannot recompute them under the right ones; switch it off (model.gradient_checkpointing_disable())"
@@ -60,7 +60,7 @@ class ForwardPass:
 
 
 class Probe(ForwardPass):
-    """A pass that changes nothing and writes down which modules attend, in order, and with how many heads."""
+    """A pass that changes nothing and records which modules attend, in order, and with how many heads."""
 
     def __init__(self) -> None:
         super().__init__(Plan(None, strategy="full", layer_tables=()))
@@ -68,10 +68,10 @@ class Probe(ForwardPass):
         self.heads: set[int] = set()
 
     def enter(self, module: nn.Module, *, heads: int) -> int:
-        """Write down a call and return its number."""
+        """Record a call and return its number."""
         self.modules.append(module)
         self.heads.add(heads)
         return len(self.modules) - 1
 
     def check_complete(self, layers: int) -> None:
-        """Leave the counting to the survey."""
+        """Do nothing: the survey counts."""

@@ -1,0 +1,56 @@
+"""Guided models inside other libraries: the model that they wrap, and calls that go past torch's hooks.
+
+peft, DistributedDataParallel, torch.compile and SentenceTransformer keep the model as a submodule, each under its own
+name, so `inner_model` finds it by its class. SentenceTransformer also calls the forward of the base model directly.
+"""
+
+import inspect
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from ..errors import ModelError
+
+
+def inner_model(model: object) -> PreTrainedModel:
+    """Return the outermost transformers model in `model`; raises `ModelError` where there is none, or several."""
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"this needs a transformers model (PreTrainedModel), but got {type(model).__name__}")
+    outermost = _outermost(model)
+    if not outermost:
+        raise ModelError(
+            f"this needs a transformers model (PreTrainedModel), but {type(model).__name__} is none and holds none"
+        )
+    if len(outermost) > 1:
+        raise ModelError(
+            f"{type(model).__name__} holds {len(outermost)} transformers models "
+            f"({', '.join(type(one).__name__ for one in outermost)}); attach to one of them"
+        )
+    return outermost[0]
+
+
+def _outermost(module: nn.Module) -> list[PreTrainedModel]:
+    if isinstance(module, PreTrainedModel):
+        return [module]
+    # A dictionary: a wrapper may hold one model under two names.
+    return list(dict.fromkeys(one for child in module.children() for one in _outermost(child)))
+
+
+class DirectForward:
+    """Replaces `base.forward`: a direct call, such as SentenceTransformer's, becomes one of the model with its hooks."""
+
+    def __init__(self, base: nn.Module) -> None:
+        self._base = base
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the forward of the class, once the hooks of the call have put the grammar among the arguments."""
+        if "grammar_pass" in kwargs:
+            return type(self._base).forward(self._base, *args, **kwargs)
+        return self._base(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The signature of the original forward, by which callers find out which inputs the model takes."""
+        own = inspect.signature(type(self._base).forward)
+        return own.replace(parameters=list(own.parameters.values())[1:])
