@@ -8,9 +8,9 @@ from helpers.comparisons import run
 from grammask.cli.app import app, run_plainly
 from grammask.errors import ExperimentError, GrammarError, TaskError
 from grammask.experiment import grid_run
-from grammask.experiment.grid_file import read_grid
+from grammask.experiment.grid_file import read_grid_file
 from grammask.experiment.grid_run import run_grid
-from grammask.experiment.grid_summary import read_all, summarise_grid
+from grammask.experiment.grid_summary import read_task_folders, summarise_grid
 from grammask.experiment.results import read_results, rebuild_results
 from grammask.grammar.file import load_grammar
 from grammask.report.results_page import results_page, results_plot
@@ -47,7 +47,7 @@ def test_finished_runs_are_enough_for_results_and_page(folders, settings, tmp_pa
     assert one_row == row_before
     finished = read_results(one)
     assert len(finished.outcomes[0].labels) == 9
-    grid = json.loads(json.dumps(summarise_grid(read_all(folders))))
+    grid = json.loads(json.dumps(summarise_grid(read_task_folders(folders))))
     assert [task["name"] for task in grid["tasks"]] == ["one", "two"]
     hard = next(mean for mean in grid["means"] if mean["control"] is None)
     single = [
@@ -75,7 +75,7 @@ def test_what_isnt_finished_is_refused(folders, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "two").symlink_to(folders[1])
     with pytest.raises(ExperimentError, match="share a name"):
-        read_all([folders[1], tmp_path / "other" / "two"])
+        read_task_folders([folders[1], tmp_path / "other" / "two"])
 
 
 def test_grammars_of_equal_density_are_held_against_each_other(settings, tmp_path):
@@ -85,7 +85,7 @@ def test_grammars_of_equal_density_are_held_against_each_other(settings, tmp_pat
         settings, tmp_path / "one", grammars=("paper:hard", f"{same}:hard", "neighbours:hard"),
         strategies=("full", "hard"), seeds=(0,),
     )  # fmt: skip
-    grid = summarise_grid(read_all([tmp_path / "one"]))
+    grid = summarise_grid(read_task_folders([tmp_path / "one"]))
     (mean,) = grid["against_others"]
     assert (mean["grammar"], mean["against"]["grammar"]) == ("paper", "same")
     assert mean["difference"] == 0.0
@@ -121,16 +121,16 @@ strategies = ["full", "hard"]
 
 def test_a_grid_runs_its_rows_on_all_tasks_and_goes_on(settings, tmp_path, monkeypatch):
     path = grid_file(tmp_path / "grid.toml", settings)
-    cells = read_grid(path)
-    assert [(name, config.metric) for name, config in cells] == [("one", "accuracy"), ("two", "matthews")]
+    comparisons = read_grid_file(path)
+    assert [(name, config.metric) for name, config in comparisons] == [("one", "accuracy"), ("two", "matthews")]
     said = []
     how = {"progress": lambda tagged, *_: tagged, "say": said.append}
     out = tmp_path / "out"
-    summary = run_grid(cells, out, resume=False, **how)
+    summary = run_grid(comparisons, out, resume=False, **how)
     assert [task["metric"] for task in summary["tasks"]] == ["accuracy", "matthews"]
     assert [mean["tasks"] for mean in summary["means"]] == [["one", "two"]]
     with pytest.raises(ExperimentError, match="isn't empty; go on with it by --resume"):
-        run_grid(cells, out, resume=False, **how)
+        run_grid(comparisons, out, resume=False, **how)
 
     ran = []
     monkeypatch.setattr(grid_run, "compare", lambda config, folder, **_: ran.append((folder.name, config.controls)))
@@ -138,12 +138,12 @@ def test_a_grid_runs_its_rows_on_all_tasks_and_goes_on(settings, tmp_path, monke
     more = grid_file(
         path, settings, rows='[[rows]]\ngrammars = ["paper"]\nstrategies = ["hard"]\ncontrols = ["random"]'
     )
-    summary = run_grid(read_grid(more), out, resume=True, **how)
+    summary = run_grid(read_grid_file(more), out, resume=True, **how)
     assert ran == [("two", ()), ("one", ("random",)), ("two", ("random",))]
     assert said.count("finished before") == 1
     assert [mean["tasks"] for mean in summary["means"]] == [["one"]]
     with pytest.raises(ExperimentError, match=r"one holds another experiment \(epochs was 1.0, is 2.0\)"):
-        run_grid(read_grid(grid_file(path, settings, extra="epochs = 2")), out, resume=True, **how)
+        run_grid(read_grid_file(grid_file(path, settings, extra="epochs = 2")), out, resume=True, **how)
 
 
 def test_a_wrong_grid_file_is_told_before_anything_runs(settings, tmp_path):
@@ -159,18 +159,18 @@ def test_a_wrong_grid_file_is_told_before_anything_runs(settings, tmp_path):
         ("= 1", "", "not valid TOML"),
     ):
         with pytest.raises(ExperimentError, match=message):
-            read_grid(grid_file(path, settings, extra=extra, rows=rows))
+            read_grid_file(grid_file(path, settings, extra=extra, rows=rows))
     with pytest.raises(GrammarError, match="no grammar 'papre'"):
-        read_grid(grid_file(path, settings, rows='[[rows]]\ngrammars = ["papre"]'))
+        read_grid_file(grid_file(path, settings, rows='[[rows]]\ngrammars = ["papre"]'))
     with pytest.raises(ExperimentError, match="cannot be read"):
-        read_grid(tmp_path / "none.toml")
+        read_grid_file(tmp_path / "none.toml")
 
 
 def test_data_that_is_missing_is_told_before_the_first_run(settings, tmp_path, monkeypatch):
     path = grid_file(tmp_path / "grid.toml", settings, rows="[tasks.three]\ntask = 'nope.tsv'")
     monkeypatch.setattr(grid_run, "compare", None)
     with pytest.raises(TaskError, match=r"no task 'nope.tsv': there is no such file"):
-        run_grid(read_grid(path), tmp_path / "out", resume=False, progress=lambda tagged, *_: tagged, say=print)
+        run_grid(read_grid_file(path), tmp_path / "out", resume=False, progress=lambda tagged, *_: tagged, say=print)
     assert not (tmp_path / "out").exists()
 
 

@@ -52,18 +52,23 @@ def run_grid_file(grid: Path, out: Path | None, *, resume: bool, report_only: bo
     quieten()
     console = Console()
     with console.status("loading libraries"):
-        from ..experiment.grid_file import read_grid
+        from ..experiment.grid_file import read_grid_file
         from ..experiment.grid_run import report_grid, run_grid
         from ..report.results_page import write_results_page
 
-    cells = read_grid(grid)
+    comparisons = read_grid_file(grid)
     folder = out or _folder_of_now()
     if report_only:
-        summary = report_grid(cells, folder)
+        summary = report_grid(comparisons, folder)
     else:
         with advising(partial(_how_to_go_on, folder, grid=True)):
             summary = run_grid(
-                cells, folder, resume=resume, progress=_progress(console), say=_say(console), keep_models=keep_models
+                comparisons,
+                folder,
+                resume=resume,
+                progress=_progress(console),
+                say=_say(console),
+                keep_models=keep_models,
             )
     for path in write_results_page(summary, folder):
         _say(console)(str(path))

@@ -20,11 +20,11 @@ def results_command(
     """Write a page of comparisons on several tasks: differences to full, and to controls, on each and on the mean."""
     quieten()
     from ..experiment.grid_record import read_grid_record
-    from ..experiment.grid_summary import read_all, summarise_grid
+    from ..experiment.grid_summary import read_task_folders, summarise_grid
     from ..report.results_page import RECORD, write_results_page
 
     if not folders and not (out / RECORD).is_file():
         raise ExperimentError(f"{out / RECORD} isn't there; name the folders of finished comparisons")
-    grid = summarise_grid(read_all(folders)) if folders else read_grid_record(out / RECORD)
+    grid = summarise_grid(read_task_folders(folders)) if folders else read_grid_record(out / RECORD)
     for file in write_results_page(grid, out):
         Console().print(str(file), markup=False, highlight=False, soft_wrap=True)

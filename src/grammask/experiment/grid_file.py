@@ -21,7 +21,7 @@ class _File(BaseModel):
     rows: tuple[dict[str, Any], ...] = Field(min_length=1)
 
 
-def read_grid(path: Path) -> list[tuple[str, Config]]:
+def read_grid_file(path: Path) -> list[tuple[str, Config]]:
     """Read a grid file and return its comparisons, each with the name of its task; the first rows of all tasks first.
 
     `[settings]` hold for all tasks, `[tasks.NAME]` for one, and each `[[rows]]` says what is run on all of them by
@@ -38,7 +38,7 @@ def read_grid(path: Path) -> list[tuple[str, Config]]:
         check_file_name(name, what=f"--grid {path}: a task, which names a folder,", error=ExperimentError)
         if name.lower() in _OWN:
             raise ExperimentError(f"--grid {path}: task {name!r} has the name of what a grid writes itself; rename it")
-    cells = []
+    comparisons = []
     for number, row in enumerate(file.rows, start=1):
         if wrong := sorted(row.keys() - set(CHOICES)):
             raise ExperimentError(
@@ -51,5 +51,5 @@ def read_grid(path: Path) -> list[tuple[str, Config]]:
             except ExperimentError as error:
                 raise ExperimentError(f"--grid {path}: row {number}, task {name}: {error}") from error
             plan_runs(config)
-            cells.append((name, config))
-    return cells
+            comparisons.append((name, config))
+    return comparisons

@@ -5,19 +5,30 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from .records import Correlation, Count, Difference, Judged, Named, Pair, Read, Sha256, Share, read_checked
+from .records import (
+    Bounds,
+    Correlation,
+    Count,
+    Difference,
+    ReportedSettings,
+    RowSchema,
+    Schema,
+    Sha256,
+    Share,
+    read_checked,
+)
 
 _DAMAGED: Final[str] = "it is damaged: name the folders of finished comparisons, and it is made anew"
 _Seeds = Annotated[list[Count], Field(min_length=1)]
 
 
-class _Row(Named):
+class _Row(RowSchema):
     seeds: _Seeds
     accuracy: Share
-    accuracy_interval: Pair
+    accuracy_interval: Bounds
     matthews: Correlation
     difference: Difference | None
-    difference_interval: Pair | None
+    difference_interval: Bounds | None
     p_value: Share | None
     p_holm: Share | None
     p_inferior: Share | None
@@ -32,11 +43,11 @@ class _Row(Named):
         return self
 
 
-class _Environment(Read):
+class _Environment(Schema):
     precision: str
 
 
-class _Task(Judged):
+class _Task(ReportedSettings):
     name: str
     train_rows: Count
     dev_rows: Count
@@ -46,16 +57,16 @@ class _Task(Judged):
     rows: Annotated[list[_Row], Field(min_length=1)]
 
 
-class _Mean(Named):
-    against: Named
+class _Mean(RowSchema):
+    against: RowSchema
     tasks: Annotated[list[str], Field(min_length=1)]
     seeds: Count
     difference: Difference
-    interval: Pair
+    interval: Bounds
 
 
-class Grid(Read):
-    """Comparisons of several tasks side by side; see `grid.summarise_grid`."""
+class Grid(Schema):
+    """Comparisons of several tasks side by side; see `grid_summary.summarise_grid`."""
 
     format: Literal[1]
     tasks: Annotated[list[_Task], Field(min_length=1)]
@@ -65,10 +76,10 @@ class Grid(Read):
 
     @model_validator(mode="after")
     def _means_are_of_rows(self) -> "Grid":
-        there = {(task.name, row.row) for task in self.tasks for row in task.rows}
+        there = {(task.name, row.row_key) for task in self.tasks for row in task.rows}
         for mean in (*self.means, *self.against_controls, *self.against_others):
-            if missing := [name for name in mean.tasks if (name, mean.row) not in there]:
-                raise ValueError(f"a mean is of {mean.row} on {missing[0]!r}, but there is no such row")
+            if missing := [name for name in mean.tasks if (name, mean.row_key) not in there]:
+                raise ValueError(f"a mean is of {str(mean.row_key)!r} on {missing[0]!r}, but there is no such row")
         return self
 
 

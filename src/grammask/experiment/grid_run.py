@@ -15,7 +15,7 @@ from .setup import load_whole_task
 
 
 def run_grid(
-    cells: Sequence[tuple[str, Config]],
+    comparisons: Sequence[tuple[str, Config]],
     out: Path,
     *,
     resume: bool,
@@ -23,39 +23,39 @@ def run_grid(
     say: Callable[[str], None],
     keep_models: bool = False,
 ) -> dict[str, Any]:
-    """Run what is missing of a grid into `out`/<task>, and return the summary of what is finished; see `read_grid`.
+    """Run what is missing of a grid into `out`/<task>, and return the summary of what is finished.
 
-    Raises `ExperimentError` where `out` holds something and `resume` isn't asked for, and what `compare` raises;
-    the data of all tasks are loaded before the first run.
+    `comparisons` are those of `read_grid_file`. The data of all tasks are loaded before the first run. Raises
+    `ExperimentError` where `out` holds something and `resume` isn't asked for, and what `compare` raises.
     """
     if not resume:
         refuse_filled(out)
     with locked(out):
         if not resume:
             refuse_filled(out)
-        _check_tasks(cells, out)
-        for number, (name, config) in enumerate(cells, start=1):
-            say(f"comparison {number} of {len(cells)}: {name}")
+        _check_tasks(comparisons, out)
+        for number, (name, config) in enumerate(comparisons, start=1):
+            say(f"comparison {number} of {len(comparisons)}: {name}")
             begun = (out / name / CONFIG).is_file()
             if begun and _is_finished(out / name, config):
                 say("finished before")
             else:
                 compare(config, out / name, resume=begun, progress=progress, say=say, keep_models=keep_models)
-        return report_grid(cells, out)
+        return report_grid(comparisons, out)
 
 
-def _check_tasks(cells: Sequence[tuple[str, Config]], out: Path) -> None:
+def _check_tasks(comparisons: Sequence[tuple[str, Config]], out: Path) -> None:
     """Load the data of each task once that has runs to come, so that none fails after hours of the others' runs."""
     loaded = set()
-    for name, config in cells:
+    for name, config in comparisons:
         if name not in loaded and not ((out / name / CONFIG).is_file() and _is_finished(out / name, config)):
             load_whole_task(config)
             loaded.add(name)
 
 
-def report_grid(cells: Sequence[tuple[str, Config]], out: Path) -> dict[str, Any]:
+def report_grid(comparisons: Sequence[tuple[str, Config]], out: Path) -> dict[str, Any]:
     """Rebuild the results and the report of each task from its finished runs, and return the summary of all of them."""
-    names = tuple(dict(cells))
+    names = tuple(dict(comparisons))
     return summarise_grid(dict(zip(names, rebuild_results([out / name for name in names]), strict=True)))
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from ..errors import ExperimentError
 from ..resampling import RESAMPLES, Floats, interval
 from .results import ComparisonResults, read_results
-from .statistics import FULL, Row, RunOutcome, difference, group, paired
+from .statistics import FULL, RowKey, RunOutcome, difference, group_by_row, paired_scores, row_key_of
 
 _KEPT: Final[tuple[str, ...]] = (
-    *Row._fields, "seeds", "accuracy", "accuracy_interval", "matthews", "difference",
+    *RowKey._fields, "seeds", "accuracy", "accuracy_interval", "matthews", "difference",
     "difference_interval", "p_value", "p_holm", "p_inferior", "density", "word_density",
 )  # fmt: skip
 _ALIKE: Final[float] = 0.1
@@ -21,7 +21,7 @@ _SETTINGS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 
 
-def read_all(folders: Sequence[Path]) -> dict[str, ComparisonResults]:
+def read_task_folders(folders: Sequence[Path]) -> dict[str, ComparisonResults]:
     """Read finished comparisons by the names of their folders, which are those of their tasks.
 
     Raises `ExperimentError` for a folder without finished runs, or two of one task.
@@ -36,7 +36,7 @@ def read_all(folders: Sequence[Path]) -> dict[str, ComparisonResults]:
 
 def summarise_grid(finished: Mapping[str, ComparisonResults]) -> dict[str, Any]:
     """Return what is to be reported of finished comparisons, by the names of their tasks; small enough to be kept."""
-    rows = {name: group(found.outcomes) for name, found in finished.items()}
+    rows = {name: group_by_row(found.outcomes) for name, found in finished.items()}
     metrics = {name: found.facts["config"]["metric"] for name, found in finished.items()}
     known = list(dict.fromkeys(row for of_task in rows.values() for row in of_task))
     hard = [row for row in known if row.strategy == "hard" and row.control is None]
@@ -62,11 +62,11 @@ def summarise_grid(finished: Mapping[str, ComparisonResults]) -> dict[str, Any]:
     }
 
 
-def _are_equally_dense(finished: Mapping[str, ComparisonResults], one: Row, other: Row) -> bool:
+def _are_equally_dense(finished: Mapping[str, ComparisonResults], one: RowKey, other: RowKey) -> bool:
     """Tell whether two rows' mean word densities, over tasks that have both, differ by less than a tenth."""
     densities = [
         [
-            next((record["word_density"] for record in found.records if _is_of(record, row)), None)
+            next((record["word_density"] for record in found.records if row_key_of(record) == row), None)
             for row in (one, other)
         ]
         for found in finished.values()
@@ -76,10 +76,6 @@ def _are_equally_dense(finished: Mapping[str, ComparisonResults], one: Row, othe
         return False
     first, second = both.mean(0)
     return bool(abs(first - second) < _ALIKE * max(first, second))
-
-
-def _is_of(record: Mapping[str, Any], row: Row) -> bool:
-    return all(record[key] == getattr(row, key) for key in Row._fields)
 
 
 def _task(name: str, finished: ComparisonResults) -> dict[str, Any]:
@@ -99,7 +95,7 @@ def _distinct(environments: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _mean(
-    rows: Mapping[str, Mapping[Row, dict[int, RunOutcome]]], metrics: Mapping[str, Any], one: Row, other: Row
+    rows: Mapping[str, Mapping[RowKey, dict[int, RunOutcome]]], metrics: Mapping[str, Any], one: RowKey, other: RowKey
 ) -> dict[str, Any] | None:
     """Return the mean over tasks of the difference of two rows, paired by seed, with its bootstrap interval.
 
@@ -109,7 +105,7 @@ def _mean(
     draws: Floats = np.zeros(RESAMPLES)
     tasks, seeds = [], []
     for number, (name, of_task) in enumerate(rows.items()):
-        scores = paired(of_task.get(one, {}), of_task.get(other, {}), metrics[name])
+        scores = paired_scores(of_task.get(one, {}), of_task.get(other, {}), metrics[name])
         if scores is None:
             continue
         value, distribution = difference(*scores, seed=number)  # texts of different tasks are drawn independently

@@ -13,7 +13,7 @@ from ..grammar.rules import Strategy
 from .adaptations import Adaptation
 from .config import RunSpec
 from .controls.registry import find_control
-from .statistics import Row
+from .statistics import RowKey, row_key_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
@@ -22,19 +22,19 @@ _MOST: Final[int] = 10**15
 Amount = Annotated[float, Field(ge=0, le=_MOST)]
 Count = Annotated[int, Field(ge=0, le=_MOST)]
 Difference = Annotated[float, Field(ge=-2, le=2)]  # of accuracies or of Matthews' correlations
-Pair = Annotated[list[Difference], Field(min_length=2, max_length=2)]
+Bounds = Annotated[list[Difference], Field(min_length=2, max_length=2)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Labels = Annotated[str, Field(pattern=r"^\d{1,6}( \d{1,6})*$")]
 _DAMAGED: Final[str] = "it is damaged: delete it to run again what it stood for"
 
 
-class Read(BaseModel):
+class Schema(BaseModel):
     """Of what was read from JSON: types are as they were written, numbers are finite, and more may be there."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 
-class Named(Read):
+class RowSchema(Schema):
     """What names a row of a comparison."""
 
     grammar: str | None
@@ -43,12 +43,12 @@ class Named(Read):
     adaptation: Adaptation | None
 
     @property
-    def row(self) -> Row:
+    def row_key(self) -> RowKey:
         """What tells the rows of a comparison apart."""
-        return Row(self.grammar, self.strategy, self.control, self.adaptation)
+        return row_key_of(vars(self))
 
     @model_validator(mode="after")
-    def _is_a_row(self) -> "Named":
+    def _is_a_row(self) -> "RowSchema":
         try:
             if self.grammar is not None:
                 check_file_name(self.grammar, what="grammar", error=ExperimentError)
@@ -61,20 +61,20 @@ class Named(Read):
         return self
 
 
-class _Seconds(Read):
+class _Seconds(Schema):
     tagging: Amount
     planning: Amount
     training: Amount
     evaluation: Amount
 
 
-class Record(Named):
+class RunRecord(RowSchema):
     """One finished run."""
 
     id: str
     seed: Count
     accuracy: Share
-    accuracy_interval: Pair
+    accuracy_interval: Bounds
     f1: Share
     matthews: Correlation
     density: Share
@@ -90,14 +90,14 @@ class Record(Named):
     predictions: _Labels
 
     @model_validator(mode="after")
-    def _is_itself(self) -> "Record":
+    def _is_itself(self) -> "RunRecord":
         choices = self.model_dump(include=set(RunSpec.model_fields))
         if (own := RunSpec(**choices).id) != self.id:
             raise ValueError(f"it calls itself {self.id!r}, but is of {own!r}")
         return self
 
 
-class _Task(Read):
+class _Task(Schema):
     name: str
     labels: Annotated[list[str], Field(min_length=2)]
     note: str
@@ -108,14 +108,14 @@ class _Task(Read):
     sha256: Sha256
 
 
-class _Model(Read):
+class _Model(Schema):
     name: str
     model_type: str
     layers: Count
     sha256: Sha256
 
 
-class Judged(Read):
+class ReportedSettings(Schema):
     """The settings of a comparison that pages speak of."""
 
     task: str
@@ -130,11 +130,11 @@ class Judged(Read):
     margin: Share
 
 
-class Facts(Read):
+class Facts(Schema):
     """What results.json says besides its runs; `planned` came later than the first results."""
 
     format: Literal[1]
-    config: Judged
+    config: ReportedSettings
     task: _Task
     model: _Model
     tagger: dict[str, Any]
@@ -166,7 +166,7 @@ def read_checked(path: Path, schema: type[BaseModel], *, remedy: str = _DAMAGED)
 
 def read_record(path: Path) -> dict[str, Any]:
     """Read the record of a finished run; raises `ExperimentError` for a damaged one, or one under another's name."""
-    record = read_checked(path, Record)
+    record = read_checked(path, RunRecord)
     if record["id"] != path.stem:
         raise ExperimentError(f"{path} is the record of {record['id']}, under another name; delete it, or rename it")
     return record

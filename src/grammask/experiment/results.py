@@ -18,7 +18,7 @@ from .adaptations import ADAPTATIONS
 from .controls.registry import find_control
 from .folder import KEPT, REPORT, RESULTS
 from .records import Facts, check_answers, read_checked, read_record
-from .statistics import Row, RunOutcome, summarise
+from .statistics import RunOutcome, row_key_of, summarise
 
 _COSTS: Final[tuple[str, ...]] = ("density", "word_density", "attention_flops_relative", "model_flops_relative")
 
@@ -48,7 +48,7 @@ class ComparisonResults:
         """The rows of the comparison: statistics, densities and costs. Their bootstrap takes seconds."""
         config, rows = self.facts["config"], []
         for row in summarise(self.outcomes, metric=config["metric"], margin=config["margin"]):
-            members = [record for record in self.records if all(record[k] == getattr(row, k) for k in Row._fields)]
+            members = [record for record in self.records if row_key_of(record) == row_key_of(vars(row))]
             rows.append({
                 **vars(row),
                 **{key: members[0][key] for key in _COSTS},

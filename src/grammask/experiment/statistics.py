@@ -1,8 +1,8 @@
 """Rows of a comparison with intervals and tests; statsmodels does the standard ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from statsmodels.stats.contingency_tables import mcnemar
@@ -23,7 +23,7 @@ from ..resampling import (
 from .metrics import classification_metrics
 
 
-class Row(NamedTuple):
+class RowKey(NamedTuple):
     """What tells the rows of a comparison apart."""
 
     grammar: str | None
@@ -31,8 +31,16 @@ class Row(NamedTuple):
     control: str | None = None
     adaptation: str | None = None
 
+    def __str__(self) -> str:
+        return " ".join(part for part in self if part)
 
-FULL: Final = Row(None, "full")
+
+FULL: Final = RowKey(None, "full")
+
+
+def row_key_of(fields: Mapping[str, Any]) -> RowKey:
+    """Return the key of the row that a record, or another row of fields, belongs to."""
+    return RowKey(*(fields[name] for name in RowKey._fields))
 
 
 @dataclass(frozen=True)
@@ -49,13 +57,13 @@ class RunOutcome:
     adaptation: str | None = None
 
     @property
-    def row(self) -> Row:
+    def row_key(self) -> RowKey:
         """What the runs of a row share."""
-        return Row(self.grammar, self.strategy, self.control, self.adaptation)
+        return row_key_of(vars(self))
 
 
 @dataclass(frozen=True)
-class Summary:
+class SummaryRow:
     """One row of the comparison: means over seeds, and the paired difference to full in the comparison's metric.
 
     `accuracy_interval` is Wilson's for one seed, else a bootstrap over items. `difference` and what follows are None
@@ -81,9 +89,11 @@ class Summary:
     p_inferior: float | None = None
 
 
-def summarise(runs: Sequence[RunOutcome], *, metric: Metric = "accuracy", margin: float = 0.01) -> tuple[Summary, ...]:
+def summarise(
+    runs: Sequence[RunOutcome], *, metric: Metric = "accuracy", margin: float = 0.01
+) -> tuple[SummaryRow, ...]:
     """Return one row for each grammar, strategy, control and adaptation, in order of first appearance."""
-    rows = group(runs)
+    rows = group_by_row(runs)
     full = rows.get(FULL, {})
     found = [_summary(members, full, metric, margin) for members in rows.values()]
     tested = [row.p_value for row in found if row.p_value is not None]
@@ -93,17 +103,19 @@ def summarise(runs: Sequence[RunOutcome], *, metric: Metric = "accuracy", margin
     return tuple(row if row.p_value is None else replace(row, p_holm=next(corrected)) for row in found)
 
 
-def group(runs: Sequence[RunOutcome]) -> dict[Row, dict[int, RunOutcome]]:
+def group_by_row(runs: Sequence[RunOutcome]) -> dict[RowKey, dict[int, RunOutcome]]:
     """Return the runs of each row by seed; raises `ExperimentError` unless all were evaluated on the same items."""
     if len({run.labels for run in runs}) > 1:
         raise ExperimentError("the runs were not evaluated on the same items, so they cannot be compared")
-    rows: dict[Row, dict[int, RunOutcome]] = {}
+    rows: dict[RowKey, dict[int, RunOutcome]] = {}
     for run in runs:
-        rows.setdefault(run.row, {})[run.seed] = run
+        rows.setdefault(run.row_key, {})[run.seed] = run
     return rows
 
 
-def paired(one: dict[int, RunOutcome], other: dict[int, RunOutcome], metric: Metric) -> tuple[Scores, Scores] | None:
+def paired_scores(
+    one: dict[int, RunOutcome], other: dict[int, RunOutcome], metric: Metric
+) -> tuple[Scores, Scores] | None:
     """Return the scores of two rows over the seeds that both have, None when there are none."""
     shared = [seed for seed in one if seed in other]
     if not shared:
@@ -117,11 +129,11 @@ def difference(one: Scores, other: Scores, *, seed: int = 0) -> tuple[float, Flo
     return float(one.by_run.mean() - other.by_run.mean()), bootstrap_difference(one, other, seed=seed)
 
 
-def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome], metric: Metric, margin: float) -> Summary:
+def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome], metric: Metric, margin: float) -> SummaryRow:
     first = next(iter(members.values()))
     figures = [classification_metrics(run.labels, run.predictions, classes=run.classes) for run in members.values()]
     accuracy = _scores(list(members.values()), "accuracy")
-    row = Summary(
+    row = SummaryRow(
         grammar=first.grammar,
         strategy=first.strategy,
         control=first.control,
@@ -133,7 +145,7 @@ def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome], metric
         f1=float(np.mean([figure.f1 for figure in figures])),
         matthews=float(np.mean([figure.matthews for figure in figures])),
     )
-    scores = None if first.strategy == "full" else paired(members, full, metric)
+    scores = None if first.strategy == "full" else paired_scores(members, full, metric)
     if scores is None:
         return row
     value, distribution = difference(*scores)
