@@ -50,8 +50,8 @@ def explain_command(
     with console.status("loading libraries"):
         from ..interpret.explain import explain
         from ..model.named_models import find_model, load_saved, load_tokenizer
-        from ..report.explain_files import write_figures
         from ..report.explain_page import explain_page
+        from ..report.explain_plots import write_explain_figures
         from ..tagging.annotate import Annotator
 
     source = find_model(model)
@@ -64,7 +64,7 @@ def explain_command(
     explained = explain(guided, annotate, given, rules=rule or (), layers=layer or (), progress=progress).to_dict()
     outputs.write(explain_page(explained), explained)
     if figures is not None:
-        write_figures(explained, figures)
+        write_explain_figures(explained, figures)
     console.print(_table(explained))
     outputs.say(console)
 

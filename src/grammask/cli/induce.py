@@ -62,7 +62,7 @@ def induce_command(
         from ..induce.build import Recipe, Scope, induce
         from ..induce.corpus import GainSource, built_in_corpus, cells_from_conllu, cells_from_texts, read_corpus
         from ..induce.curve import coverage_curve, measure_coverage
-        from ..report.induce_plot import curve_plot
+        from ..report.density_plots import curve_plot
 
     if conllu is not None:
         gathered = cells_from_conllu(conllu, held_out)

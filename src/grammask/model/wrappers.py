@@ -38,7 +38,7 @@ def _outermost(module: nn.Module) -> list[PreTrainedModel]:
 
 
 class DirectForward:
-    """Replaces `base.forward`: a direct call, such as SentenceTransformer's, becomes one of the model with its hooks."""
+    """Replaces `base.forward`: a direct call, such as SentenceTransformer's, becomes one that runs hooks."""
 
     def __init__(self, base: nn.Module) -> None:
         self._base = base

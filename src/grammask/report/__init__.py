@@ -1,1 +1,1 @@
-"""From the numbers of an experiment to one offline HTML file."""
+"""From plain numbers to offline pages and figures."""

@@ -16,7 +16,7 @@ _RISE: Final[float] = _DISTANCE / 6  # of each level of arcs, in displaCy's comp
 _WORDS: Final[int] = 62  # pixels for words and tags below the arcs
 _IMPLIED: Final[tuple[str, ...]] = ("sink", "self", "same word", "[UNK]", "no rule")
 _GREY: Final[str] = COLOURS[-2]
-_LONGEST: Final[int] = 14  # letters of a word that stand beside its neighbours
+_LONGEST: Final[int] = 14  # letters of a word that fit next to its neighbours
 
 
 def colour_of(place: int, key: str) -> str:
@@ -66,8 +66,8 @@ def _attributes(arc: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) ->
     colour = colour_of(arc["source"], sources[arc["source"]]["key"])
     data = {"rule": arc["source"], "direction": direction, "heads": heads}
     data |= {"implied": "yes"} if sources[arc["source"]]["key"] in _IMPLIED else {}
-    spelled = " ".join(f'data-{name}="{value}"' for name, value in data.items())
-    return f'{spelled} style="color: {colour}"'
+    attributes = " ".join(f'data-{name}="{value}"' for name, value in data.items())
+    return f'{attributes} style="color: {colour}"'
 
 
 def _cropped(svg: str, renderer: DependencyRenderer) -> str:

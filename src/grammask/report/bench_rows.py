@@ -56,7 +56,7 @@ def not_run(rows: Iterable[Row]) -> list[tuple[str, str, str, str]]:
 
 
 def warnings(results: Mapping[str, Any]) -> list[str]:
-    """Say what a reader must know before any figure: wrong results, other work on the machine, emulation, repeats."""
+    """Say what a reader must know first: wrong results, other load on the machine, emulation, repeated text."""
     rows, machine, text = results["rows"], results["environment"], results["text"]
     said = [
         f"WRONG: {row['series']}, {row['length']:,} tokens: {contender_name(row)} differs from the dense mask by "
@@ -68,7 +68,7 @@ def warnings(results: Mapping[str, Any]) -> list[str]:
     if busy > _BUSY:
         said.append(
             f"Other processes kept up to {busy:.1f} of {machine['cores']} cores busy during the rounds: times are too "
-            "long, those of several threads most of all. Measure again on a machine that does nothing else."
+            "long, most of all with several threads. Measure again on an idle machine."
         )
     if "bfloat16" in results["config"]["dtypes"] and machine["bfloat16"] == "emulated":
         said.append(

@@ -5,7 +5,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from .density_plot import Mark, density_plot
+from .density_plots import Mark, density_plot
 from .figure import COLOURS, Picture, style
 
 

@@ -1,4 +1,4 @@
-"""The page of explained texts, and the same figures as files."""
+"""The page of explained texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -33,7 +33,7 @@ def explain_page(explained: Mapping[str, Any]) -> str:
 def masses_of(text: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the shares of a text's attention by source and layer, the largest first, small ones as one row."""
     rows = [
-        {"name": spelled(source), "shares": [layer[place] for layer in text["mass"]]}
+        {"name": source_label(source), "shares": [layer[place] for layer in text["mass"]]}
         for place, source in enumerate(text["sources"])
     ]
     rows = sorted((row for row in rows if sum(row["shares"]) > 0), key=lambda row: -sum(row["shares"]))
@@ -44,13 +44,14 @@ def masses_of(text: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def spelled(source: Mapping[str, Any]) -> str:
+def source_label(source: Mapping[str, Any]) -> str:
     """Return what a source is called, with its number in the grammar where it is a rule."""
     return str(source["key"] if source["key"] == source["name"] else f"{source['key']}: {source['name']}")
 
 
 def _shown(text: Mapping[str, Any], name: str) -> dict[str, Any]:
     changing = sorted((row for row in text["ablations"] if row["change"]), key=lambda row: -abs(row["change"]))
+    sources = text["sources"]
     in_arcs = dict.fromkeys(arc["source"] for arc in text["arcs"])
     return {
         **text,
@@ -58,15 +59,16 @@ def _shown(text: Mapping[str, Any], name: str) -> dict[str, Any]:
         "shaded": _shaded(text["words"]),
         "masses": masses_of(text),
         "ablated": [
-            {"name": spelled(text["sources"][row["source"]]), "change": points(row["change"]), "share": row["share"]}
+            {
+                "name": source_label(sources[row["source"]]),
+                "change": points(row["change"]),
+                "share": row["share"],
+            }
             for row in changing[:_MOST]
         ],
         "unchanged": len(text["ablations"]) - len(changing),
         "switched_off": len(text["ablations"]),
-        "legend": [
-            {**text["sources"][place], "colour": colour_of(place, text["sources"][place]["key"])}
-            for place in sorted(in_arcs)
-        ],
+        "legend": [{**sources[place], "colour": colour_of(place, sources[place]["key"])} for place in sorted(in_arcs)],
     }
 
 
@@ -77,7 +79,7 @@ def _shaded(words: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             **word,
             "side": "for" if word["importance"] > 0 else "against",
             "share": round(abs(word["importance"]) / largest, 3),
-            "told": f"{points(word['importance'])} points",
+            "tooltip": f"{points(word['importance'])} points",
         }
         for word in words
         if word["is_word"]

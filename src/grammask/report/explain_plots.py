@@ -1,11 +1,14 @@
-"""The figures of one explained text."""
+"""The figures of explained texts, and all of them as files with their numbers; no browser is needed."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from matplotlib.figure import Figure
 
-from .explain_page import masses_of, spelled
+from ..files.write import write_csv, write_whole
+from .arcs_svg import arcs_svg
+from .explain_page import masses_of, source_label
 from .figure import COLOURS, INK, Picture, heat_map, style
 
 _MOST: Final[int] = 12
@@ -44,8 +47,41 @@ def changes_plot(text: Mapping[str, Any]) -> Picture:
         figure = Figure(figsize=(7, 1 + 0.3 * max(1, len(rows))), layout="constrained")
         axes = figure.subplots()
         axes.barh(range(len(rows)), [100 * row["change"] for row in rows], color=COLOURS[0])
-        axes.set_yticks(range(len(rows)), [spelled(text["sources"][row["source"]]) for row in rows])
+        axes.set_yticks(range(len(rows)), [source_label(text["sources"][row["source"]]) for row in rows])
         axes.invert_yaxis()
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(f"change of {text['label']} without the rule, points of probability")
         return Picture(figure, "changes", "What the answer loses without a rule")
+
+
+def write_explain_figures(explained: Mapping[str, Any], folder: Path) -> None:
+    """Write a folder for each text: arcs.svg, and words, mass and changes as SVG, PNG and CSV."""
+    for number, text in enumerate(explained["texts"], start=1):
+        here, sources = folder / f"text{number}", text["sources"]
+        write_whole(here / "arcs.svg", arcs_svg(text, f"text{number}").replace("currentColor", "#444", 1))
+        arcs = [
+            {
+                "reader": text["words"][arc["query"]]["text"], "read": text["words"][arc["key"]]["text"],
+                "source": source_label(sources[arc["source"]]), "layer": layer, "head": head, "share": share,
+            }
+            for arc in text["arcs"]
+            for layer, head, share in arc["heads"]
+        ]  # fmt: skip
+        masses = masses_of(text)
+        changes = [
+            {
+                "rule": source_label(sources[row["source"]]),
+                "change": row["change"],
+                "causal_share": row["share"],
+            }
+            for row in text["ablations"]
+        ]
+        write_csv(arcs, here / "arcs.csv")
+        write_csv(text["words"], here / "words.csv")
+        write_csv(changes, here / "changes.csv")
+        by_layer = [
+            {"source": row["name"], **dict(zip(map(str, text["layers"]), row["shares"], strict=True))} for row in masses
+        ]
+        write_csv(by_layer, here / "mass.csv")
+        for plot in (words_plot, mass_plot, changes_plot):
+            plot(text).save(here)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .page import percent, points, render_page
+from .page import points, render_page
 
 
 def faithfulness_page(measured: Mapping[str, Any]) -> str:
     """Return the page of `Faithfulness.to_dict()` and what was measured on, as HTML."""
-    return render_page("faithfulness.html.j2", **measured, points=points, percent=percent)
+    return render_page("faithfulness.html.j2", **measured, points=points)

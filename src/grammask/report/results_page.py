@@ -8,7 +8,7 @@ from typing import Any, Final
 from ..files.write import dump, write_whole
 from ..grammar.file import shipped_grammars
 from .compare_plots import row_name
-from .density_plot import Mark, density_plot
+from .density_plots import Mark, density_plot
 from .figure import Picture
 from .markdown import Markdown, code
 from .page import percent, points, render_markdown
