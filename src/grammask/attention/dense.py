@@ -15,7 +15,7 @@ from .inputs import Annotation
 def dense_mask(tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL) -> Tensor:
     """Return what `masks.allowed_pairs` does: bool (batch, heads, length, length), or the rows of some queries."""
     lookup, index = _index(tables, annotation, rows)
-    places = torch.arange(annotation.tag_ids.shape[1], device=index.device)
+    places = torch.arange(annotation.tag_ids.shape[1], dtype=torch.int64, device=index.device)
     allowed = take_cells(lookup.allowed, index)
     allowed |= places[rows, None] == places
     return allowed & (annotation.tag_ids != PAD)[:, None, None, :]
