@@ -3,7 +3,8 @@
 import torch
 
 import grammask
-from grammask.attention.blocks.make_blocks import backend_for
+from grammask.attention.backends import backend_for
+from grammask.attention.blocks.make_blocks import reaches_of
 from grammask.attention.reference import reference_attention
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.masks import allowed_pairs, merge_masks, pair_strengths
@@ -83,5 +84,5 @@ def compare(grammar, strategy, batch, backend, *, layer=0, dtype=torch.float64, 
 
 def fitting_backends(grammar, strategy, *, layer=0, heads=HEADS):
     """Return every backend that does the grammar."""
-    found = backend_for(compile_tables(grammar, layer=layer, heads=heads), strategy)
+    found = backend_for(strategy, reaches_of(compile_tables(grammar, layer=layer, heads=heads))).name
     return ("dense", "auto", found) if strategy == "soft" else ("dense", "auto", *{found, "mixed"})

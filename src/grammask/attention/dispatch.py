@@ -6,7 +6,6 @@ backend that is asked for by name is obeyed, or an error says why it cannot be.
 
 import logging
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -14,12 +13,12 @@ from torch import Tensor
 from ..errors import GrammarError, InputError
 from ..grammar.limits import MAX_HEADS, MAX_LAYERS
 from ..printing import quoted
-from .blocks.make_blocks import SPARSE, backend_for, check_backend
+from .backends import DENSE, TABLE, Backend, backend_for, check_backend, check_name
+from .blocks.make_blocks import reaches_of
 from .inputs import check_whole
 from .plan import Plan
 from .plan_checks import check_plan, check_size
 
-BACKENDS: Final[tuple[str, ...]] = ("auto", "dense", *SPARSE)
 _LOG = logging.getLogger(__name__)
 
 # Estimates are of one thread of a current processor, fitted to measurements; only their ratio decides. Milliseconds.
@@ -49,13 +48,6 @@ class Choice:
     def __str__(self) -> str:
         sparse = "" if self.sparse_ms is None else f", sparse {self.sparse_ms:.2f} ms"
         return f"{self.backend}: {self.reason} (estimates a layer: dense {self.dense_ms:.2f} ms{sparse})"
-
-
-def check_name(backend: str) -> str:
-    """Return `backend`; raise `GrammarError` for one that doesn't exist."""
-    if backend not in BACKENDS:
-        raise GrammarError(f"unknown backend {quoted(backend)}; backends are: {', '.join(BACKENDS)}")
-    return backend
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,7 @@ def explain_dispatch(
         heads: The number of heads.
         head_dim: The size of each head.
         layer: The layer, counted from 0.
-        backend: "auto" lets estimates decide; "dense", "sorted", "banded", "mixed" and "biased" are obeyed or refused.
+        backend: "auto" lets estimates decide; any other (see the table in docs/kernels.md) is obeyed or refused.
         device: Where the tensors are.
         drops: Whether attention weights will be dropped.
 
@@ -138,35 +130,44 @@ def choose_backend(plan: Plan, call: Call) -> Choice:
 
 def _choose(plan: Plan, call: Call) -> Choice:
     dense = _dense(plan, call)
+    named = TABLE.get(call.backend)
     if plan.strategy == "full":
-        if call.backend not in ("auto", "dense"):
+        if named not in (None, DENSE):
             raise GrammarError(
                 f"strategy 'full' has no backend {call.backend!r}: it is the stock model; leave backend out"
             )
-        return Choice("dense", "full attention is the stock model's", dense)
-    tables, obstacle = plan.layer_tables[call.layer], call.obstacle
-    if obstacle is None and call.device.type != "cpu":
-        obstacle = f"sparse backends run on the CPU, but the tensors are on {call.device}"
-    if obstacle is None and plan.mask_transform is not None:
-        obstacle = "a mask transform decides what is read, not the rules alone"
-    if call.backend in SPARSE:
+        return Choice(DENSE.name, "full attention is the stock model's", dense)
+    if named is DENSE:
+        return Choice(DENSE.name, "asked for", dense)
+    reaches = reaches_of(plan.layer_tables[call.layer])
+    obstacle = _obstacle(plan, call, named or backend_for(plan.strategy, reaches))
+    if named is not None:
         if obstacle is not None:
-            raise InputError(f'backend {call.backend!r} cannot be used here: {obstacle}; use backend="dense" or "auto"')
-        check_backend(call.backend, tables, plan.strategy, plan.name)
-        return Choice(call.backend, "asked for", dense, _sparse(plan, call))
-    if call.backend == "dense":
-        return Choice("dense", "asked for", dense)
+            raise InputError(f'backend {named.name!r} cannot be used here: {obstacle}; use backend="dense" or "auto"')
+        check_backend(named.name, plan.strategy, reaches, plan.name)
+        return Choice(named.name, "asked for", dense, _sparse(plan, call))
     if obstacle is not None:
-        return Choice("dense", obstacle, dense)
+        return Choice(DENSE.name, obstacle, dense)
     batch, length = plan.shape
     if dense <= batch * (_LEAST + _PLANNING / len(plan.layer_tables)):
-        return Choice("dense", f"{batch} x {length} tokens are too few for anything else", dense)
+        return Choice(DENSE.name, f"{batch} x {length} tokens are too few for anything else", dense)
     if (unsorted := plan.why_unsorted(call.layer, drops=call.drops)) is not None:
-        return Choice("dense", unsorted, dense)
+        return Choice(DENSE.name, unsorted, dense)
     sparse = _sparse(plan, call)
     if dense <= sparse:
-        return Choice("dense", "the blocks of this grammar would cost more", dense, sparse)
-    return Choice(backend_for(tables, plan.strategy), "cheaper than dense", dense, sparse)
+        return Choice(DENSE.name, "the blocks of this grammar would cost more", dense, sparse)
+    return Choice(backend_for(plan.strategy, reaches).name, "cheaper than dense", dense, sparse)
+
+
+def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
+    """Return why a sparse backend cannot take a call, whatever the rules are; None where it can."""
+    if call.obstacle is not None:
+        return call.obstacle
+    if backend.devices is not None and call.device.type not in backend.devices:
+        return f"sparse backends run on the CPU, but the tensors are on {call.device}"
+    if plan.mask_transform is not None:
+        return "a mask transform decides what is read, not the rules alone"
+    return None
 
 
 def _dense(plan: Plan, call: Call) -> float:

@@ -1,6 +1,8 @@
 """One call of attention under a plan: `attend` in a model, `grammar_attention` without one."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from ..grammar.grammar import Grammar
 from ..grammar.limits import MAX_LAYERS
 from ..grammar.rules import check_strategy
 from .arguments import check_dropout, check_inputs, check_scale
+from .backends import TABLE, Kernel
 from .dispatch import Call, choose_backend
 from .inputs import check_whole
 from .make_plan import plan_batch
@@ -54,7 +57,7 @@ def grammar_attention(
         dropout: The share of attention weights to drop, 0 to below 1; 0 outside of training.
         plan: What `make_plan` made for this batch, grammar and strategy, to be shared between calls. The other
             arguments are given as without it; a plan that was made from other values is refused.
-        backend: "auto", "dense", "sorted", "banded", "mixed" or "biased"; see `explain_dispatch`.
+        backend: "auto", see `explain_dispatch`, or one of the table in docs/kernels.md.
 
     Returns:
         (batch, heads, length, head_dim) of `value`. Rows of padding hold no meaning.
@@ -115,9 +118,21 @@ def attend(
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
     _, heads, _, head_dim = query.shape
     choice = choose_backend(plan, Call(layer, heads, head_dim, backend, query.device, dropout > 0, obstacle))
-    if choice.backend == "dense":
-        mask = plan.mask(layer, model_mask, query.dtype)
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+    kernel = _KERNELS[TABLE[choice.backend].kernel]
+    return kernel(query, key, value, plan, layer, model_mask, scale=scale, dropout=dropout)
+
+
+def _dense(
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, model_mask: Tensor | None, *, scale: float,
+    dropout: float,
+) -> Tensor:  # fmt: skip
+    mask = plan.mask(layer, model_mask, query.dtype)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+
+
+def _in_blocks(
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, _: Tensor | None, *, scale: float, dropout: float
+) -> Tensor:
     if torch.is_autocast_enabled("cpu"):
         # As autocast does for PyTorch's own attention: rotary positions leave queries and keys in float32.
         dtype = torch.get_autocast_dtype("cpu")
@@ -132,6 +147,9 @@ def attend(
         dropout=dropout,
         strengths=strengths,
     )
+
+
+_KERNELS: Final[dict[Kernel, Callable[..., Tensor]]] = {"dense": _dense, "blocks": _in_blocks}
 
 
 def _layers(grammar: Grammar, layer: int) -> int:

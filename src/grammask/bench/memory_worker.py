@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from ..attention.backends import BackendName
 from ..errors import GrammaskError
 from ..grammar.file import grammar_from_dict
 from ..memory import PeakMemory, resident, settle
@@ -17,7 +18,7 @@ from .contender import CannotRunError, Outputs
 from .operator_inputs import OperatorInputs, make_inputs
 from .ours import guided
 from .peers.sdpa import dense_masked, full
-from .settings import FULL, Backend
+from .settings import FULL
 
 _WARM_UP = 32  # tokens
 
@@ -68,7 +69,7 @@ def _contend(inputs: OperatorInputs, name: str) -> Callable[[], Outputs]:
         return full(inputs).call
     if name == "dense-masked":
         return dense_masked(inputs, measured=False).call
-    return guided(inputs, cast(Backend, name))[1]
+    return guided(inputs, cast(BackendName, name))[1]
 
 
 def _end_with_parent() -> None:

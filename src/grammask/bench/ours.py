@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from ..attention.backends import BackendName
 from ..attention.dispatch import Choice, explain_dispatch
 from ..attention.functional import grammar_attention
 from ..attention.make_plan import make_plan
 from ..attention.plan import Plan
 from .contender import Outputs, Ready, median_seconds
 from .operator_inputs import OperatorInputs
-from .settings import Backend
 
 
-def ours(inputs: OperatorInputs, backend: Backend) -> Ready:
+def ours(inputs: OperatorInputs, backend: BackendName) -> Ready:
     """Prepare a backend of `grammar_attention`. Planning is timed apart: a model plans once for all its layers."""
     choice, call = guided(inputs, backend)
     facts: dict[str, object] = {"planning_seconds": median_seconds(lambda: _prepare(inputs, backend))}
@@ -22,7 +22,7 @@ def ours(inputs: OperatorInputs, backend: Backend) -> Ready:
     return Ready(call, exact=True, facts=facts)
 
 
-def guided(inputs: OperatorInputs, backend: Backend) -> tuple[Choice, Callable[[], Outputs]]:
+def guided(inputs: OperatorInputs, backend: BackendName) -> tuple[Choice, Callable[[], Outputs]]:
     """Make a plan for a backend; return the backend that a call takes, and a pass that uses the plan."""
     plan, choice = _prepare(inputs, backend)
     return choice, inputs.attend(lambda: _attend(inputs, plan, backend))
@@ -41,7 +41,7 @@ def _new_plan(inputs: OperatorInputs) -> Plan:
     )
 
 
-def _attend(inputs: OperatorInputs, plan: Plan, backend: Backend) -> Tensor:
+def _attend(inputs: OperatorInputs, plan: Plan, backend: BackendName) -> Tensor:
     annotation = inputs.annotation
     return grammar_attention(
         inputs.query,
@@ -57,7 +57,7 @@ def _attend(inputs: OperatorInputs, plan: Plan, backend: Backend) -> Tensor:
     )
 
 
-def _prepare(inputs: OperatorInputs, backend: Backend) -> tuple[Plan, Choice]:
+def _prepare(inputs: OperatorInputs, backend: BackendName) -> tuple[Plan, Choice]:
     """Do all that a call with a new plan does before it attends; the choice makes a sparse backend's blocks."""
     plan = _new_plan(inputs)
     _, heads, _, head_dim = inputs.shape

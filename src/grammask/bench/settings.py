@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ..attention.backends import BACKENDS, BackendName
 from ..environment import LARGEST_SEED
 from ..errors import ExperimentError, setting_error
 from ..grammar.file import load_grammar
@@ -14,7 +15,6 @@ Level = Literal["operator", "model", "end-to-end"]
 Pass = Literal["forward", "training"]
 Guided = Literal["hard", "soft"]
 Dtype = Literal["float32", "bfloat16"]
-Backend = Literal["auto", "dense", "sorted", "banded", "mixed", "biased"]
 Peer = Literal["dense-masked", "flex", "longformer", "bigbird"]
 Size = Annotated[int, Field(ge=1, le=4096)]
 
@@ -42,7 +42,7 @@ class BenchConfig(BaseModel):
     head_dim: Size = 64
     threads: tuple[Size, ...] | None = Field(default=None, min_length=1)
     dtypes: tuple[Dtype, ...] = Field(default=("float32",), min_length=1)
-    backends: tuple[Backend, ...] = ("auto", "dense", "sorted", "banded", "mixed", "biased")
+    backends: tuple[BackendName, ...] = BACKENDS
     peers: tuple[Peer, ...] = ("dense-masked", "flex", "longformer", "bigbird")
     model: str = "minilm"
     tagger: str = DEFAULT_PIPELINE

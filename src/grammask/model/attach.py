@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torch import nn
 
-from ..attention.dispatch import check_name
+from ..attention.backends import check_name
 from ..attention.plan import MaskTransform
 from ..errors import ModelError
 from ..grammar.file import load_grammar
@@ -42,8 +42,8 @@ def attach(
             nothing.
         learn_strengths: For "soft" only: makes the strengths a parameter, one tag x tag table for each "layer" or each
             "head", starting from the grammar's own. None keeps them fixed.
-        backend: How attention is computed. "auto" chooses for every call, see `explain_dispatch`; "dense", "sorted",
-            "banded", "mixed" and "biased" are obeyed or refused. All are exact.
+        backend: How attention is computed. "auto" chooses for every call, see `explain_dispatch`; any other (see the
+            table in docs/kernels.md) is obeyed or refused. All are exact.
 
     Returns:
         The object that was given as `model`.

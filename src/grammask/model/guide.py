@@ -6,7 +6,8 @@ from typing import Any, Final
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..attention.blocks.make_blocks import SPARSE, check_backend
+from ..attention.backends import DENSE, TABLE, check_backend
+from ..attention.blocks.make_blocks import reaches_of
 from ..attention.inputs import Annotation, check_annotation, check_padding, check_vocabulary
 from ..attention.plan import MaskTransform, Plan
 from ..errors import GrammarError, InputError, ModelError
@@ -41,13 +42,13 @@ class Guide:
     def settle(self, survey: Survey) -> None:
         """Compile the grammar for the model that the dry run saw; raises `GrammarError` when it doesn't fit."""
         self.layer_tables = compile_layers(self.grammar, layers=survey.layers, heads=survey.heads)
-        if self.backend in SPARSE:
+        if TABLE.get(self.backend, DENSE) is not DENSE:
             if self.strategy == "full":
                 raise GrammarError(
                     f"strategy 'full' is the stock model and has no backend {self.backend!r}; leave it out"
                 )
             for tables in self.layer_tables:
-                check_backend(self.backend, tables, self.strategy, self.grammar.name)
+                check_backend(self.backend, self.strategy, reaches_of(tables), self.grammar.name)
         self.probe = None
 
     def before_forward(

@@ -6,14 +6,13 @@ from typing import Any, Final
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from .bench_rows import Row, contender_name, has_run, lengths_of
+from ..attention.backends import BACKENDS
+from .bench_rows import Row, contender_name, has_run, lengths_of, own_name
 from .figure import COLOURS, INK, Picture, style
 
 # A contender looks the same in all figures.
-_CONTENDERS: Final[tuple[str, ...]] = (
-    "dense-masked", "flex", "longformer", "auto", "bigbird", "sorted", "banded", "mixed", "dense", "biased", "full",
-    "no attention",
-)  # fmt: skip
+_PEERS: Final[tuple[str, ...]] = ("dense-masked", "flex", "longformer", "bigbird")
+_CONTENDERS: Final[tuple[str, ...]] = (*_PEERS, *map(own_name, BACKENDS), "full", "no attention")
 _MARKERS: Final[str] = "sD^ovP*Xhp.x"
 
 
@@ -27,10 +26,10 @@ def series_plot(rows: Sequence[Row], name: str) -> Picture:
             members = [row for row in rows if has_run(row) and contender_name(row) == contender]
             members.sort(key=lambda row: int(row["length"]))
             lengths = [row["length"] for row in members]
-            place = _CONTENDERS.index(members[0]["contender"])
+            place = _CONTENDERS.index(contender)
             look: dict[str, Any] = {
-                "color": INK if members[0]["kind"] in ("full", "floor") else COLOURS[place],
-                "marker": _MARKERS[place],
+                "color": INK if members[0]["kind"] in ("full", "floor") else COLOURS[place % len(COLOURS)],
+                "marker": _MARKERS[place % len(_MARKERS)],
                 "markersize": 5,
                 "linestyle": ":" if members[0]["kind"] == "floor" else "-",
                 "linewidth": 2.2 if members[0]["kind"] == "ours" else 1.2,

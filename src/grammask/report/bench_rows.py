@@ -19,7 +19,12 @@ def by_series(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 def contender_name(row: Row) -> str:
     """Return what a contender is called: ours by its backend."""
-    return f"grammask {row['contender']}" if row["kind"] == "ours" else str(row["contender"])
+    return own_name(row["contender"]) if row["kind"] == "ours" else str(row["contender"])
+
+
+def own_name(backend: str) -> str:
+    """Return what one of our own backends is called."""
+    return f"grammask {backend}"
 
 
 def has_run(row: Row) -> bool:

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...errors import GrammarError, InputError
+from ...errors import InputError
+from ...grammar.caching import cache_outside_modes
 from ...grammar.rules import Strategy
 from ...grammar.tables import ReachTables
 from ...grammar.tags import CLS, PAD, SEP, UNK
+from ..backends import Reaches
 from ..inputs import Annotation
 from .banded import bounded_blocks, in_reading_order
 from .biased import explicit_bias_blocks, tag_bias_blocks
@@ -19,8 +21,6 @@ from .block import BlockGroup, as_slice
 from .lookup import PairLookup, Tokens, compile_lookup, occurring_tags, tag_mask
 from .sorted import document_blocks
 
-SparseBackend = Literal["sorted", "banded", "mixed", "biased"]
-SPARSE: Final[tuple[SparseBackend, ...]] = ("sorted", "banded", "mixed", "biased")
 _STRUCTURAL: Final[tuple[int, ...]] = (CLS, SEP, UNK)
 
 
@@ -39,15 +39,14 @@ class _Text:
     words: NDArray[np.int64]
 
 
-def backend_for(tables: Sequence[ReachTables], strategy: Strategy) -> SparseBackend:
-    """Return the sparse backend that does this layer's rules: "biased" for soft, else by the kinds of reach."""
-    if strategy == "soft":
-        return "biased"
-    lookup = compile_lookup(tuple(tables))
+@cache_outside_modes
+def reaches_of(tables: tuple[ReachTables, ...]) -> Reaches:
+    """Return which reaches a layer's rules have, as `backends.Backend` tells them apart."""
+    lookup = compile_lookup(tables)
     if not lookup.has_bounded:
-        return "sorted"
+        return "document"
     words = [tag for tag in range(lookup.document.shape[1]) if tag not in (*_STRUCTURAL, PAD)]
-    return "mixed" if bool(lookup.document[:, words][:, :, words].any()) else "banded"
+    return "both" if bool(lookup.document[:, words][:, :, words].any()) else "bounded"
 
 
 def make_block_groups(
@@ -62,23 +61,6 @@ def make_block_groups(
     for text in _texts(annotation):
         groups += _soft(lookup, text, learned=learned, drops=drops) if strategy == "soft" else _hard(lookup, text)
     return tuple(groups)
-
-
-def check_backend(backend: str, tables: Sequence[ReachTables], strategy: Strategy, name: str) -> None:
-    """Raise `GrammarError` unless a backend asked for by name does these rules; "mixed" does all hard ones."""
-    fitting = backend_for(tables, strategy)
-    if backend == fitting or (backend == "mixed" and strategy == "hard"):
-        return
-    reasons = {
-        "sorted": "all of its rules have document reach",
-        "banded": "none of its rules leads from word to word at document reach",
-        "mixed": "it has rules of document and of bounded reach",
-        "biased": "the strategy is soft",
-    }
-    raise GrammarError(
-        f"backend {backend!r} cannot do grammar {name!r}, strategy {strategy!r}: {reasons[fitting]}; use "
-        f'backend="{fitting}", "dense" or "auto"'
-    )
 
 
 def _texts(annotation: Annotation) -> list[_Text]:

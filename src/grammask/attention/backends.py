@@ -1,0 +1,87 @@
+"""The table of backends: each way to compute attention under a plan, and what it fits. All that names one reads it.
+
+To add one: a row here, its name in `BackendName`, and its kernel in `functional._KERNELS`.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ..errors import GrammarError
+from ..grammar.rules import STRATEGIES, Strategy
+from ..printing import quoted
+
+# Which reaches a layer's rules have: document only, bounded (words, sentences) only from word to word, or both.
+Reaches = Literal["document", "bounded", "both"]
+Kernel = Literal["dense", "blocks"]
+BackendName = Literal["auto", "dense", "sorted", "banded", "mixed", "biased"]  # for type checkers; a test compares
+
+_ALL: Final[tuple[Reaches, ...]] = ("document", "bounded", "both")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One row: it does rules of these `reaches`, under these strategies, on these devices (None: on all).
+
+    `kernel` says what computes it, `fits` what of a grammar makes "auto" take it. The first that fits is taken.
+    """
+
+    name: BackendName
+    description: str
+    strategies: tuple[Strategy, ...]
+    reaches: tuple[Reaches, ...]
+    kernel: Kernel
+    fits: str
+    devices: tuple[str, ...] | None = ("cpu",)
+
+    def does(self, strategy: Strategy, reaches: Reaches) -> bool:
+        """Tell whether it does a layer's rules."""
+        return strategy in self.strategies and reaches in self.reaches
+
+
+DENSE: Final = Backend(
+    "dense", "all pairs under a mask, or a bias, as large as they are", STRATEGIES, _ALL, "dense",
+    "it does everything", devices=None,
+)  # fmt: skip
+SPARSE: Final[tuple[Backend, ...]] = (
+    Backend(
+        "sorted", "tokens sorted by tag: the allowed pairs, without masks", ("hard",), ("document",), "blocks",
+        "all of its rules have document reach",
+    ),
+    Backend(
+        "banded", "chunks of queries read windows of keys: linear in length", ("hard",), ("bounded",), "blocks",
+        "none of its rules leads from word to word at document reach",
+    ),
+    Backend(
+        "mixed", "sorted and banded together, no pair twice", ("hard",), _ALL, "blocks",
+        "it has rules of document and of bounded reach",
+    ),
+    Backend(
+        "biased", "all pairs, with one row of bias for each block", ("soft",), _ALL, "blocks",
+        "the strategy is soft",
+    ),
+)  # fmt: skip
+TABLE: Final[dict[str, Backend]] = {backend.name: backend for backend in (DENSE, *SPARSE)}
+BACKENDS: Final[tuple[BackendName, ...]] = ("auto", *(backend.name for backend in TABLE.values()))
+
+
+def check_name(backend: str) -> str:
+    """Return `backend`; raise `GrammarError` for one that doesn't exist."""
+    if backend not in BACKENDS:
+        raise GrammarError(f"unknown backend {quoted(backend)}; backends are: {', '.join(BACKENDS)}")
+    return backend
+
+
+def backend_for(strategy: Strategy, reaches: Reaches) -> Backend:
+    """Return the sparse backend that does a layer's rules."""
+    return next(backend for backend in SPARSE if backend.does(strategy, reaches))
+
+
+def check_backend(backend: str, strategy: Strategy, reaches: Reaches, grammar: str) -> None:
+    """Raise `GrammarError` unless a backend asked for by name does a layer's rules; `grammar` is the grammar's name."""
+    if TABLE[backend].does(strategy, reaches):
+        return
+    fitting = backend_for(strategy, reaches)
+    raise GrammarError(
+        f"backend {backend!r} cannot do grammar {grammar!r}, strategy {strategy!r}: {fitting.fits}; use "
+        f'backend="{fitting.name}", "dense" or "auto"'
+    )

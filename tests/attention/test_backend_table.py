@@ -1,0 +1,54 @@
+"""One table of backends: what else names them agrees with it."""
+
+import re
+from itertools import product
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from grammask.attention.backends import (
+    BACKENDS,
+    DENSE,
+    SPARSE,
+    TABLE,
+    BackendName,
+    Kernel,
+    Reaches,
+    backend_for,
+    check_backend,
+)
+from grammask.attention.functional import _KERNELS
+from grammask.bench.settings import BenchConfig
+from grammask.errors import GrammarError
+from grammask.grammar.rules import STRATEGIES
+
+KERNELS_MD = Path(__file__).parents[2] / "docs" / "kernels.md"
+
+
+def test_types_and_kernels_name_what_the_table_does():
+    assert get_args(BackendName) == BACKENDS == ("auto", *TABLE)
+    assert BenchConfig().backends == BACKENDS
+    assert set(get_args(Kernel)) == set(_KERNELS) == {backend.kernel for backend in TABLE.values()}
+
+
+def test_the_page_on_kernels_lists_the_table():
+    rows = re.findall(r"^\| `(\w+)` \|", KERNELS_MD.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert rows == list(TABLE)
+
+
+def test_every_guided_layer_has_a_sparse_backend_and_dense_does_all():
+    for strategy, reaches in product(STRATEGIES, get_args(Reaches)):
+        assert DENSE.does(strategy, reaches)
+        if strategy != "full":
+            assert backend_for(strategy, reaches).does(strategy, reaches)
+
+
+@pytest.mark.parametrize("backend", SPARSE, ids=lambda backend: backend.name)
+def test_what_a_backend_cannot_do_is_refused_with_what_can(backend):
+    for strategy, reaches in product(("hard", "soft"), get_args(Reaches)):
+        if backend.does(strategy, reaches):
+            check_backend(backend.name, strategy, reaches, "mine")
+        else:
+            with pytest.raises(GrammarError, match=f'use backend="{backend_for(strategy, reaches).name}"'):
+                check_backend(backend.name, strategy, reaches, "mine")
