@@ -385,7 +385,7 @@ BAD_FILES = {
     "key twice": ("jsonl", b'{"text": "a", "label": 1, "label": 0}\n', "line 1: .*the key 'label' stands twice"),
     "key twice in a list": ("json", b'[{"text": "a", "label": 1, "text": "b"}]', "the key 'text' stands twice"),
     "no JSON": ("jsonl", b'{"text": "a", "label": 1}\n{"text":\n', "line 2: not valid JSON"),
-    "no object": ("jsonl", b"[1]\n", "line 1 is no JSON object"),
+    "no object": ("jsonl", b"[1]\n", "line 1 is not a JSON object"),
     "deep JSON": ("jsonl", b"[" * 10_000, "line 1: not valid JSON: it is nested too deep"),
     "deep list": ("json", b"[" * 10_000, "nested too deep"),
     "long number": ("jsonl", b'{"text": "a", "label": ' + b"9" * 5_000 + b"}", "line 1: not valid JSON"),
@@ -419,12 +419,12 @@ def test_bad_files_are_refused_with_their_place(folder, suffix, content, match):
         ({"text": "a", "label": None}, "row 2 .*label is missing"),
         ({"text": "a"}, "row 2 .*label is missing"),
         ({"text": "a", "label": " "}, "row 2 .*label is missing"),
-        ({"text": "a", "label": 0.5}, "row 2 .*0.5 is no class"),
-        ({"text": "a", "label": "3.8"}, "row 2 .*'3.8' is no class"),
-        ({"text": "a", "label": float("inf")}, "row 2 .*inf is no class"),
-        ({"text": "a", "label": [0, 1]}, "row 2 .*no class"),
-        ({"text": "a", "label": "0.99999999999999999999"}, "row 2 .*is no class"),
-        ({"text": "a", "label": "1.0e-999999999"}, "row 2 .*is no class"),
+        ({"text": "a", "label": 0.5}, "row 2 .*0.5 is not a class"),
+        ({"text": "a", "label": "3.8"}, "row 2 .*'3.8' is not a class"),
+        ({"text": "a", "label": float("inf")}, "row 2 .*inf is not a class"),
+        ({"text": "a", "label": [0, 1]}, "row 2 .*not a class"),
+        ({"text": "a", "label": "0.99999999999999999999"}, "row 2 .*is not a class"),
+        ({"text": "a", "label": "1.0e-999999999"}, "row 2 .*is not a class"),
         (
             {"text": "a", "label": "9007199254740992.0"},
             "row 2 .*'9007199254740992.0' is too large.*give the class a name",
@@ -434,7 +434,7 @@ def test_bad_files_are_refused_with_their_place(folder, suffix, content, match):
         ({"text": "a", "label": 10**400}, "row 2 .*1000.* is too large"),
         ({"text": "a", "label": "1.0e300"}, "row 2 .*'1.0e300' is too large"),
         ({"text": "a", "label": "1.0e999999999"}, "row 2 .*is too large"),
-        ({"text": "a", "label": "1.0e" + 30 * "9"}, "row 2 .*is no class"),
+        ({"text": "a", "label": "1.0e" + 30 * "9"}, "row 2 .*is not a class"),
     ],
 )
 def test_cells_that_are_no_text_or_no_label_are_refused(folder, row, match):
@@ -455,10 +455,10 @@ def test_a_single_file_names_the_row_of_the_file(folder, tmp_path):
 def test_parquet_of_other_types_and_folders_with_an_ending_are_refused(folder, tmp_path):
     where = folder(dev__tsv=delimited())
     pd.DataFrame({"sentence": [["a"], ["b"]], "label": [0, 1]}).to_parquet(tmp_path / "train.parquet")
-    with pytest.raises(TaskError, match="train.parquet: row 0 .*which is no text"):
+    with pytest.raises(TaskError, match="train.parquet: row 0 .*which is not a text"):
         load_task(where)
     pd.DataFrame({"sentence": ["a", "b"], "label": [[0], [1]]}).to_parquet(tmp_path / "train.parquet")
-    with pytest.raises(TaskError, match="train.parquet: row 0 .*is no class"):
+    with pytest.raises(TaskError, match="train.parquet: row 0 .*is not a class"):
         load_task(where)
     whole = (tmp_path / "train.parquet").read_bytes()
     (tmp_path / "train.parquet").write_bytes(whole[: len(whole) // 2])
@@ -515,7 +515,7 @@ def test_nulls_of_parquet_are_refused(folder, tmp_path):
     [
         ({}, "no train file.*holds nothing"),
         ({"train__tsv": delimited()}, "no dev file.*train.tsv"),
-        ({"train__tsv": delimited(), "test__tsv": delimited()}, "a test file is not taken for dev"),
+        ({"train__tsv": delimited(), "test__tsv": delimited()}, "a test file is not used as dev"),
         ({"train__tsv": "", "train__csv": ""}, "several train files: train.csv, train.tsv"),
         ({"train__tsv": "", "dev__tsv": "", "validation__tsv": ""}, "several dev files: dev.tsv, validation.tsv"),
         ({"train__txt": ""}, "no train file"),

@@ -39,13 +39,13 @@ def adherence_command(
     quieten()
     console = PlainConsole()
     with console.status("loading libraries"):
-        from ..data.load_task import texts_of
         from ..grammar.file import load_grammar
         from ..interpret.adherence import measure_adherence
         from ..model.attach import grammar_of
         from ..model.named_models import find_model, load_guided, load_tokenizer
         from ..report.adherence_page import adherence_page, write_adherence_figures
         from ..tagging.annotate import Annotator
+        from .read_texts import texts_of
 
     read, name = texts_of(text, task, texts)
     given = None if grammar is None else load_grammar(grammar)

@@ -33,12 +33,12 @@ def faithfulness_command(
     quieten()
     console = PlainConsole()
     with console.status("loading libraries"):
-        from ..data.load_task import texts_of
         from ..interpret.faithfulness import measure_faithfulness
         from ..model.attach import grammar_of
         from ..model.named_models import find_model, load_saved, load_tokenizer
         from ..report.faithfulness_page import faithfulness_page
         from ..tagging.annotate import Annotator
+        from .read_texts import texts_of
 
     read, name = texts_of(text, task, texts)
     source = find_model(model)

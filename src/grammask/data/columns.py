@@ -1,4 +1,4 @@
-"""Columns of a table: which ones hold text and label."""
+"""Columns of a table: which of them hold the text, the second text and the label."""
 
 import re
 from typing import Any, Final
@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from ..errors import TaskError
-from .labels import HALF
+from .labels import HALF_CHARACTER
 
 _TEXT: Final[tuple[str, ...]] = ("sentence", "text", "sentence1", "premise", "question", "review", "content")
-# Pairs as well-known tasks call them, the first text first; found before a text alone.
+# Pairs as well-known tasks name them, the first text first. They are looked for before a single text.
 _PAIRS: Final[tuple[tuple[str, str], ...]] = (
     ("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"), ("question", "sentence"),
     ("question", "passage"), ("question", "context"), ("question", "answer"), ("text", "text_pair"),
@@ -18,7 +18,7 @@ _PAIRS: Final[tuple[tuple[str, str], ...]] = (
     ("query", "passage"), ("query", "document"), ("claim", "evidence"),
 )  # fmt: skip
 _LABEL: Final[tuple[str, ...]] = ("label", "labels", "target", "class")
-# Columns that are texts whatever their cells look like: a choice or a word may be one word long.
+# Columns of these names hold texts whatever their cells look like: a choice or a word may be one word long.
 _TEXT_NAME: Final = re.compile(
     "(sentence|text|premise|hypothesis|question|review|content|passage|context|answer|query|document|claim|evidence|title|"
     "choice|option|word|phrase|body|paragraph|summary|target_text|utterance|comment|description|headline|abstract|"
@@ -27,12 +27,10 @@ _TEXT_NAME: Final = re.compile(
 )
 _ID_NAME: Final = re.compile("(.*[ _-])?(id|idx|uid|guid|uuid|url)")
 _WORD: Final = re.compile(r"[^\W\d_]")
-_NO_LETTER: Final = re.compile(
-    r"[\s\d!-/:-@\[-`{-~]+"
-)  # vowel signs count as letters: much of Hindi is written with them
+_NO_LETTER: Final = re.compile(r"[\s\d!-/:-@\[-`{-~]+")  # vowel signs count as letters: Hindi needs them
 _LONG: Final[int] = 12  # letters
 
-# Text, pair and label column: as asked for, and as found.
+# The text, pair and label column: as asked for, and as found.
 Columns = tuple[str | None, str | None, str | None]
 FoundColumns = tuple[str, str | None, str]
 
@@ -63,13 +61,13 @@ def find_columns(table: pd.DataFrame, origin: str, asked: Columns) -> FoundColum
 
 
 def _by_usual_name(table: pd.DataFrame) -> dict[str, str]:
-    """Return the columns by their names in lower case; of two that are alike, the one in lower case or the first."""
+    """Return the columns by their names in lower case; of two equal names, the one in lower case or the first."""
     folded = {column.strip().casefold(): column for column in reversed(table.columns)}
     return folded | {column: column for column in table.columns if column in folded}
 
 
 def _refuse_other_texts(table: pd.DataFrame, origin: str, text: str, pair: str | None, label: str) -> None:
-    """Raise `TaskError` for a text that would not be read: a model cannot learn from what it doesn't see."""
+    """Raise `TaskError` for other columns of texts, which would not be read."""
     others = [
         column for column in table.columns if column not in (text, pair, label) and _is_text(column, table[column])
     ]
@@ -82,7 +80,7 @@ def _refuse_other_texts(table: pd.DataFrame, origin: str, text: str, pair: str |
 
 
 def _is_text(name: str, cells: "pd.Series[Any]") -> bool:
-    """Tell whether a column holds texts: any word under the name of a text, free text under others but an id's."""
+    """Tell whether a column holds texts: a word under the name of a text, or free text under any name but an id's."""
     name = name.strip().casefold()
     if _TEXT_NAME.fullmatch(name):
         return any(_WORD.search(_strings(cell)) for cell in cells)
@@ -90,7 +88,7 @@ def _is_text(name: str, cells: "pd.Series[Any]") -> bool:
 
 
 def _is_free_text(cells: list[str]) -> bool:
-    """Tell whether most cells are mostly letters, and these mostly differ, or are long: categories are few, short."""
+    """Tell whether most cells are mostly letters, and these mostly differ or are long; categories are few and short."""
     lengths = {cell: len(_NO_LETTER.sub("", cell)) for cell in set(cells)}
     wordy = [cell for cell in cells if 3 * lengths[cell] > 2 * len("".join(cell.split()))]
     different = set(wordy)
@@ -100,7 +98,7 @@ def _is_free_text(cells: list[str]) -> bool:
 
 
 def _strings(cell: Any) -> str:
-    """Return all strings in a cell, however deep they lie in its lists and objects."""
+    """Return all strings in a cell, however deep in its lists and objects."""
     found: list[str] = []
     waiting = [cell]
     while waiting:
@@ -118,13 +116,13 @@ def read_texts(table: pd.DataFrame, column: str, origin: str) -> tuple[str, ...]
     """Return a column of texts; raises `TaskError` naming the row of anything else."""
     for row, value in table[column].items():
         if not isinstance(value, str):
-            raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds {value!r}, which is no text")
-        if HALF.search(value):
+            raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds {value!r}, which is not a text")
+        if HALF_CHARACTER.search(value):
             raise TaskError(f"{origin}: row {row} (from 0): column {column!r} holds half a character: {value!r}")
     return tuple(table[column])
 
 
-def describe(columns: FoundColumns, table: pd.DataFrame) -> str:
+def describe_columns(columns: FoundColumns, table: pd.DataFrame) -> str:
     """Say in words which columns are read, and which are not."""
     text, pair, label = columns
     unread = ", ".join(repr(column) for column in table.columns if column not in columns)

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-from .task import Split, Task, by_hash
+from .task import Split, Task, is_in_dev
 
 _DEV_SHARE = 0.1
 
@@ -10,7 +10,7 @@ _DEV_SHARE = 0.1
 def film_reviews() -> Task:
     """Return the built-in sentences as a task: positive or negative, by the sign of the rating.
 
-    Sentences rated exactly 0 and repeated sentences are left out. About a tenth is dev, chosen by hash of the text.
+    Sentences rated exactly 0 and repeated sentences are left out. About a tenth is dev, chosen by the hash of the text.
     """
     content = (files("grammask") / "data" / "film_reviews.tsv").read_text(encoding="utf-8")
     rows = [line.split("\t") for line in content.split("\n")[1:-1]]
@@ -22,7 +22,7 @@ def film_reviews() -> Task:
         pairs=None,
         labels=tuple(int(kept[text][1] > 0) for text in texts),
     )
-    in_dev = by_hash(texts, share=_DEV_SHARE)
+    in_dev = is_in_dev(texts, share=_DEV_SHARE)
     train = everything.select([index for index, dev in enumerate(in_dev) if not dev])
     dev = everything.select([index for index, dev in enumerate(in_dev) if dev])
     return Task(

@@ -1,4 +1,4 @@
-"""Data sets of the Hub, through `datasets.load_dataset`; without a network the answer is one line, and at once."""
+"""Datasets of the Hub, through `datasets.load_dataset`. Without a network, the error comes at once and is one line."""
 
 from typing import Any, Final
 
@@ -7,11 +7,11 @@ import pandas as pd
 from ..errors import TaskError
 from ..printing import reason
 
-_DEV: Final[tuple[str, ...]] = ("validation", "dev", "valid", "test")  # many data sets are published without dev
+_DEV: Final[tuple[str, ...]] = ("validation", "dev", "valid", "test")  # many datasets have no dev split
 _TIMEOUT = 20  # seconds
 
 
-def hub_tables(
+def load_hub_tables(
     name: str, *, otherwise: str
 ) -> tuple[tuple[pd.DataFrame, pd.DataFrame], tuple[str, str], dict[str, list[str]]]:
     """Return the train and the dev table, what their splits are called, and the class names of each labelled column.

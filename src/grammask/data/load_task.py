@@ -1,4 +1,4 @@
-"""Loading a task by name: built-in, a local file or folder, or a dataset of the Hub. Never another than asked for."""
+"""Loading a task by name: built in, a local file or folder, or a dataset of the Hub; never another task instead."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,12 @@ import pandas as pd
 
 from ..errors import TaskError
 from ..files.read import expand_home
-from ..files.write import read_lines
-from .columns import Columns, FoundColumns, describe, find_columns, read_texts
+from .columns import Columns, FoundColumns, describe_columns, find_columns, read_texts
 from .film_reviews import film_reviews
-from .hub import hub_tables
-from .labels import differ_in_case, in_order, read_labels
-from .local_files import read_table, split_files
-from .task import Split, Task, by_hash
+from .hub import load_hub_tables
+from .labels import differ_in_case, read_labels, sort_labels
+from .local_files import find_split_files, read_table
+from .task import Split, Task, is_in_dev
 
 BUILT_IN_TASKS: Final[tuple[str, ...]] = ("film-reviews",)
 _DEV_SHARE = 0.1
@@ -45,9 +44,9 @@ def load_task(
         name = str(expand_home(name))
     path = Path(name)
     if path.is_dir():
-        files = split_files(path)
+        files = find_split_files(path)
         tables = (read_table(files[0], header=header), read_table(files[1], header=header))
-        return _task(name, str(path), tables, (files[0].name, files[1].name), columns)
+        return _make_task(name, str(path), tables, (files[0].name, files[1].name), columns)
     if path.is_file():
         return _single_file(path, read_table(path, header=header), columns)
     near = get_close_matches(name, BUILT_IN_TASKS, n=1)
@@ -55,19 +54,19 @@ def load_task(
     if path.suffix or name.startswith((".", "/", "~")) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise TaskError(f"no task {name!r}{hint}: there is no such file or folder")
     elsewhere = f"it is neither built in ({', '.join(BUILT_IN_TASKS)}) nor a file or folder"
-    tables, origins, class_names = hub_tables(name, otherwise=f"{name!r}{hint}: {elsewhere}")
+    tables, origins, class_names = load_hub_tables(name, otherwise=f"{name!r}{hint}: {elsewhere}")
     how = "; its test split serves as dev" if origins[1] == "test" else ""
-    return _task(name, f"Hub dataset {name}", tables, origins, columns, class_names=class_names, how=how)
+    return _make_task(name, f"Hub dataset {name}", tables, origins, columns, class_names=class_names, how=how)
 
 
 def _single_file(path: Path, table: pd.DataFrame, asked: Columns) -> Task:
     columns = find_columns(table, path.name, asked)
-    in_dev = np.array(by_hash(read_texts(table, columns[0], path.name), share=_DEV_SHARE))
+    in_dev = np.array(is_in_dev(read_texts(table, columns[0], path.name), share=_DEV_SHARE))
     how = "; a tenth of the file is dev, chosen by hash of the text"
-    return _task(str(path), str(path), (table[~in_dev], table[in_dev]), (path.name, path.name), columns, how=how)
+    return _make_task(str(path), str(path), (table[~in_dev], table[in_dev]), (path.name, path.name), columns, how=how)
 
 
-def _task(
+def _make_task(
     name: str,
     source: str,
     tables: tuple[pd.DataFrame, pd.DataFrame],
@@ -80,7 +79,7 @@ def _task(
     columns = find_columns(tables[0], origins[0], asked)
     find_columns(tables[1], origins[1], columns)  # dev is read by the columns that train has
     labels = [read_labels(table, columns[2], origin) for table, origin in zip(tables, origins, strict=True)]
-    values = in_order({*labels[0], *labels[1]})
+    values = sort_labels({*labels[0], *labels[1]})
     names: Sequence[str] = (class_names or {}).get(columns[2], ())
     if names:  # the labels are indices of the names
         for value in values:
@@ -91,22 +90,22 @@ def _task(
         values = [str(index) for index in range(len(names))]
     index_of = {value: index for index, value in enumerate(values)}
     train, dev = (
-        _split(table, origin, split, columns, tuple(index_of[value] for value in of_split))
+        _make_split(table, origin, split, columns, tuple(index_of[value] for value in of_split))
         for table, origin, split, of_split in zip(tables, origins, ("train", "dev"), labels, strict=True)
     )
-    shared = len(_rows(dev) & _rows(train))
-    note = f"{len(values)} classes{how}; {describe(columns, tables[0])}"
+    shared = len(_text_pairs(dev) & _text_pairs(train))
+    note = f"{len(values)} classes{how}; {describe_columns(columns, tables[0])}"
     note += f"; {shared} texts of dev are also in train" if shared else ""
     if cased := differ_in_case(names or values):
         note += f"; classes {cased[0]!r} and {cased[1]!r} differ in case only"
     return Task(name, source, tuple(names or values), train, dev, note)
 
 
-def _rows(split: Split) -> set[tuple[str, str]]:
+def _text_pairs(split: Split) -> set[tuple[str, str]]:
     return set(zip(split.texts, split.pairs or split.texts, strict=True))
 
 
-def _split(table: pd.DataFrame, origin: str, split: str, columns: FoundColumns, labels: tuple[int, ...]) -> Split:
+def _make_split(table: pd.DataFrame, origin: str, split: str, columns: FoundColumns, labels: tuple[int, ...]) -> Split:
     text, pair, _ = columns
     ids = tuple(f"{split}-{row}" for row in table.index)
     for column in ("id", "idx"):
@@ -115,14 +114,3 @@ def _split(table: pd.DataFrame, origin: str, split: str, columns: FoundColumns, 
             break
     pairs = None if pair is None else read_texts(table, pair, origin)
     return Split(ids, read_texts(table, text, origin), pairs, labels)
-
-
-def texts_of(file: Path | None, task: str, most: int) -> tuple[list[str], str]:
-    """Return at most so many texts of a file, a text a line, or else of a task's dev split, and what they are called.
-
-    Raises `InputError` and `TaskError`.
-    """
-    if file is not None:
-        return read_lines(file)[:most], file.name
-    found = load_task(task)
-    return list(found.dev.texts[:most]), f"the task {found.name}"

@@ -13,7 +13,7 @@ from ..files.read import parse_json, read_bytes, read_text
 from ..printing import reason
 
 SUFFIXES: Final[tuple[str, ...]] = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
-LARGEST_PARQUET: Final[int] = 10_000_000  # rows; a small file can hold any number of rows that are alike
+LARGEST_PARQUET: Final[int] = 10_000_000  # rows; a small file can hold any number of equal rows
 
 
 def read_table(path: Path, *, header: bool) -> pd.DataFrame:
@@ -44,23 +44,23 @@ def read_table(path: Path, *, header: bool) -> pd.DataFrame:
     return table
 
 
-def split_files(folder: Path) -> tuple[Path, Path]:
+def find_split_files(folder: Path) -> tuple[Path, Path]:
     """Return the train and the dev file of a folder; raises `TaskError` where one is missing or there are several."""
     try:
         paths = sorted(folder.iterdir())
     except OSError as error:
         raise TaskError(f"{folder}: cannot be read: {error.strerror}") from error
-    return _one(folder, paths, ("train",)), _one(folder, paths, ("dev", "validation", "valid"))
+    return _find_split_file(folder, paths, ("train",)), _find_split_file(folder, paths, ("dev", "validation", "valid"))
 
 
-def _one(folder: Path, paths: list[Path], stems: tuple[str, ...]) -> Path:
+def _find_split_file(folder: Path, paths: list[Path], stems: tuple[str, ...]) -> Path:
     found = [path for path in paths if path.stem in stems and path.suffix in SUFFIXES]
     if len(found) == 1:
         return found[0]
     if found:
         raise TaskError(f"{folder} holds several {stems[0]} files: {', '.join(path.name for path in found)}; keep one")
     there = ", ".join(path.name for path in paths[:8]) or "nothing"
-    never = "" if stems == ("train",) else "; a test file is not taken for dev"
+    never = "" if stems == ("train",) else "; a test file is not used as dev"
     raise TaskError(
         f"{folder} holds no {stems[0]} file; it needs {' or '.join(stems)} with one of the endings "
         f"{', '.join(SUFFIXES)}, but holds {there}{never}"
@@ -71,7 +71,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     file = pq.ParquetFile(BytesIO(read_bytes(path, error=TaskError, named=False)))
     if (rows := file.metadata.num_rows) > LARGEST_PARQUET:
         raise TaskError(f"{path}: holds {rows:,} rows, more than {LARGEST_PARQUET:,}; take a part of it")
-    # What pandas wrote as an index is a column like others: it may be the text.
+    # An index that pandas wrote is read as a column: it may be the text.
     return file.read().to_pandas(ignore_metadata=True)
 
 
@@ -81,7 +81,7 @@ def _decode(path: Path) -> str:
         raise TaskError(f"{path}: the file is empty")
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise TaskError(f"{path}: line {line} holds a NUL character; the file is damaged, or no text")
+        raise TaskError(f"{path}: line {line} holds a NUL character; the file is damaged, or not text")
     return text
 
 
@@ -124,5 +124,5 @@ def _read_json(path: Path) -> pd.DataFrame:
         ]
     for number, entry in objects:
         if not isinstance(entry, dict):
-            raise TaskError(f'{path}: {unit} {number} is no JSON object such as {{"text": ..., "label": ...}}')
+            raise TaskError(f'{path}: {unit} {number} is not a JSON object such as {{"text": ..., "label": ...}}')
     return pd.DataFrame([entry for _, entry in objects], dtype=object)

@@ -40,7 +40,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """A task to learn: where it comes from, its labels, its data, and a sentence about it for the reader."""
+    """A task to learn: its source, its labels, its data, and a sentence about it for the reader."""
 
     name: str
     source: str
@@ -70,17 +70,7 @@ class Task:
         return digest.hexdigest()
 
 
-def spell_labels(labels: Sequence[int]) -> str:
-    """Return labels as one line of numbers, for a record."""
-    return " ".join(map(str, labels))
-
-
-def read_labels_line(line: str) -> tuple[int, ...]:
-    """Read what `spell_labels` wrote."""
-    return tuple(map(int, line.split()))
-
-
-def by_hash(texts: Sequence[str], *, share: float) -> list[bool]:
-    """Tell for each text whether it goes into dev: by the text's hash, so that order doesn't matter."""
+def is_in_dev(texts: Sequence[str], *, share: float) -> list[bool]:
+    """Tell for each text whether it goes into dev: by the text's hash, so that the order of texts doesn't matter."""
     limit = int(share * 2**32)
     return [int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) < limit for text in texts]

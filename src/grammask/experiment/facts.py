@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ..data.task import spell_labels
 from ..environment import environment
 from ..model.model_files import hash_files
 from ..model.named_models import PACKAGED_MODEL
+from .label_line import write_label_line
 from .prepare import Prepared
 from .setup import Setup
 
@@ -35,7 +35,7 @@ def facts_of(setup: Setup, data: Prepared) -> dict[str, Any]:
         "format": 1,
         "config": setup.config.model_dump(mode="json"),
         "task": _task_facts(setup),
-        "answers": spell_labels(setup.task.dev.labels),
+        "answers": write_label_line(setup.task.dev.labels),
         "model": _model_facts(setup),
         "tagger": _tagger_facts(setup, data),
         "environment": environment(setup.precision),

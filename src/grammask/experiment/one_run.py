@@ -9,13 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from ..data.task import Task, spell_labels
+from ..data.task import Task
 from ..files.csv_text import csv_text
 from ..memory import PeakMemory
 from ..tagging.collate import Collator
 from .config import RunSpec
 from .controls.apply import Controlled, apply_control
 from .cost import Cost, measure_cost
+from .label_line import write_label_line
 from .metrics import classification_metrics
 from .prepare import Prepared
 from .setup import Setup
@@ -48,7 +49,7 @@ def run(setup: Setup, data: Prepared, spec: RunSpec, *, keep: Path | None) -> tu
         "peak_memory_bytes": memory.bytes,
         "training_loss": trained.training_loss,
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "predictions": spell_labels(predictions),
+        "predictions": write_label_line(predictions),
     }
     return record, _predictions_csv(setup.task, predictions, probabilities)
 

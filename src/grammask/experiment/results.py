@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..data.task import read_labels_line
 from ..errors import ExperimentError
 from ..files.lock import locked
 from ..files.write import dump, write_whole
@@ -17,6 +16,7 @@ from ..report.compare_page import write_report
 from .adaptations import ADAPTATIONS
 from .controls.registry import find_control
 from .folder import KEPT, REPORT, RESULTS
+from .label_line import read_label_line
 from .records import Facts, check_answers, read_checked, read_record
 from .statistics import RunOutcome, row_key_of, summarise
 
@@ -33,11 +33,11 @@ class ComparisonResults:
     @cached_property
     def outcomes(self) -> list[RunOutcome]:
         """What the runs predicted."""
-        labels = read_labels_line(self.facts["answers"])
+        labels = read_label_line(self.facts["answers"])
         return [
             RunOutcome(
                 record["grammar"], record["strategy"], record["seed"], labels,
-                read_labels_line(record["predictions"]), len(self.facts["task"]["labels"]),
+                read_label_line(record["predictions"]), len(self.facts["task"]["labels"]),
                 record["control"], record["adaptation"],
             )
             for record in self.records
@@ -91,10 +91,10 @@ def collect_results(path: Path, facts: dict[str, Any]) -> ComparisonResults:
     files = sorted((path / "runs").glob("*.json"))
     if not files:
         raise ExperimentError(f"{path} holds no finished run of a comparison")
-    answers, classes = read_labels_line(facts["answers"]), len(facts["task"]["labels"])
+    answers, classes = read_label_line(facts["answers"]), len(facts["task"]["labels"])
     records = [read_record(file) for file in files]
     for file, record in zip(files, records, strict=True):
-        check_answers(file, read_labels_line(record["predictions"]), answers, classes, record["accuracy"])
+        check_answers(file, read_label_line(record["predictions"]), answers, classes, record["accuracy"])
     place = {run: number for number, run in enumerate(facts.get("planned") or ())}
     records.sort(key=lambda record: (place.get(record["id"], len(place)), record["finished_at"]))
     return ComparisonResults(facts, tuple(records))
