@@ -48,6 +48,14 @@ def test_import_is_light_and_registers_nothing():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_command_line_is_light():
+    code = (
+        "import sys, grammask.cli.app; heavy = {'torch', 'transformers', 'spacy', 'datasets', 'matplotlib', 'pandas'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_every_public_name_is_there():
     for name in grammask.__all__:
         assert getattr(grammask, name) is not None

@@ -257,12 +257,17 @@ ALONE = [
     ("compare", "--all", "--train-size", "5"),
     ("compare", "--grid", "good.txt", "--seeds", "1"),
     ("compare", "extra"),
-    ("results", "missing"),
     ("results", "folder"),
-    ("results", "folder", "folder"),
-    ("results", "good.txt"),
-    ("results", "--docs", "missing"),
-    ("results", "--docs", "good.txt"),
+    ("compare", "--report-only", "missing"),
+    ("compare", "--report-only", "folder"),
+    ("compare", "--report-only", "folder", "--out", "page"),
+    ("compare", "--report-only", "folder", "folder"),
+    ("compare", "--report-only", "folder", "folder", "--out", "page"),
+    ("compare", "--report-only", "good.txt"),
+    ("compare", "--report-only", "good.txt", "--out", "page"),
+    ("compare", "--report-only", "records/list.json", "folder", "--out", "page"),
+    ("compare", "--report-only", "records/list.json", "--figures", "page"),
+    ("compare", "--grid", "good.txt", "folder"),
     ("bench", "extra"),
     ("grammar", "list", "extra"),
     ("induce", "--out", "new.toml", "--text", "good.txt", "--conllu", "good.txt"),
@@ -293,7 +298,7 @@ CASES = [
         for option, values in table.items()
         for value in values
     ],
-    *filled({"docs": ("results", "--out", "{}")}, [f"docs/{name}" for name in RECORDS]),
+    *filled({"record": ("compare", "--report-only", "{}")}, [f"records/{name}" for name in RECORDS] + PLACES),
     *ALONE,
 ]
 
@@ -309,9 +314,6 @@ def place(tmp_path_factory):
         (folder / kind).mkdir(exist_ok=True)
         for name, content in files.items():
             (folder / kind / name).write_bytes(content)
-    for name, content in RECORDS.items():
-        (folder / "docs" / name).mkdir(parents=True)
-        (folder / "docs" / name / "grid.json").write_bytes(content)
     for name in ("folder", "folder.html", "folder.toml"):
         (folder / name).mkdir()
     return folder

@@ -142,6 +142,7 @@ def test_induce_writes_a_grammar_its_record_and_its_curve(tmp_path):
         (("--out", "x.toml", "--scope", "head"), "arcs have none"),
         (("--out", "x.toml", "--held-out", "y"), "--held-out"),
         (("--out", "x.toml", "--conllu", "none.conllu"), "none.conllu: cannot be read"),
+        (("--out", "x.toml", "--conllu", "y", "--from", "both"), "--conllu holds arcs only; --from both needs --text"),
         (("--out", "x.toml", "--text", "none.txt"), "none.txt cannot be read"),
     ],
 )

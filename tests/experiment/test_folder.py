@@ -213,7 +213,7 @@ def test_a_damaged_record_of_a_grid_is_one_line_and_stays_as_it_is(tmp_path, cap
     (tmp_path / "grid.json").write_text(json.dumps(found), encoding="utf-8")
     (tmp_path / "results.md").write_text("before", encoding="utf-8")
     before = contents(tmp_path)
-    assert run_plainly(lambda: app(["results", "--out", str(tmp_path)])) == 2
+    assert run_plainly(lambda: app(["compare", "--report-only", str(tmp_path / "grid.json")])) == 2
     told = capsys.readouterr().err
     assert "name the folders of finished comparisons" in told
     assert len(told.splitlines()) == 1

@@ -60,7 +60,8 @@ def test_finished_runs_are_enough_for_results_and_page(folders, settings, tmp_pa
     assert grid["against_others"] == []  # there is one grammar
     page = results_page(grid)
     assert any(f"| paper | {verdict} |" in page for verdict in ("better", "worse", "not shown to differ"))
-    assert "--grammar paper:controls --controls shuffled --seeds 0" in page
+    assert "| shuffled of paper | 1 |" in page
+    assert "| self-sinks of paper | 2 |" in page
     assert "--metric matthews --out runs/two" in page
     assert f"`grammask compare --task {settings['task']} --model {settings['model']} --epochs 1 " in page
     assert results_plot(grid).svg().startswith("<svg")
@@ -90,8 +91,8 @@ def test_grammars_of_equal_density_are_held_against_each_other(settings, tmp_pat
     assert (mean["grammar"], mean["against"]["grammar"]) == ("paper", "same")
     assert mean["difference"] == 0.0
     page = results_page(grid)
-    assert "--grammar same.toml:hard --seeds 0" in page  # not shipped: a file
-    assert "--grammar neighbours:hard --seeds 0" in page
+    assert "| hard paper | not shown to differ | hard same | 1 | 1 | +0.0 " in page
+    assert "| hard neighbours | 1 |" in page
 
 
 def compare_command(*arguments):
@@ -183,3 +184,36 @@ def test_a_grid_on_the_command_line(folders, settings, tmp_path, capsys):
     assert compare_command("--grid", path, "--report-only", "--out", tmp_path) == 0
     assert str(tmp_path / "results.md") in capsys.readouterr().out
     assert "| hard paper | 2 |" in (tmp_path / "results.md").read_text(encoding="utf-8")
+
+
+def test_folders_and_records_are_reported_by_their_names(folders, tmp_path, capsys):
+    one, two = folders
+    (one / "report.html").unlink()
+    assert compare_command("--report-only", one) == 0
+    assert str(one / "report.html") in capsys.readouterr().out
+    assert (one / "report.html").is_file()
+    assert not (one / "results.md").exists()
+    assert compare_command("--report-only", one, "--figures", tmp_path / "figures") == 0
+    assert any((tmp_path / "figures").iterdir())
+    assert compare_command("--report-only", one, two) == 2
+    assert "--report-only of several folders needs the folder of the page: --out FOLDER" in capsys.readouterr().err
+    page = tmp_path / "page"
+    assert compare_command("--report-only", one, two, "--out", page, "--figures", tmp_path / "more") == 2
+    assert "--figures are of one comparison" in capsys.readouterr().err
+    assert not page.exists()
+    assert compare_command("--report-only", one, two, "--out", page) == 0
+    written = {path.name: path.read_bytes() for path in page.iterdir()}
+    assert set(written) == {"results.md", "grid.json", "grid.svg"}
+    assert b"| hard paper | 2 |" in written["results.md"]
+    (page / "results.md").unlink()
+    assert compare_command("--report-only", page / "grid.json") == 0
+    assert {path.name: path.read_bytes() for path in page.iterdir()} == written
+    assert compare_command("--report-only", page / "grid.json", "--out", tmp_path / "copy") == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "copy").iterdir()} == written
+    assert compare_command("--report-only", two, "--out", tmp_path / "single") == 0
+    assert "| hard paper | 1 |" in (tmp_path / "single" / "results.md").read_text(encoding="utf-8")
+
+
+def test_paths_are_for_reports_only(tmp_path, capsys):
+    assert compare_command(tmp_path) == 2
+    assert f"{tmp_path} is for --report-only; name a task with --task" in capsys.readouterr().err

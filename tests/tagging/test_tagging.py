@@ -1,17 +1,20 @@
 """spaCy behind the protocol, and the cache on disk."""
 
+import ast
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.tokenizers_for_tests import PatternTagger
 
+import grammask
 from grammask.errors import TaggingError
 from grammask.grammar.tags import TAGS
 from grammask.tagging import load_tagger
 from grammask.tagging.cached_tagger import CachedTagger, cache_file
-from grammask.tagging.spacy_tagger import SpacyTagger
+from grammask.tagging.spacy_tagger import DEFAULT_PIPELINE, SpacyTagger
 
 TEXT = "The old dog didn't bark.  It\tslept 😀!"
 
@@ -198,3 +201,14 @@ def test_a_tagger_is_added_by_its_name(monkeypatch):
         load_tagger.load_tagger("patern")
     with pytest.raises(TaggingError, match='sentences must be "sentencizer" or "parser", but is \'none\''):
         load_tagger.load_tagger("pattern", sentences="none")
+
+
+def test_the_default_is_named_once():
+    files = Path(grammask.__file__).parent.rglob("*.py")
+    constants = [
+        (file.name, node.value)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Constant)
+    ]
+    assert [name for name, value in constants if value == DEFAULT_PIPELINE] == ["spacy_tagger.py"]

@@ -9,6 +9,7 @@ from ..environment import LARGEST_SEED
 from ..errors import ExperimentError, setting_error
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
+from ..tagging.load_tagger import NAMES
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 
 Level = Literal["operator", "model", "end-to-end"]
@@ -30,27 +31,55 @@ class BenchConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    grammars: tuple[str, ...] = Field(default=("paper-sinks", "banded"), min_length=1)
-    strategies: tuple[Guided, ...] = Field(default=("hard", "soft"), min_length=1)
-    levels: tuple[Level, ...] = Field(default=("operator", "model", "end-to-end"), min_length=1)
-    passes: tuple[Pass, ...] = Field(default=("forward", "training"), min_length=1)
-    lengths: tuple[Annotated[int, Field(ge=8, le=1_048_576)], ...] = Field(
-        default=(512, 1024, 2048, 4096), min_length=1
+    grammars: tuple[str, ...] = Field(
+        default=("paper-sinks", "banded"), min_length=1, description="Shipped names or files."
     )
-    batch_sizes: tuple[Size, ...] = Field(default=(1,), min_length=1)
-    heads: Size = 12
-    head_dim: Size = 64
-    threads: tuple[Size, ...] | None = Field(default=None, min_length=1)
-    dtypes: tuple[Dtype, ...] = Field(default=("float32",), min_length=1)
-    backends: tuple[BackendName, ...] = BACKENDS
-    peers: tuple[Peer, ...] = ("dense-masked", "flex", "longformer", "bigbird")
-    model: str = "minilm"
-    tagger: str = DEFAULT_PIPELINE
-    attention_dropout: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
-    text: str | None = None
-    seconds: float = Field(default=3.0, ge=0, le=86_400, allow_inf_nan=False)
-    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
-    memory: bool = True
+    strategies: tuple[Guided, ...] = Field(
+        default=("hard", "soft"), min_length=1, description="Kinds of guided attention."
+    )
+    levels: tuple[Level, ...] = Field(
+        default=("operator", "model", "end-to-end"),
+        min_length=1,
+        description="What is timed: one layer's attention (operator), a model, or a model from text on (end-to-end).",
+    )
+    passes: tuple[Pass, ...] = Field(
+        default=("forward", "training"), min_length=1, description="Passes that are timed."
+    )
+    lengths: tuple[Annotated[int, Field(ge=8, le=1_048_576)], ...] = Field(
+        default=(512, 1024, 2048, 4096), min_length=1, description="Tokens of a text."
+    )
+    batch_sizes: tuple[Size, ...] = Field(default=(1,), min_length=1, description="Texts in a batch.")
+    heads: Size = Field(default=12, description="Heads at the operator level.")
+    head_dim: Size = Field(default=64, description="Size of a head at the operator level.")
+    threads: tuple[Size, ...] | None = Field(default=None, min_length=1, description="PyTorch's threads.")
+    dtypes: tuple[Dtype, ...] = Field(
+        default=("float32",), min_length=1, description="What is computed in; bfloat16 is autocast for whole models."
+    )
+    backends: tuple[BackendName, ...] = Field(
+        default=BACKENDS, description="Backends of grammask at the operator level."
+    )
+    peers: tuple[Peer, ...] = Field(
+        default=("dense-masked", "flex", "longformer", "bigbird"),
+        description="Other ways of attention at the operator level; full attention is always there.",
+    )
+    model: str = Field(
+        default="minilm", description="minilm (packaged), a local folder, or a Hub model, of BERT's kind."
+    )
+    tagger: str = Field(default=DEFAULT_PIPELINE, description=NAMES)
+    attention_dropout: float = Field(
+        default=0.0, ge=0, lt=1, allow_inf_nan=False,
+        description="Attention dropout in training steps; with any, PyTorch doesn't use its fused attention.",
+    )  # fmt: skip
+    text: str | None = Field(default=None, description="UTF-8 text.")
+    seconds: float = Field(
+        default=3.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="How long the rounds of one case go on; at least 3 rounds.",
+    )
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Seed of tensors, texts and lengths.")
+    memory: bool = Field(default=True, description="Measure peak memory too, at the largest length.")
 
     @field_validator(
         "grammars", "strategies", "levels", "passes", "lengths", "batch_sizes", "threads", "dtypes", "backends", "peers"

@@ -1,4 +1,4 @@
-"""The command line: `grammask compare`, `grammask bench`, `grammask grammar ...`, `grammask tag`."""
+"""The command line: `grammask compare`, `bench`, `explain`, `adherence`, `faithfulness`, `induce`, `tag`, `grammar`."""
 
 import sys
 from collections.abc import Callable

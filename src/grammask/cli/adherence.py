@@ -1,44 +1,37 @@
 """`grammask adherence`: how much of a model's attention falls on what a grammar allows."""
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import track
 
 from .console import PlainConsole
+from .options import DEFAULTS, Data, Figures, Force, MostTexts, Page, Parser, TextFile, TextsOfTask
 from .outputs import Outputs
-from .quiet import quieten
-
-_TEXTS = 500
 
 
 def adherence_command(
     model: Annotated[
         str, typer.Option(help="minilm (packaged), a Hub model, or a folder, also one saved with a grammar.")
-    ] = "minilm",
+    ] = DEFAULTS.model,
     grammar: Annotated[
-        str | None, typer.Option(help="A shipped name or a file  [default: the one that the model was saved with]")
+        str | None,
+        typer.Option(help="A shipped name or a file.", show_default="the one that the model was saved with"),
     ] = None,
-    text: Annotated[Path | None, typer.Option(help="UTF-8 text, one text a line.")] = None,
-    task: Annotated[
-        str, typer.Option(help="In place of a text: the dev texts of a task, as `compare` takes them.")
-    ] = "film-reviews",
-    texts: Annotated[int, typer.Option(help="Texts at most.", min=2)] = _TEXTS,
-    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags and parses.")] = "en_core_web_sm",
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("adherence.html"),
-    data: Annotated[bool, typer.Option("--data", help="Write what the page shows as JSON beside it, too.")] = False,
-    figures: Annotated[
-        Path | None, typer.Option(help="A folder for every figure as SVG and PNG, and its numbers as CSV.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    text: TextFile = None,
+    task: TextsOfTask = DEFAULTS.task,
+    texts: MostTexts = 500,
+    tagger: Parser = DEFAULTS.tagger,
+    out: Page = Path("adherence.html"),
+    data: Data = False,
+    figures: Figures = None,
+    force: Force = False,
 ) -> None:
     """Measure a model's attention, masked or stock, against a grammar, random pairs and a window of equal density."""
     outputs = Outputs(out, data=data, figures=figures, force=force)
-    quieten()
     console = PlainConsole()
-    with console.status("loading libraries"):
+    with console.loading():
         from ..grammar.file import load_grammar
         from ..interpret.adherence import measure_adherence
         from ..model.attach import grammar_of
@@ -55,9 +48,7 @@ def adherence_command(
     wanted = given or own
     annotate = Annotator(load_tokenizer(source), tagger)
 
-    def progress(waiting: Sequence[str]) -> Sequence[str]:
-        return track(waiting, "reading attention", console=console)  # type: ignore[return-value]
-
+    progress = partial(console.progress, description="reading attention")
     reading = "reading everything" if strategy == "full" else f"{strategy} attention under the grammar {own.name}"
     measured: dict[str, Any] = {
         "model": source.name if source.name != source.location else Path(source.location).name,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from . import adherence, bench, compare, explain, faithfulness, grammar, induce, results, tag
+from . import adherence, bench, compare, explain, faithfulness, grammar, induce, tag
 from .console import PlainConsole
 from .endings import ending
 from .signals import Listener
@@ -23,7 +23,6 @@ app.command("explain")(explain.explain_command)
 app.command("adherence")(adherence.adherence_command)
 app.command("faithfulness")(faithfulness.faithfulness_command)
 app.command("induce")(induce.induce_command)
-app.command("results")(results.results_command)
 app.command("tag")(tag.tag_command)
 app.add_typer(grammar.app, name="grammar")
 

@@ -2,54 +2,44 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
+from ..bench.settings import BenchConfig
 from .console import PlainConsole
-from .lists import split, whole_numbers
-from .places import check_folder
-from .quiet import quieten
+from .options import Figures, Tagger, joined, setting, split, whole_numbers
+from .outputs import check_folder
 from .signals import advising
+
+_DEFAULTS: Final[BenchConfig] = BenchConfig()
 
 
 def bench_command(
-    grammars: Annotated[str, typer.Option(help="Shipped names or files, with commas.")] = "paper-sinks,banded",
-    strategies: Annotated[str, typer.Option(help="Any of hard,soft, with commas.")] = "hard,soft",
-    levels: Annotated[
-        str, typer.Option(help="Any of operator (one layer's attention), model, end-to-end (from text).")
-    ] = "operator,model,end-to-end",
-    passes: Annotated[str, typer.Option(help="Any of forward,training, with commas.")] = "forward,training",
-    lengths: Annotated[str, typer.Option(help="Tokens of a text, with commas.")] = "512,1024,2048,4096",
-    batch_sizes: Annotated[str, typer.Option(help="Texts in a batch, with commas.")] = "1",
-    heads: Annotated[int, typer.Option(help="Heads at the operator level.")] = 12,
-    head_dim: Annotated[int, typer.Option(help="Size of a head at the operator level.")] = 64,
-    threads: Annotated[str, typer.Option(help="PyTorch's threads, with commas  [default: what it takes]")] = "",
-    dtypes: Annotated[str, typer.Option(help="Any of float32,bfloat16 (autocast for whole models).")] = "float32",
-    backends: Annotated[
-        str, typer.Option(help="grammask's own, at the operator level.")
-    ] = "auto,dense,sorted,banded,mixed,biased",
-    peers: Annotated[
-        str, typer.Option(help="Others at the operator level; full attention is always there.")
-    ] = "dense-masked,flex,longformer,bigbird",
-    model: Annotated[str, typer.Option(help="minilm (packaged), a local folder, or a Hub model; BERT's kind.")] = (
-        "minilm"
-    ),
-    attention_dropout: Annotated[
-        float, typer.Option(help="In training steps; PyTorch's fused attention has none and is left with any.")
-    ] = 0.0,
-    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = "en_core_web_sm",
+    grammars: Annotated[str, setting(BenchConfig, "grammars")] = joined(_DEFAULTS.grammars),
+    strategies: Annotated[str, setting(BenchConfig, "strategies")] = joined(_DEFAULTS.strategies),
+    levels: Annotated[str, setting(BenchConfig, "levels")] = joined(_DEFAULTS.levels),
+    passes: Annotated[str, setting(BenchConfig, "passes")] = joined(_DEFAULTS.passes),
+    lengths: Annotated[str, setting(BenchConfig, "lengths")] = joined(_DEFAULTS.lengths),
+    batch_sizes: Annotated[str, setting(BenchConfig, "batch_sizes")] = joined(_DEFAULTS.batch_sizes),
+    heads: Annotated[int, setting(BenchConfig, "heads")] = _DEFAULTS.heads,
+    head_dim: Annotated[int, setting(BenchConfig, "head_dim")] = _DEFAULTS.head_dim,
+    threads: Annotated[str, setting(BenchConfig, "threads", default="what it takes")] = joined(_DEFAULTS.threads or ()),
+    dtypes: Annotated[str, setting(BenchConfig, "dtypes")] = joined(_DEFAULTS.dtypes),
+    backends: Annotated[str, setting(BenchConfig, "backends")] = joined(_DEFAULTS.backends),
+    peers: Annotated[str, setting(BenchConfig, "peers")] = joined(_DEFAULTS.peers),
+    model: Annotated[str, setting(BenchConfig, "model")] = _DEFAULTS.model,
+    attention_dropout: Annotated[float, setting(BenchConfig, "attention_dropout")] = _DEFAULTS.attention_dropout,
+    tagger: Tagger = _DEFAULTS.tagger,
     text: Annotated[
-        str | None, typer.Option(help="UTF-8 text  [default: the built-in sentences, joined]", metavar="FILE")
-    ] = None,
-    seconds: Annotated[float, typer.Option(help="How long the rounds of one case go on; at least 3 rounds.")] = 3.0,
-    seed: Annotated[int, typer.Option(help="Of tensors, texts and lengths.")] = 0,
-    memory: Annotated[bool, typer.Option(help="Measure peak memory too, at the largest length.")] = True,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results  [default: runs/bench-<time>]")] = None,
-    figures: Annotated[
-        Path | None, typer.Option(help="A folder for every figure as SVG and PNG, and its numbers as CSV.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a benchmark in --out.")] = False,
+        str | None, setting(BenchConfig, "text", default="the built-in sentences, joined", metavar="FILE")
+    ] = _DEFAULTS.text,
+    seconds: Annotated[float, setting(BenchConfig, "seconds")] = _DEFAULTS.seconds,
+    seed: Annotated[int, setting(BenchConfig, "seed")] = _DEFAULTS.seed,
+    memory: Annotated[bool, setting(BenchConfig, "memory")] = _DEFAULTS.memory,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/bench-<time>")] = None,
+    figures: Figures = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a benchmark in --out, and figures.")] = False,
 ) -> None:
     """Measure time and memory of attention under a grammar, against full attention and other ways."""
     settings: dict[str, Any] = {
@@ -65,9 +55,8 @@ def bench_command(
         check_folder(out, "--out")
     if figures is not None:
         check_folder(figures, "--figures", empty=not force)
-    quieten()
     console = PlainConsole()
-    with console.status("loading libraries"):
+    with console.loading():
         from ..bench.run import REPORT, RESULTS, run_bench
         from ..bench.settings import make_bench_config
         from ..report.bench_page import write_bench_figures

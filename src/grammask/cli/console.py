@@ -1,11 +1,25 @@
 """The terminal as commands write to it: every string is data, whoever wrote it."""
 
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from operator import length_hint
+from typing import Any, Final, TypeVar
 
 from rich.console import Console
+from rich.progress import track
 from rich.text import Text
 
 from ..printing import printable
+
+Waiting = TypeVar("Waiting")
+# What the libraries read when they are loaded: no word of forks, load reports and bars of their own. What transformers
+# logs as an error it raises too, and our one line says it.
+_QUIET: Final[dict[str, str]] = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "critical",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
 
 
 class PlainConsole(Console):
@@ -25,3 +39,16 @@ class PlainConsole(Console):
     def say(self, text: str) -> None:
         """Print what others may have written on one line, however long."""
         self.print(printable(text), soft_wrap=True)
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Tell that libraries are loaded in this block, and keep off the terminal what they would say themselves."""
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        with self.status("loading libraries"):
+            yield
+
+    def progress(self, waiting: Iterable[Waiting], description: str, length: int | None = None) -> Iterable[Waiting]:
+        """Return what is waiting, with a bar that moves as it is taken; one thing alone has no bar."""
+        total = length_hint(waiting) if length is None else length
+        return waiting if total == 1 else track(waiting, description, total=total, console=self)

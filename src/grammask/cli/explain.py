@@ -1,12 +1,11 @@
 """`grammask explain`: what a saved model answers, what it reads, and by which rules."""
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Annotated, Any, Final
 
 import typer
-from rich.progress import track
 from rich.table import Table
 
 from ..errors import ExperimentError
@@ -14,30 +13,29 @@ from ..files.write import read_lines
 from ..printing import printable
 from ..tagging.spacy_tagger import check_source
 from .console import PlainConsole
+from .options import DEFAULTS, Data, Figures, Force, Page, SavedModel, Sentences, Tagger
 from .outputs import Outputs
-from .quiet import quieten
 
 _STRONGEST: Final[int] = 3
 
 
 def explain_command(
-    model: Annotated[str, typer.Option(help="A folder that a model was saved to with its grammar.")],
+    model: SavedModel,
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to explain.")] = None,
-    text: Annotated[Path | None, typer.Option(help="UTF-8 text, one text a line, in place of arguments.")] = None,
+    text: Annotated[Path | None, typer.Option(help="UTF-8 text, one text a line, instead of arguments.")] = None,
     rule: Annotated[
-        list[str] | None, typer.Option(help="A rule to switch off, by number or name. Repeatable.  [default: each]")
+        list[str] | None,
+        typer.Option(help="A rule to switch off, by number or name. Repeatable.", show_default="each"),
     ] = None,
     layer: Annotated[
-        list[int] | None, typer.Option(help="A layer to show, from 0. Repeatable.  [default: all]")
+        list[int] | None, typer.Option(help="A layer to show, from 0. Repeatable.", show_default="all")
     ] = None,
-    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = "en_core_web_sm",
-    sentences: Annotated[str, typer.Option(help="Where sentences come from: sentencizer or parser.")] = "sentencizer",
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("explain.html"),
-    data: Annotated[bool, typer.Option("--data", help="Write what the page shows as JSON beside it, too.")] = False,
-    figures: Annotated[
-        Path | None, typer.Option(help="A folder for every figure as SVG and PNG, and its numbers as CSV.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    tagger: Tagger = DEFAULTS.tagger,
+    sentences: Sentences = DEFAULTS.sentences,
+    out: Page = Path("explain.html"),
+    data: Data = False,
+    figures: Figures = None,
+    force: Force = False,
 ) -> None:
     """Explain a model's answers: words, tags, arcs, attention by rule, and each rule switched off in turn."""
     if bool(texts) == (text is not None):
@@ -45,9 +43,8 @@ def explain_command(
     outputs = Outputs(out, data=data, figures=figures, force=force)
     source_of_sentences = check_source(sentences)
     given = texts or read_lines(text or Path())
-    quieten()
     console = PlainConsole()
-    with console.status("loading libraries"):
+    with console.loading():
         from ..interpret.explain import explain
         from ..model.named_models import find_model, load_saved, load_tokenizer
         from ..report.explain_page import explain_page
@@ -58,9 +55,7 @@ def explain_command(
     guided = load_saved(source)
     annotate = Annotator(load_tokenizer(source), tagger, sentences=source_of_sentences)
 
-    def progress(waiting: Sequence[str]) -> Sequence[str]:
-        return list(waiting) if len(waiting) < 2 else track(waiting, "explaining", console=console)  # type: ignore[return-value]
-
+    progress = partial(console.progress, description="explaining")
     explained = explain(guided, annotate, given, rules=rule or (), layers=layer or (), progress=progress).to_dict()
     outputs.write(explain_page(explained), explained)
     if figures is not None:

@@ -1,38 +1,33 @@
 """`grammask faithfulness`: whether the words that explanations name matter to the model."""
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import track
 from rich.table import Table
 
+from ..environment import LARGEST_SEED
 from .console import PlainConsole
+from .options import DEFAULTS, Data, Force, MostTexts, Page, SavedModel, Tagger, TextFile, TextsOfTask
 from .outputs import Outputs
-from .quiet import quieten
-
-_TEXTS = 200
 
 
 def faithfulness_command(
-    model: Annotated[str, typer.Option(help="A folder that a model was saved to with its grammar.")],
-    text: Annotated[Path | None, typer.Option(help="UTF-8 text, one text a line.")] = None,
-    task: Annotated[
-        str, typer.Option(help="In place of a text: the dev texts of a task, as `compare` takes them.")
-    ] = "film-reviews",
-    texts: Annotated[int, typer.Option(help="Texts at most.", min=2)] = _TEXTS,
-    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = "en_core_web_sm",
-    seed: Annotated[int, typer.Option(help="Of the random orders.", min=0, max=2**32 - 1)] = 0,
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("faithfulness.html"),
-    data: Annotated[bool, typer.Option("--data", help="Write what the page shows as JSON beside it, too.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    model: SavedModel,
+    text: TextFile = None,
+    task: TextsOfTask = DEFAULTS.task,
+    texts: MostTexts = 200,
+    tagger: Tagger = DEFAULTS.tagger,
+    seed: Annotated[int, typer.Option(help="Seed of the random orders.", min=0, max=LARGEST_SEED)] = 0,
+    out: Page = Path("faithfulness.html"),
+    data: Data = False,
+    force: Force = False,
 ) -> None:
     """Measure comprehensiveness and sufficiency of word importance: through rules, by gradients, in random order."""
     outputs = Outputs(out, data=data, figures=None, force=force)
-    quieten()
     console = PlainConsole()
-    with console.status("loading libraries"):
+    with console.loading():
         from ..interpret.faithfulness import measure_faithfulness
         from ..model.attach import grammar_of
         from ..model.named_models import find_model, load_saved, load_tokenizer
@@ -46,9 +41,7 @@ def faithfulness_command(
     grammar, strategy = grammar_of(guided)
     annotate = Annotator(load_tokenizer(source), tagger)
 
-    def progress(waiting: Sequence[str]) -> Sequence[str]:
-        return track(waiting, "erasing words", console=console)  # type: ignore[return-value]
-
+    progress = partial(console.progress, description="erasing words")
     measured: dict[str, Any] = {
         "model": Path(source.location).name, "grammar": grammar.name, "strategy": strategy, "text": name, "seed": seed,
         **measure_faithfulness(guided, annotate, read, seed=seed, progress=progress).to_dict(),

@@ -15,8 +15,8 @@ from ..grammar.limits import MAX_HEADS, MAX_LAYERS
 from ..grammar.rules import Rule
 from ..grammar.tags import TAGS
 from ..tagging.load_tagger import load_tagger
-from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 from .console import PlainConsole
+from .options import DEFAULTS, OwnText, Sentences, Tagger
 
 app = typer.Typer(help="List, show, check and measure grammars.", no_args_is_help=True)
 _Name = Annotated[str, typer.Argument(help="A shipped grammar's name or a file.", metavar="GRAMMAR")]
@@ -99,11 +99,9 @@ def check_command(name: _Name) -> None:
 @app.command("density")
 def density_command(
     name: _Name,
-    text: Annotated[
-        Path | None, typer.Option(help="Text file, one text a line  [default: the built-in sentences]")
-    ] = None,
-    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = DEFAULT_PIPELINE,
-    sentences: Annotated[str, typer.Option(help="Where sentences come from: sentencizer or parser.")] = "sentencizer",
+    text: OwnText = None,
+    tagger: Tagger = DEFAULTS.tagger,
+    sentences: Sentences = DEFAULTS.sentences,
     layers: Annotated[
         int, typer.Option(help="Layers of the model, for grammars that name layers.", min=1, max=MAX_LAYERS)
     ] = 12,

@@ -12,58 +12,57 @@ from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Rule
 from .console import PlainConsole
-from .places import check_file
-from .quiet import quieten
+from .options import DEFAULTS, Force, OwnText, Parser
+from .outputs import check_file
 
 
 def induce_command(
-    out: Annotated[Path, typer.Option(help="The grammar's file, NAME.toml; NAME.json and NAME.svg go beside it.")],
-    source: Annotated[str, typer.Option("--from", help="arcs, attention, or both.")] = "arcs",
-    text: Annotated[
-        Path | None, typer.Option(help="UTF-8 text, one text a line  [default: the built-in sentences]")
-    ] = None,
-    conllu: Annotated[Path | None, typer.Option(help="A parsed corpus (CoNLL-U, also .gz) in place of a text.")] = None,
+    out: Annotated[Path, typer.Option(help="The grammar's file, NAME.toml; NAME.json and NAME.svg go next to it.")],
+    source: Annotated[str, typer.Option("--from", help="One of arcs, attention, both.")] = "arcs",
+    text: OwnText = None,
+    conllu: Annotated[Path | None, typer.Option(help="A parsed corpus (CoNLL-U, also .gz) instead of a text.")] = None,
     held_out: Annotated[
-        Path | None, typer.Option(help="CoNLL-U to measure on  [default: every tenth sentence]")
+        Path | None, typer.Option(help="CoNLL-U to measure on.", show_default="every tenth sentence")
     ] = None,
-    texts: Annotated[int | None, typer.Option(help="Texts at most  [default: all]", min=10)] = None,
-    model: Annotated[str, typer.Option(help="Whose attention: minilm, a local folder, or a Hub model.")] = "minilm",
-    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags and parses.")] = "en_core_web_sm",
+    texts: Annotated[int | None, typer.Option(help="Texts at most.", show_default="all", min=10)] = None,
+    model: Annotated[
+        str, typer.Option(help="Whose attention: minilm (packaged), a local folder, or a Hub model.")
+    ] = DEFAULTS.model,
+    tagger: Parser = DEFAULTS.tagger,
     budget: Annotated[float, typer.Option(help="Word density on the text, from 0 to 1.", min=0.0, max=1.0)] = 0.2,
     scope: Annotated[str, typer.Option(help="One table for all heads, or one for each: all, layer, head.")] = "all",
     most_rules: Annotated[int, typer.Option(help="Rules at most, of each table.", min=1)] = 100,
     offsets_share: Annotated[
-        float, typer.Option(help="Budget for offsets of all tags alike, before tags are asked: 0 to 1.", min=0, max=1)
+        float, typer.Option(help="Share of the budget for word offsets of all tags alike, filled first.", min=0, max=1)
     ] = 0.0,
     by_query: Annotated[
         bool, typer.Option("--by-query", help="Give every query tag its share of the density.")
     ] = False,
-    attention_share: Annotated[float, typer.Option(help="Of --from both: attention's weight.", min=0, max=1)] = 0.5,
+    attention_share: Annotated[float, typer.Option(help="Weight of attention in --from both.", min=0, max=1)] = 0.5,
     start: Annotated[
         str | None, typer.Option(help="A grammar whose rules come first: a shipped name or a file.")
     ] = None,
     strength: Annotated[
-        float, typer.Option(help="Strength of every rule that is found, for soft attention; 0 leaves hard only.")
+        float, typer.Option(help="Strength of every rule that is found, for soft attention; 0 is for hard only.")
     ] = 0.0,
-    description: Annotated[str, typer.Option(help="What the grammar's file says of it.")] = "",
-    force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
+    description: Annotated[str, typer.Option(help="Description in the grammar's file.")] = "",
+    force: Force = False,
 ) -> None:
     """Induce a grammar: the cells of tags and word offset that carry most arcs or attention for the pairs they cost."""
-    quieten()
     files = {kind: out.with_suffix(f".{kind}") for kind in ("toml", "json", "svg")}
     _check_finite(budget=budget, offsets_share=offsets_share, attention_share=attention_share, strength=strength)
-    _check(out, files, force=force, source=source, scope=scope, text=text, conllu=conllu, held_out=held_out)
-    # What a grammar cannot have is told now, not at the end.
-    Grammar(out.stem, (Rule(("X",), ("X",), strength=strength),), description=description)
-    given = None if start is None else load_grammar(start)
     console = PlainConsole()
-    with console.status("loading libraries"):
+    with console.loading():
         from ..files.write import dump, write_whole
         from ..induce.build import Recipe, Scope, induce
         from ..induce.corpus import GainSource, built_in_corpus, cells_from_conllu, cells_from_texts, read_corpus
         from ..induce.curve import coverage_curve, measure_coverage
         from ..report.density_plots import curve_plot
 
+    _check(out, files, force=force, source=source, scope=scope, text=text, conllu=conllu, held_out=held_out)
+    # What a grammar cannot have is told now, not at the end.
+    Grammar(out.stem, (Rule(("X",), ("X",), strength=strength),), description=description)
+    given = None if start is None else load_grammar(start)
     if conllu is not None:
         gathered = cells_from_conllu(conllu, held_out)
     else:
@@ -119,7 +118,7 @@ def _check(out: Path, files: dict[str, Path], *, force: bool, source: str, scope
             "--held-out is a CoNLL-U file to measure one of --conllu on; every tenth text is held out"
         )
     if given["conllu"] and source != "arcs":
-        raise ExperimentError(f"--conllu holds arcs, so --from {source} is not to be had from it; give a --text")
+        raise ExperimentError(f"--conllu holds arcs only; --from {source} needs --text")
     if source == "arcs" and scope != "all":
         raise ExperimentError(
             f"--scope {scope} is for a model's layers and heads, but arcs have none; use --from attention"

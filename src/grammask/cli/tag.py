@@ -8,14 +8,14 @@ from rich.table import Table
 from ..grammar.tags import TAGS
 from ..printing import printable
 from ..tagging.load_tagger import load_tagger
-from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 from .console import PlainConsole
+from .options import DEFAULTS, Sentences, Tagger
 
 
 def tag_command(
     texts: Annotated[list[str], typer.Argument(help="Texts to tag.", metavar="TEXT...")],
-    tagger: Annotated[str, typer.Option(help="A spaCy pipeline that gives UPOS tags.")] = DEFAULT_PIPELINE,
-    sentences: Annotated[str, typer.Option(help="Where sentences come from: sentencizer or parser.")] = "sentencizer",
+    tagger: Tagger = DEFAULTS.tagger,
+    sentences: Sentences = DEFAULTS.sentences,
 ) -> None:
     """Show the words of texts with their tags and sentences."""
     tool = load_tagger(tagger, sentences=sentences)

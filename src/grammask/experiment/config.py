@@ -9,9 +9,10 @@ from ..errors import ExperimentError, setting_error
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
 from ..grammar.rules import STRATEGIES, Strategy, check_strategy
+from ..tagging.load_tagger import NAMES
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 from .adaptations import ADAPTATIONS, Adaptation
-from .controls.registry import find_control
+from .controls.registry import CONTROLS, find_control
 
 GUIDED: Final[tuple[Strategy, ...]] = ("hard", "soft")
 # What says which runs there are. All else is the same for the runs of a folder, but for how they are judged.
@@ -31,28 +32,49 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: str = "film-reviews"
-    text_column: str | None = None
-    pair_column: str | None = None
-    label_column: str | None = None
-    header: bool = True
-    model: str = "minilm"
-    tagger: str = DEFAULT_PIPELINE
-    sentences: SentenceSource = "sentencizer"
-    grammars: tuple[str, ...] = ("paper", "paper-sinks:hard")
-    strategies: tuple[str, ...] = Field(default=STRATEGIES, min_length=1)
-    controls: tuple[str, ...] = ()
-    adaptations: tuple[Adaptation, ...] = ()
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    train_size: int | None = Field(default=None, ge=2, le=_MOST_TEXTS)
-    eval_size: int | None = Field(default=None, ge=2, le=_MOST_TEXTS)
-    epochs: float = Field(default=1.0, gt=0, le=10_000, allow_inf_nan=False)
-    batch_size: int = Field(default=32, ge=1, le=65_536)
-    learning_rate: float = Field(default=1e-4, gt=0, le=10, allow_inf_nan=False)
-    max_length: int = Field(default=128, ge=8, le=1_000_000)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    metric: Literal["accuracy", "matthews"] = "accuracy"
-    margin: float = Field(default=0.01, gt=0, lt=1, allow_inf_nan=False)
+    task: str = Field(
+        default="film-reviews",
+        description="film-reviews (built in), a file or folder (TSV, CSV, JSONL, Parquet), or a Hub dataset.",
+    )
+    text_column: str | None = Field(default=None, description="Column of the text.")
+    pair_column: str | None = Field(default=None, description="Column of the second text of sentence pairs.")
+    label_column: str | None = Field(default=None, description="Column of the label.")
+    header: bool = Field(default=True, description="Whether files have a header; without one, columns are 0, 1, ...")
+    model: str = Field(default="minilm", description="minilm (packaged), a local folder, or a Hub model.")
+    tagger: str = Field(default=DEFAULT_PIPELINE, description=NAMES)
+    sentences: SentenceSource = Field(default="sentencizer", description="Where sentences come from.")
+    grammars: tuple[str, ...] = Field(
+        default=("paper", "paper-sinks:hard"),
+        description="A shipped name or a file; NAME:hard or NAME:soft runs one strategy only.",
+    )
+    strategies: tuple[str, ...] = Field(
+        default=STRATEGIES, min_length=1, description=f"Kinds of attention: {', '.join(STRATEGIES)}."
+    )
+    controls: tuple[str, ...] = Field(
+        default=(),
+        description=f"Controls of hard grammars: {', '.join(CONTROLS)}. NAME:controls is for one grammar only.",
+    )
+    adaptations: tuple[Adaptation, ...] = Field(default=(), description="Ways of training besides the plain one.")
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="Seeds of the runs.")
+    train_size: int | None = Field(default=None, ge=2, le=_MOST_TEXTS, description="Training texts.")
+    eval_size: int | None = Field(default=None, ge=2, le=_MOST_TEXTS, description="Evaluation texts.")
+    epochs: float = Field(
+        default=1.0, gt=0, le=10_000, allow_inf_nan=False, description="Passes over the training texts."
+    )
+    batch_size: int = Field(default=32, ge=1, le=65_536, description="Texts in a batch.")
+    learning_rate: float = Field(
+        default=1e-4, gt=0, le=10, allow_inf_nan=False, description="Highest learning rate; it falls linearly to 0."
+    )
+    max_length: int = Field(default=128, ge=8, le=1_000_000, description="Tokens after which a text is cut.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="What models compute in.")
+    metric: Literal["accuracy", "matthews"] = Field(default="accuracy", description="What differences are measured in.")
+    margin: float = Field(
+        default=0.01,
+        gt=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="How much of the metric may be lost before a row is inferior.",
+    )
 
     @property
     def shared(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How much of a model's attention falls on what a grammar allows, beside random pairs and windows of equal density."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -60,7 +60,7 @@ def measure_adherence(
     grammar: Grammar,
     *,
     parser: str,
-    progress: Callable[[Sequence[str]], Sequence[str]] = lambda texts: texts,
+    progress: Callable[[Sequence[str]], Iterable[str]] = lambda texts: texts,
 ) -> Adherence:
     """Measure an attached model's attention against `grammar`, which need not be its own; see `Adherence`.
 

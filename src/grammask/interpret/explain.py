@@ -1,6 +1,6 @@
 """grammask.explain: what a guided classifier answers, what it reads, and by which rules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ def explain(
     *,
     rules: Sequence[str] = (),
     layers: Sequence[int] = (),
-    progress: Callable[[Sequence[str]], Sequence[str]] = lambda texts: texts,
+    progress: Callable[[Sequence[str]], Iterable[str]] = lambda texts: texts,
 ) -> Explanations:
     """Explain a guided classifier's answers: what it answers, what it reads, and by which rules.
 

@@ -6,7 +6,7 @@ mean over them.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,7 +59,7 @@ def measure_faithfulness(
     texts: Sequence[str],
     *,
     seed: int = 0,
-    progress: Callable[[Sequence[str]], Sequence[str]] = lambda texts: texts,
+    progress: Callable[[Sequence[str]], Iterable[str]] = lambda texts: texts,
 ) -> Faithfulness:
     """Measure how faithful word importance is: through rules, by integrated gradients, and in random order.
 

@@ -6,7 +6,6 @@ from shlex import quote
 from typing import Any, Final
 
 from ..files.write import dump, write_whole
-from ..grammar.file import shipped_grammars
 from .compare_plots import row_name
 from .density_plots import Mark, density_plot
 from .figure import Picture
@@ -42,7 +41,6 @@ def results_page(grid: Mapping[str, Any]) -> str:
         p=lambda value: Markdown("< 0.001" if value < 0.001 else f"{value:.3f}"),
         verdict=lambda bounds: "better" if bounds[0] > 0 else "worse" if bounds[1] < 0 else "not shown to differ",
         command=lambda task: code(_command(task)),
-        options=lambda row: code(_options(row)),
     )
 
 
@@ -55,17 +53,6 @@ def _command(task: Mapping[str, Any]) -> str:
         f"--max-length {task['max_length']} --precision {precision} --metric {task['metric']} "
         f"--out {quote('runs/' + task['name'])}"
     )
-
-
-def _options(row: Mapping[str, Any]) -> str:
-    seeds = f"--seeds {','.join(map(str, row['seeds']))}"
-    if row["grammar"] is None:
-        return f"--strategies full {seeds}"
-    extra = "" if row["control"] is None else f" --controls {row['control']}"
-    extra += "" if row["adaptation"] is None else f" --adapt {row['adaptation']}"
-    limit = "controls" if row["control"] else row["strategy"]
-    grammar = row["grammar"] if row["grammar"] in shipped_grammars() else f"{row['grammar']}.toml"
-    return f"--strategies full,{row['strategy']} --grammar {quote(f'{grammar}:{limit}')}{extra} {seeds}"
 
 
 def results_plot(grid: Mapping[str, Any]) -> Picture:
