@@ -1,6 +1,7 @@
 """Cells worth the attention that a model pays to them, head by head, when it may read everything."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import numpy as np
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..grammar.tags import UPOS
+from ..model.eval_mode import attention_weights
 from .cells import FARTHEST, OFFSETS, Cells, count_pairs
 
-_TAGS = len(UPOS)
+_TAGS: Final[int] = len(UPOS)
+_INPUTS: Final[tuple[str, ...]] = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def attention_cells(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) -> Cells:
@@ -20,14 +23,14 @@ def attention_cells(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
     other word; what goes to structural tokens is left out. The model is run as it is, in eval mode, with its eager
     attention, and must return exact weights.
     """
-    implementation, training = model.config._attn_implementation, model.training
+    implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")
-    model.train(False)
     gain: Tensor | None = None
     texts = []
     try:
         for batch in batches:
-            weights = _weights(model, batch)
+            inputs = {name: batch[name] for name in _INPUTS if name in batch}
+            weights = attention_weights(model.base_model, inputs)
             if gain is None:
                 gain = torch.zeros(
                     len(weights) * weights[0].shape[1], _TAGS * _TAGS * (OFFSETS + 1), dtype=torch.float64
@@ -40,19 +43,10 @@ def attention_cells(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
             texts += _words(batch["tag_ids"], batch["word_ids"])
     finally:
         model.set_attn_implementation(implementation)
-        model.train(training)
     assert gain is not None, "there is at least one batch"  # noqa: S101
     pairs, far_pairs = count_pairs(texts)
     found = gain.numpy().reshape(-1, _TAGS, _TAGS, OFFSETS + 1)
     return Cells(pairs, far_pairs, np.ascontiguousarray(found[..., :OFFSETS]), found[..., OFFSETS].copy())
-
-
-def _weights(model: PreTrainedModel, batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-    names = ("input_ids", "attention_mask", "token_type_ids")
-    with torch.no_grad():
-        output = model.base_model(**{name: batch[name] for name in names if name in batch}, output_attentions=True)
-    weights: tuple[Tensor, ...] = output.attentions
-    return weights
 
 
 def _pairs(tag_ids: Tensor, word_ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

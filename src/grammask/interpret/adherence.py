@@ -14,6 +14,7 @@ from ..errors import ExplainError
 from ..grammar.grammar import Grammar
 from ..grammar.masks import allowed_pairs
 from ..grammar.tables import compile_layers
+from ..model.eval_mode import attention_weights
 from ..resampling import Floats, estimate
 from ..tagging.annotate import Annotator
 from ..tagging.overlap import NO_WORD
@@ -72,12 +73,10 @@ def measure_adherence(
     parses = parse_relations(check_texts(texts), parser)
     halves = Followed(), Followed()
     sums, entropies, counts = [], [], np.zeros(2)
-    model.train(False)
     for number, text in enumerate(progress(texts)):
         read = read_by(model, annotate, text)
         inputs = read.inputs
-        with torch.no_grad():
-            weights = torch.stack([layer[0].float() for layer in model(**inputs, output_attentions=True).attentions])
+        weights = torch.stack([layer[0].float() for layer in attention_weights(model, inputs)])
         annotation = Annotation(inputs["tag_ids"], inputs["word_ids"], inputs["sentence_ids"])
         allowed = torch.cat([allowed_pairs(table, **vars(annotation)).expand(-1, heads, -1, -1) for table in tables])
         positions = find_positions(read, annotate.tokenizer)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
 from ..model.attach import grammar_of
+from ..model.eval_mode import attention_weights
 from ..tagging.annotate import Annotator
 from .word_positions import read_by
 
@@ -43,11 +43,5 @@ def to_bertviz(model: PreTrainedModel, annotate: Annotator, text: str) -> dict[s
     """
     grammar_of(model)
     inputs = read_by(model, annotate, text).inputs
-    training = model.training
-    model.train(False)
-    try:
-        with torch.no_grad():
-            attention = model(**inputs, output_attentions=True).attentions
-    finally:
-        model.train(training)
+    attention = attention_weights(model, inputs)
     return {"attention": attention, "tokens": annotate.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0].tolist())}

@@ -11,6 +11,7 @@ from ..attention.inputs import Annotation
 from ..errors import ExplainError, ModelError
 from ..grammar.tags import CLS
 from ..model.attach import grammar_of
+from ..model.eval_mode import eval_mode
 from ..printing import quoted
 from ..tagging.annotate import Annotator
 from ..tagging.texts import check_texts
@@ -74,13 +75,9 @@ def explain(
     for number, text in enumerate(wanted, start=1):
         if not text.strip():
             raise ExplainError(f"text {number} is empty; give one with words")
-    training = model.training
-    model.train(False)
-    try:
-        one = _Explainer(model, annotate, tuple(rules), tuple(layers))
-        found = tuple(one.explain(text) for text in progress(wanted))
-    finally:
-        model.train(training)
+    with eval_mode(model):
+        explainer = _Explainer(model, annotate, tuple(rules), tuple(layers))
+        found = tuple(explainer.explain(text) for text in progress(wanted))
     return Explanations(
         grammar.name, strategy, Path(model.config.name_or_path or "").name or type(model).__name__, found
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..errors import ExplainError
+from ..model.eval_mode import eval_mode
 from ..resampling import Floats, estimate
 from ..tagging.annotate import Annotator
 from ..tagging.collate import Collator
@@ -110,10 +111,9 @@ class _Erased:
 
     def _answers(self, rows: Sequence[Row], label: int) -> Floats:
         found: list[Tensor] = []
-        self._model.train(False)
-        for start in range(0, len(rows), _ROWS):
-            batch: Mapping[str, Tensor] = self._collate(rows[start : start + _ROWS])
-            with torch.no_grad():
+        with eval_mode(self._model), torch.no_grad():
+            for start in range(0, len(rows), _ROWS):
+                batch: Mapping[str, Tensor] = self._collate(rows[start : start + _ROWS])
                 found.append(self._model(**batch).logits.double().softmax(-1)[:, label])
         answers: Floats = torch.cat(found).numpy()
         return answers

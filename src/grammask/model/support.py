@@ -11,6 +11,7 @@ from transformers import MODEL_FOR_MULTIPLE_CHOICE_MAPPING, PreTrainedModel
 
 from ..errors import GrammaskError, ModelError
 from ..grammar.tags import UPOS
+from .eval_mode import eval_mode
 from .forward_pass import LAYERS_ATTRIBUTE, Probe
 
 # Architectures that can be guided, each under a test. Others are tried out, see `survey`.
@@ -101,10 +102,8 @@ def _few_tokens(model: PreTrainedModel) -> dict[str, torch.Tensor]:
 @contextmanager
 def _dry_run(model: PreTrainedModel) -> Iterator[None]:
     """Run in eval mode without gradients; errors of a foreign model become refusals."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.train(False)
     try:
-        with torch.no_grad():
+        with eval_mode(model), torch.no_grad():
             yield
     except ModelError as error:
         raise _refusal(model, str(error)) from error
@@ -112,6 +111,3 @@ def _dry_run(model: PreTrainedModel) -> Iterator[None]:
         raise
     except Exception as error:  # a model that fails on plain tokens cannot be checked
         raise _refusal(model, f"a dry run on a few tokens failed: {error}") from error
-    finally:
-        for module, mode in modes:
-            module.training = mode
