@@ -22,7 +22,8 @@ _ALL: Final[tuple[Reaches, ...]] = ("document", "bounded", "both")
 class Backend:
     """One row: it does rules of these `reaches`, under these strategies, on these devices (None: on all).
 
-    `kernel` says what computes it, `fits` what of a grammar makes "auto" take it. The first that fits is taken.
+    `description` is what it computes, `kernel` what computes it. `fits` says what of a grammar makes "auto" take it:
+    the first row that fits is taken.
     """
 
     name: BackendName
@@ -30,33 +31,34 @@ class Backend:
     strategies: tuple[Strategy, ...]
     reaches: tuple[Reaches, ...]
     kernel: Kernel
-    fits: str
+    fits: str = ""
     devices: tuple[str, ...] | None = ("cpu",)
 
     def does(self, strategy: Strategy, reaches: Reaches) -> bool:
         """Tell whether it does a layer's rules."""
         return strategy in self.strategies and reaches in self.reaches
 
+    def runs_on(self, device: str) -> bool:
+        """Tell whether it runs on a type of device, such as "cpu"."""
+        return self.devices is None or device in self.devices
 
-DENSE: Final = Backend(
-    "dense", "all pairs under a mask, or a bias, as large as they are", STRATEGIES, _ALL, "dense",
-    "it does everything", devices=None,
-)  # fmt: skip
+
+DENSE: Final = Backend("dense", "all n x n pairs under a mask", STRATEGIES, _ALL, "dense", devices=None)
 SPARSE: Final[tuple[Backend, ...]] = (
     Backend(
-        "sorted", "tokens sorted by tag: the allowed pairs, without masks", ("hard",), ("document",), "blocks",
+        "sorted", "the allowed pairs, without masks", ("hard",), ("document",), "blocks",
         "all of its rules have document reach",
     ),
     Backend(
-        "banded", "chunks of queries read windows of keys: linear in length", ("hard",), ("bounded",), "blocks",
-        "none of its rules leads from word to word at document reach",
+        "banded", "linear in length: chunks of queries read windows of keys under small masks", ("hard",), ("bounded",),
+        "blocks", "none of its rules leads from word to word at document reach",
     ),
     Backend(
         "mixed", "sorted and banded together, no pair twice", ("hard",), _ALL, "blocks",
         "it has rules of document and of bounded reach",
     ),
     Backend(
-        "biased", "all pairs, with one row of bias for each block", ("soft",), _ALL, "blocks",
+        "biased", "all pairs, with one row of bias for each block instead of an n x n bias", ("soft",), _ALL, "blocks",
         "the strategy is soft",
     ),
 )  # fmt: skip
@@ -71,9 +73,10 @@ def check_name(backend: str) -> str:
     return backend
 
 
-def backend_for(strategy: Strategy, reaches: Reaches) -> Backend:
-    """Return the sparse backend that does a layer's rules."""
-    return next(backend for backend in SPARSE if backend.does(strategy, reaches))
+def backend_for(strategy: Strategy, reaches: Reaches, device: str = "cpu") -> Backend:
+    """Return the first sparse backend that does a layer's rules: one for this type of device, if there is any."""
+    fitting = [backend for backend in SPARSE if backend.does(strategy, reaches)]
+    return next((backend for backend in fitting if backend.runs_on(device)), fitting[0])
 
 
 def check_backend(backend: str, strategy: Strategy, reaches: Reaches, grammar: str) -> None:

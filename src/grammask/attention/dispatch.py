@@ -140,7 +140,8 @@ def _choose(plan: Plan, call: Call) -> Choice:
     if named is DENSE:
         return Choice(DENSE.name, "asked for", dense)
     reaches = reaches_of(plan.layer_tables[call.layer])
-    obstacle = _obstacle(plan, call, named or backend_for(plan.strategy, reaches))
+    fitting = backend_for(plan.strategy, reaches, call.device.type)
+    obstacle = _obstacle(plan, call, named or fitting)
     if named is not None:
         if obstacle is not None:
             raise InputError(f'backend {named.name!r} cannot be used here: {obstacle}; use backend="dense" or "auto"')
@@ -156,14 +157,14 @@ def _choose(plan: Plan, call: Call) -> Choice:
     sparse = _sparse(plan, call)
     if dense <= sparse:
         return Choice(DENSE.name, "the blocks of this grammar would cost more", dense, sparse)
-    return Choice(backend_for(plan.strategy, reaches).name, "cheaper than dense", dense, sparse)
+    return Choice(fitting.name, "cheaper than dense", dense, sparse)
 
 
 def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
     """Return why a sparse backend cannot take a call, whatever the rules are; None where it can."""
     if call.obstacle is not None:
         return call.obstacle
-    if backend.devices is not None and call.device.type not in backend.devices:
+    if not backend.runs_on(call.device.type):
         return f"sparse backends run on the CPU, but the tensors are on {call.device}"
     if plan.mask_transform is not None:
         return "a mask transform decides what is read, not the rules alone"
