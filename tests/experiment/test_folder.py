@@ -69,8 +69,8 @@ def test_results_hold_all_records_and_are_complete_when_what_was_planned_is_ther
 
 
 WRONG = {
-    "another's name": ({"id": "full-seed1"}, "it calls itself 'full-seed1', but is of 'full-seed0'"),
-    "another's fields": ({"seed": 1}, "it calls itself 'full-seed0', but is of 'full-seed1'"),
+    "another's name": ({"id": "full-seed1"}, "its id is 'full-seed1', but its fields are those of 'full-seed0'"),
+    "another's fields": ({"seed": 1}, "its id is 'full-seed0', but its fields are those of 'full-seed1'"),
     "a grammar under full": ({"grammar": "x", "id": "x-full-seed0"}, "has no grammar"),
     "no grammar under hard": ({"strategy": "hard", "id": "hard-seed0"}, "has no grammar"),
     "a strategy of its own": ({"strategy": "gentle"}, "strategy: "),
@@ -245,7 +245,7 @@ def test_a_folder_belongs_to_one_process_and_to_none_after_a_kill(tmp_path):
         opened.begin({"task": "t"})
     assert [path.name for path in folder.iterdir()] == ["config.json"]
     with (
-        pytest.raises(ExperimentError, match="isn't empty; go on with it by --resume"),
+        pytest.raises(ExperimentError, match="isn't empty; continue it with --resume"),
         open_folder(folder, resume=False),
     ):
         pass

@@ -130,7 +130,7 @@ def test_a_grid_runs_its_rows_on_all_tasks_and_goes_on(settings, tmp_path, monke
     summary = run_grid(comparisons, out, resume=False, **how)
     assert [task["metric"] for task in summary["tasks"]] == ["accuracy", "matthews"]
     assert [mean["tasks"] for mean in summary["means"]] == [["one", "two"]]
-    with pytest.raises(ExperimentError, match="isn't empty; go on with it by --resume"):
+    with pytest.raises(ExperimentError, match="isn't empty; continue it with --resume"):
         run_grid(comparisons, out, resume=False, **how)
 
     ran = []
@@ -154,7 +154,7 @@ def test_a_wrong_grid_file_is_told_before_anything_runs(settings, tmp_path):
         ("", "[[rows]]\nepochs = 2", "row 2 has 'epochs'; rows have grammars, "),
         ("", "[[rows]]\ncontrols = ['rnadom']", "row 2, task one: .*rnadom"),
         ("", "[tasks.'a/b']", "names a folder, is 'a/b'"),
-        ("", '[tasks."grid.json"]', "task 'grid.json' has the name of what a grid writes itself; rename it"),
+        ("", '[tasks."grid.json"]', "task 'grid.json' has the name of a file that the grid writes; rename it"),
         ("", '[tasks."Results.md"]', "task 'Results.md' has the name"),
         ("", "[row]", "row: Extra inputs"),
         ("= 1", "", "not valid TOML"),

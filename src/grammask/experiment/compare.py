@@ -1,4 +1,4 @@
-"""The comparison: every strategy with every seed, recorded run by run, so that it resumes where it was cut off."""
+"""A comparison: every strategy with every seed. Each run is recorded, so a comparison resumes where it was cut off."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ def compare(
             say(f"{title}: finished before" if before else title)
             if not before:
                 _run(folder, setup, data, spec, facts["environment"], keep_models=keep_models)
-            # Intervals take seconds: runs that were finished before are summed up with the next new one.
+            # Intervals take seconds, so runs that were finished before are not summarised one by one.
             if not before or number == len(specs):
                 results = collect_results(folder.path, facts)
                 write_results(folder.path, results)

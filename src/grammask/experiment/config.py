@@ -1,4 +1,4 @@
-"""What an experiment is: everything that its numbers depend on, checked when it is made."""
+"""The settings of a comparison: everything that its numbers depend on, checked when they are made; and its runs."""
 
 from typing import Any, Final, Literal
 
@@ -15,19 +15,19 @@ from .adaptations import ADAPTATIONS, Adaptation
 from .controls.registry import CONTROLS, find_control
 
 GUIDED: Final[tuple[Strategy, ...]] = ("hard", "soft")
-# What says which runs there are. All else is the same for the runs of a folder, but for how they are judged.
+# Settings that choose the runs. All others are the same for all runs of a folder, except those of judgement.
 CHOICES: Final[tuple[str, ...]] = ("grammars", "strategies", "controls", "adaptations", "seeds")
 _MOST_TEXTS: Final[int] = 10**9
 _JUDGED: Final[tuple[str, ...]] = ("metric", "margin")
 
 
 class Config(BaseModel):
-    """The settings of one comparison. `make_config` builds one with errors in our own words.
+    """The settings of one comparison. `make_config` builds one and raises errors of this package.
 
-    A grammar is a shipped name or a path; with `:hard` or `:soft` behind it, only that strategy of it is run, and
-    with `:controls` it is run hard, and so is every control of it. `adaptations` are run beside the plain strategy that
-    each is for. `metric` is what differences and tests are about; `margin` is how much of it may be lost before a row
-    counts as inferior to full.
+    A grammar is a shipped name or a path. With `:hard` or `:soft` after it, only that strategy of it is run; with
+    `:controls` it is run hard, and so is every control of it. Each of `adaptations` is run next to the plain strategy
+    that it is for. Differences and tests are about `metric`; a row that loses less than `margin` of it is not inferior
+    to full.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,7 +78,7 @@ class Config(BaseModel):
 
     @property
     def shared(self) -> dict[str, Any]:
-        """The settings that all runs of a folder share: rows and seeds may be added to it later."""
+        """The settings that all runs of a folder share; grammars, strategies and seeds may be added to it later."""
         return self.model_dump(mode="json", exclude={*CHOICES, *_JUDGED})
 
     @field_validator("strategies")
@@ -126,7 +126,7 @@ def make_config(**settings: object) -> Config:
 class RunSpec(BaseModel):
     """One run: a strategy under a grammar (None for full), with a seed.
 
-    `control` is what is broken on purpose, `adaptation` a way of training; None for neither.
+    `control` names what is broken on purpose, `adaptation` a way of training; they are None where there is none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -186,7 +186,7 @@ def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
 
 
 def _any_limited(config: Config) -> bool:
-    """Tell whether the controls are asked for with some of the grammars only."""
+    """Tell whether the controls are for some of the grammars only."""
     return any(_split(entry)[1] == "controls" for entry in config.grammars)
 
 

@@ -36,9 +36,9 @@ class ModelShape:
 
 
 def measure_shape(model: PreTrainedModel) -> ModelShape:
-    """Count the operations of the stock model at three lengths and fit the polynomial that they lie on exactly.
+    """Count the operations of the stock model at three lengths, and fit the polynomial through them, which is exact.
 
-    Runs the model with eager attention, whose operations the counter sees; hand over one that nobody else uses.
+    Sets the model to eager attention, whose operations the counter sees, so give it one that nothing else uses.
     """
     model.set_attn_implementation("eager")
     model.train(False)
@@ -60,7 +60,7 @@ def measure_shape(model: PreTrainedModel) -> ModelShape:
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one pass over a split: pairs, mean FLOPs a text, and the seconds that making the plans took."""
+    """The cost of one pass over a split: pairs, mean FLOPs a text, and the seconds that planning took."""
 
     counts: PairCounts
     attention_flops: float

@@ -1,4 +1,4 @@
-"""The folder of an experiment: whole files only, never another experiment's, finished runs told from killed ones."""
+"""The folder of an experiment: it holds whole files only, of one experiment, and the records of finished runs."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ CONFIG: Final[str] = "config.json"
 GRAMMARS: Final[str] = "grammars"
 RESULTS: Final[str] = "results.json"
 REPORT: Final[str] = "report.html"
-KEPT: Final[str] = "what was finished is kept, go on with --resume"
+KEPT: Final[str] = "finished runs are kept, continue with --resume"
 
 
 class Folder:
@@ -34,16 +34,16 @@ class Folder:
             refuse_filled(path)
 
     def begin(self, identity: dict[str, Any]) -> None:
-        """Write down what the experiment is, or check that it is the same as the one that is resumed."""
+        """Write what the experiment is, or check that the experiment to resume is the same."""
         if self._resume:
             self.check(identity)
             return
-        for left in self.path.glob(f"{GRAMMARS}/*.toml"):  # of one that finished no run
+        for left in self.path.glob(f"{GRAMMARS}/*.toml"):  # of an experiment that finished no run
             left.unlink()
         write_whole(self.path / CONFIG, dump(identity))
 
     def check(self, identity: dict[str, Any]) -> None:
-        """Raise `ExperimentError` where the experiment on disk is another one, by the keys that `identity` has."""
+        """Raise `ExperimentError` where the experiment on disk differs in one of the keys of `identity`."""
         before, now = read_json(self.path / CONFIG), json.loads(dump(identity))
         changed = [
             f"{key} was {_short(before.get(key))}, is {_short(now[key])}"
@@ -56,7 +56,7 @@ class Folder:
             )
 
     def keep(self, grammar: Grammar) -> None:
-        """Write a grammar down, or check that it is the one that was there before."""
+        """Write a grammar, or check that the one on disk is the same."""
         path = self.path / GRAMMARS / f"{grammar.name}.toml"
         if not path.is_file():
             write_whole(path, grammar.to_toml())
@@ -64,7 +64,7 @@ class Folder:
             raise _another(path)
 
     def finished(self, run_id: str, grammar_sha256: str | None) -> dict[str, Any] | None:
-        """Return the record of a finished run, or None. A run is finished when its record is there: it comes last.
+        """Return the record of a finished run, or None. A run is finished when its record is there: it is written last.
 
         Raises `ExperimentError` for one that was made with another grammar of the same name.
         """
@@ -84,16 +84,16 @@ class Folder:
 
 @contextmanager
 def open_folder(path: Path, *, resume: bool) -> Iterator[Folder]:
-    """Open a folder that no other process works in meanwhile; raises `ExperimentError`, and leaves it as it was."""
-    Folder(path, resume=resume)  # what is another's isn't even locked
+    """Open a folder and lock out other processes; raises `ExperimentError`, and then leaves the folder unchanged."""
+    Folder(path, resume=resume)  # a folder that holds anything else isn't even locked
     with locked(path):
-        yield Folder(path, resume=resume)  # once more: it may have been filled by the one before
+        yield Folder(path, resume=resume)  # again: another process may have filled it meanwhile
 
 
 def refuse_filled(path: Path) -> None:
-    """Raise `ExperimentError` for a folder that holds anything but what comes before a first finished run."""
+    """Raise `ExperimentError` for a folder that holds more than an experiment without a finished run."""
     if path.is_dir() and not _holds_no_run(path):
-        raise ExperimentError(f"--out {path} isn't empty; go on with it by --resume, or name another folder")
+        raise ExperimentError(f"--out {path} isn't empty; continue it with --resume, or name another folder")
 
 
 def _holds_no_run(path: Path) -> bool:
@@ -107,7 +107,7 @@ def _holds_no_run(path: Path) -> bool:
 
 def _another(path: Path) -> ExperimentError:
     return ExperimentError(
-        f"{path} is of another grammar of that name; rename the new one, or take another folder (--out)"
+        f"{path} belongs to another grammar of that name; rename the new grammar, or name another folder with --out"
     )
 
 

@@ -10,7 +10,7 @@ from ..files.names import check_file_name
 from ..files.read import parse_toml, read_text
 from .config import CHOICES, Config, make_config, plan_runs
 
-_OWN: Final[tuple[str, ...]] = ("results.md", "grid.json", "grid.svg")  # what a grid writes beside its tasks
+_OWN: Final[tuple[str, ...]] = ("results.md", "grid.json", "grid.svg")  # what a grid writes next to its tasks
 
 
 class _File(BaseModel):
@@ -22,7 +22,7 @@ class _File(BaseModel):
 
 
 def read_grid_file(path: Path) -> list[tuple[str, Config]]:
-    """Read a grid file and return its comparisons, each with the name of its task; the first rows of all tasks first.
+    """Read a grid file and return its comparisons with the names of their tasks: the first rows of all tasks first.
 
     `[settings]` hold for all tasks, `[tasks.NAME]` for one, and each `[[rows]]` says what is run on all of them by
     `grammars`, `strategies`, `controls`, `adaptations` and `seeds`. Keys are those of `Config`. Everything is checked
@@ -37,13 +37,15 @@ def read_grid_file(path: Path) -> list[tuple[str, Config]]:
     for name in file.tasks:
         check_file_name(name, what=f"--grid {path}: a task, which names a folder,", error=ExperimentError)
         if name.lower() in _OWN:
-            raise ExperimentError(f"--grid {path}: task {name!r} has the name of what a grid writes itself; rename it")
+            raise ExperimentError(
+                f"--grid {path}: task {name!r} has the name of a file that the grid writes; rename it"
+            )
     comparisons = []
     for number, row in enumerate(file.rows, start=1):
         if wrong := sorted(row.keys() - set(CHOICES)):
             raise ExperimentError(
-                f"--grid {path}: row {number} has {wrong[0]!r}; rows have {', '.join(CHOICES)} only, what "
-                "a task needs stands under [settings] or [tasks.NAME]"
+                f"--grid {path}: row {number} has {wrong[0]!r}; rows have {', '.join(CHOICES)} only; put "
+                "other settings under [settings] or [tasks.NAME]"
             )
         for name, own in file.tasks.items():
             try:

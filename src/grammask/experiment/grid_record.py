@@ -1,4 +1,4 @@
-"""What the record of a grid must hold to be read: a page is written from it alone."""
+"""The schema of the record of a grid, from which alone its page is written."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -18,7 +18,7 @@ from .records import (
     read_checked,
 )
 
-_DAMAGED: Final[str] = "it is damaged: name the folders of finished comparisons, and it is made anew"
+_DAMAGED: Final[str] = "it is damaged: name the folders of finished comparisons, and it is written again"
 _Seeds = Annotated[list[Count], Field(min_length=1)]
 
 

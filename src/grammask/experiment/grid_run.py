@@ -1,4 +1,4 @@
-"""A grid of comparisons, run: a folder for each task, and what is finished is left alone."""
+"""Running a grid of comparisons: a folder for each task; finished runs are not repeated."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ def run_grid(
 
 
 def _check_tasks(comparisons: Sequence[tuple[str, Config]], out: Path) -> None:
-    """Load the data of each task once that has runs to come, so that none fails after hours of the others' runs."""
+    """Load the data of each unfinished task once, so that none fails after hours of runs of the others."""
     loaded = set()
     for name, config in comparisons:
         if name not in loaded and not ((out / name / CONFIG).is_file() and _is_finished(out / name, config)):
@@ -54,13 +54,13 @@ def _check_tasks(comparisons: Sequence[tuple[str, Config]], out: Path) -> None:
 
 
 def report_grid(comparisons: Sequence[tuple[str, Config]], out: Path) -> dict[str, Any]:
-    """Rebuild the results and the report of each task from its finished runs, and return the summary of all of them."""
+    """Write the results and the report of each task again from its finished runs; return the summary of all tasks."""
     names = tuple(dict(comparisons))
     return summarise_grid(dict(zip(names, rebuild_results([out / name for name in names]), strict=True)))
 
 
 def _is_finished(path: Path, config: Config) -> bool:
-    """Tell whether all runs of a comparison are there, without loading its data; raises for another's folder."""
+    """Tell whether all runs of a comparison are there, without loading its data; raises for another folder."""
     folder = Folder(path, resume=True)
     folder.check(config.shared)
     specs, grammars = plan_runs(config)

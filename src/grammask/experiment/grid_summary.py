@@ -1,4 +1,4 @@
-"""Comparisons of several tasks side by side: each row's difference to full on every task, and on the mean of them."""
+"""Comparisons of several tasks side by side: the difference of each row to full, on every task and on their mean."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,13 +29,13 @@ def read_task_folders(folders: Sequence[Path]) -> dict[str, ComparisonResults]:
     finished = {folder.name: read_results(folder) for folder in folders}
     if len(finished) < len(folders):
         raise ExperimentError(
-            f"two folders share a name: {', '.join(map(str, folders))}; a folder is called as its task"
+            f"two folders share a name: {', '.join(map(str, folders))}; each folder must have the name of its task"
         )
     return finished
 
 
 def summarise_grid(finished: Mapping[str, ComparisonResults]) -> dict[str, Any]:
-    """Return what is to be reported of finished comparisons, by the names of their tasks; small enough to be kept."""
+    """Return what pages report of finished comparisons, given by the names of their tasks; small enough for git."""
     rows = {name: group_by_row(found.outcomes) for name, found in finished.items()}
     metrics = {name: found.facts["config"]["metric"] for name, found in finished.items()}
     known = list(dict.fromkeys(row for of_task in rows.values() for row in of_task))

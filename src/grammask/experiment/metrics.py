@@ -1,4 +1,4 @@
-"""Figures of one run, by scikit-learn, over the classes of the task and never those that turned up in the run."""
+"""Metrics of one run, by scikit-learn, over all classes of the task, also those that the run never predicted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..resampling import Interval
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one run; `accuracy_interval` is Wilson's at 95 %.
+    """Metrics of one run; `accuracy_interval` is Wilson's at 95 %.
 
     F1 is the second class's where the task has two, else the mean over all of the task's classes; a class that is
     neither in the labels nor predicted counts 0.
@@ -25,14 +25,14 @@ class Metrics:
 
 
 def classification_metrics(labels: Sequence[int], predictions: Sequence[int], *, classes: int) -> Metrics:
-    """Return the figures of one run on a task of so many classes.
+    """Return the metrics of one run on a task of so many classes.
 
-    Raises `ExperimentError` for no items, or not one prediction for each, or one that is no class.
+    Raises `ExperimentError` for no items, another number of predictions, or a prediction that is not a class.
     """
     if not labels or len(labels) != len(predictions):
         raise ExperimentError(f"{len(labels)} labels and {len(predictions)} predictions cannot be compared")
     if max(*labels, *predictions) >= classes or min(*labels, *predictions) < 0:
-        raise ExperimentError(f"labels or predictions are none of the task's {classes} classes")
+        raise ExperimentError(f"some labels or predictions are not among the task's {classes} classes")
     right = sum(label == prediction for label, prediction in zip(labels, predictions, strict=True))
     low, high = proportion_confint(right, len(labels), method="wilson")
     average = "binary" if classes <= 2 else "macro"

@@ -19,7 +19,7 @@ _CHUNK = 1000
 
 @dataclass(frozen=True)
 class Prepared:
-    """The annotated splits, ready for the collator, and what tagging took: seconds, and texts that were not cached."""
+    """The annotated splits, ready for the collator, how long tagging took, and where the tags are from."""
 
     train: Dataset
     dev: Dataset

@@ -1,4 +1,4 @@
-"""What records and results must hold to be read: those that were cut, changed, moved or copied are told."""
+"""The schemas of records and results; files that were cut, changed, moved or copied are errors."""
 
 import math
 from pathlib import Path
@@ -17,7 +17,7 @@ from .statistics import RowKey, row_key_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Correlation = Annotated[float, Field(ge=-1, le=1)]
-# Far above every count of bytes, texts or seconds, and far below what overflows when it is added up or printed.
+# Far above every count of bytes, texts or seconds, and far below what overflows in a sum or on a page.
 _MOST: Final[int] = 10**15
 Amount = Annotated[float, Field(ge=0, le=_MOST)]
 Count = Annotated[int, Field(ge=0, le=_MOST)]
@@ -25,17 +25,17 @@ Difference = Annotated[float, Field(ge=-2, le=2)]  # of accuracies or of Matthew
 Bounds = Annotated[list[Difference], Field(min_length=2, max_length=2)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _Labels = Annotated[str, Field(pattern=r"^\d{1,6}( \d{1,6})*$")]
-_DAMAGED: Final[str] = "it is damaged: delete it to run again what it stood for"
+_DAMAGED: Final[str] = "it is damaged: delete it, and its run is done again"
 
 
 class Schema(BaseModel):
-    """Of what was read from JSON: types are as they were written, numbers are finite, and more may be there."""
+    """Checks what was read from JSON: types must match exactly, numbers are finite, and other keys are allowed."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 
 class RowSchema(Schema):
-    """What names a row of a comparison."""
+    """The fields that name a row of a comparison."""
 
     grammar: str | None
     strategy: Strategy
@@ -93,7 +93,7 @@ class RunRecord(RowSchema):
     def _is_itself(self) -> "RunRecord":
         choices = self.model_dump(include=set(RunSpec.model_fields))
         if (own := RunSpec(**choices).id) != self.id:
-            raise ValueError(f"it calls itself {self.id!r}, but is of {own!r}")
+            raise ValueError(f"its id is {self.id!r}, but its fields are those of {own!r}")
         return self
 
 
@@ -116,7 +116,7 @@ class _Model(Schema):
 
 
 class ReportedSettings(Schema):
-    """The settings of a comparison that pages speak of."""
+    """The settings of a comparison that pages show."""
 
     task: str
     model: str
@@ -131,7 +131,7 @@ class ReportedSettings(Schema):
 
 
 class Facts(Schema):
-    """What results.json says besides its runs; `planned` came later than the first results."""
+    """What results.json holds besides its runs; the first ones have no `planned`."""
 
     format: Literal[1]
     config: ReportedSettings
@@ -165,17 +165,17 @@ def read_checked(path: Path, schema: type[BaseModel], *, remedy: str = _DAMAGED)
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read the record of a finished run; raises `ExperimentError` for a damaged one, or one under another's name."""
+    """Read the record of a finished run; raises `ExperimentError` for one that is damaged or misnamed."""
     record = read_checked(path, RunRecord)
     if record["id"] != path.stem:
-        raise ExperimentError(f"{path} is the record of {record['id']}, under another name; delete it, or rename it")
+        raise ExperimentError(f"{path} is the record of {record['id']}, under another name; delete or rename it")
     return record
 
 
 def check_answers(
     path: Path, predictions: tuple[int, ...], answers: tuple[int, ...], classes: int, accuracy: float
 ) -> None:
-    """Raise `ExperimentError` for predictions that aren't of these answers, or not those that were counted."""
+    """Raise `ExperimentError` for predictions that don't fit the answers, or not the accuracy of their record."""
     if len(predictions) != len(answers):
         raise ExperimentError(f"{path}: {len(predictions)} predictions for {len(answers)} texts; {_DAMAGED}")
     if max(predictions) >= classes:

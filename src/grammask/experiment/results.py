@@ -1,4 +1,4 @@
-"""Finished runs of a comparison: from their records to its summary and report, while it runs and long after."""
+"""Finished runs of a comparison: from their records to its results and report, during the runs and any time later."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack

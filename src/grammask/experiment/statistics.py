@@ -1,4 +1,4 @@
-"""Rows of a comparison with intervals and tests; statsmodels does the standard ones."""
+"""Rows of a comparison, with intervals and tests; the standard tests are statsmodels'."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,7 +45,7 @@ def row_key_of(fields: Mapping[str, Any]) -> RowKey:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What one run predicted, of a task of so many `classes`; every run of a comparison has the same items in order."""
+    """What one run predicted on a task of so many `classes`; all runs of a comparison have the same items in order."""
 
     grammar: str | None
     strategy: str

@@ -30,7 +30,7 @@ class Controlled:
 
 
 def apply_control(spec: RunSpec, grammar: Grammar | None, data: Prepared, shape: ModelShape) -> Controlled:
-    """Return what a run takes under its control; without one, everything as it is."""
+    """Return what a run takes under its control; without one, nothing changes."""
     if spec.control is None or grammar is None:
         return Controlled(grammar, data.train, data.dev)
     control = find_control(spec.control)

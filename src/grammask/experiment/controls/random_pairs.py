@@ -1,6 +1,6 @@
 """The random control: each token reads as many other words as the grammar lets it, drawn at random.
 
-What a token reads of its own word and of structural tokens stays as it is, so that only the choice of words is random.
+What a token reads of its own word and of structural tokens is kept: only the choice of other words is random.
 """
 
 import zlib
