@@ -1,6 +1,7 @@
 """What others wrote is shown as it is, and moves nothing on the terminal."""
 
 import io
+import os
 import unicodedata
 
 import pytest
@@ -116,3 +117,24 @@ def test_what_is_quoted_is_short(value):
 )  # fmt: skip
 def test_what_an_exception_of_others_says_is_short_and_on_one_line(error, said):
     assert reason(error) == said
+
+
+def test_progress_is_shown_for_more_than_one_thing():
+    console = PlainConsole()
+    console.file = io.StringIO()
+    console.width = 80
+    for waiting, length, bar in (("ab", None, True), ("a", None, False), (iter("ab"), 2, True), (iter("a"), 1, False)):
+        wanted = list("ab"[: length or len(waiting)])
+        assert list(console.progress(waiting, "reading [texts]", length)) == wanted
+        said = console.file.getvalue()
+        assert ("reading [texts]" in said) is bar
+        console.file.seek(0)
+        console.file.truncate()
+
+
+def test_what_libraries_say_is_kept_off_unless_the_user_asks_for_it(monkeypatch):
+    monkeypatch.setenv("TRANSFORMERS_VERBOSITY", "info")
+    monkeypatch.delenv("HF_HUB_DISABLE_PROGRESS_BARS", raising=False)
+    with PlainConsole().loading():
+        assert os.environ["TRANSFORMERS_VERBOSITY"] == "info"
+        assert os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] == "1"

@@ -429,7 +429,7 @@ def command(*arguments):
         (("--dtypes", "int8"), "setting 'dtypes' is 'int8'"),
         (("--text", "none.txt", "--grammars", "paper"), "none.txt cannot be read"),
         (("--tagger", "xx_none", "--grammars", "paper"), "no tagger 'xx_none'"),
-        (("--out", "old"), "write over it with --force"),
+        (("--out", "old"), "overwrite it with --force"),
         (("--out", "old/bench.json"), "is a file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

@@ -73,7 +73,7 @@ def test_explain_writes_page_numbers_and_figures(saved, grammask_says, tmp_path)
         (["--model", "guided", "the cat", " "], "text 2 is empty"),
         (["--model", "guided", "the cat", "--rule", "seven"], "unknown rule 'seven'"),
         (["--model", "guided", "the cat", "--layer", "9"], "unknown layer 9; the model has layers 0 to 1"),
-        (["--model", "guided"], "one of the two"),
+        (["--model", "guided"], "give either texts to explain or a file"),
         (["--model", "guided", "the cat", "--out", "page.txt"], "must end in .html"),
         (["--model", "nowhere", "the cat"], "no model"),
     ],
@@ -100,7 +100,7 @@ def test_adherence_and_faithfulness_write_their_pages(saved, grammask_says, tmp_
         "--figures", tmp_path / "figures",
     )  # fmt: skip
     assert code == 0
-    assert "less that on window" in said
+    assert "minus that on window" in said
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["reading"] == "reading everything"
     assert (tmp_path / "figures" / "beyond.png").is_file()
     later = ("--text", text, "--out", tmp_path / "b.html")

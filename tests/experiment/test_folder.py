@@ -351,7 +351,7 @@ def test_figures_are_written_over_with_force_only(made, tmp_path, capsys):
     command = ["compare", "--report-only", "--out", str(made), "--figures", str(figures)]
     for more in ((), ("--resume",)):
         assert run_plainly(lambda more=more: app([*command, *more])) == 2
-        assert "figures isn't empty; name another folder, or write over it with --force" in capsys.readouterr().err
+        assert "figures isn't empty; name another folder, or overwrite it with --force" in capsys.readouterr().err
     assert contents(tmp_path) == before
     assert run_plainly(lambda: app([*command, "--force"])) == 0
     assert (figures / "summary.csv").read_text(encoding="utf-8").startswith("grammar,strategy,control,")

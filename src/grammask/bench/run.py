@@ -93,7 +93,7 @@ def check_folder(out: Path, *, force: bool) -> None:
     if out.exists() and not out.is_dir():
         raise ExperimentError(f"--out {out} is a file; name a folder")
     if (out / RESULTS).exists() and not force:
-        raise ExperimentError(f"--out {out} holds a benchmark; name another folder, or write over it with --force")
+        raise ExperimentError(f"--out {out} holds a benchmark; name another folder, or overwrite it with --force")
 
 
 def _run(

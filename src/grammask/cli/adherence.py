@@ -61,7 +61,7 @@ def adherence_command(
     for kind, difference in measured["differences"].items():
         low, high = difference["interval"]
         console.say(
-            f"attention on the grammar's pairs, less that on {kind}: {100 * difference['value']:+.1f} points "
+            f"attention on the grammar's pairs minus that on {kind}: {100 * difference['value']:+.1f} points "
             f"[{100 * low:+.1f}, {100 * high:+.1f}]"
         )
     outputs.say(console)

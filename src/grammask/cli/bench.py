@@ -65,7 +65,7 @@ def bench_command(
     config = make_bench_config(**settings)
     folder = out or Path("runs") / datetime.now().strftime("bench-%Y-%m-%d-%H%M%S")
 
-    with advising(lambda: f"what was measured until then is in {folder}" if (folder / RESULTS).is_file() else ""):
+    with advising(lambda: f"the results so far are in {folder}" if (folder / RESULTS).is_file() else ""):
         results = run_bench(config, folder, force=force, say=console.say)
     if figures is not None:
         write_bench_figures(results, figures)

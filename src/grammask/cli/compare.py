@@ -16,7 +16,7 @@ from .outputs import check_folder
 _BUILT_IN_TRAIN_SIZE: Final[int] = 6000
 _GRAMMARS: Final[list[str]] = list(DEFAULTS.grammars)
 _FOUND: Final[str] = "found by its name"
-_BESIDE_GRID: Final[tuple[str, ...]] = ("grid", "out", "resume", "keep_models", "report_only")
+_WITH_GRID: Final[tuple[str, ...]] = ("grid", "out", "resume", "keep_models", "report_only")
 
 
 def compare_command(
@@ -81,7 +81,7 @@ def compare_command(
     if figures is not None:
         check_folder(figures, "--figures", empty=not force)
     if grid is not None:
-        _refuse_beside_grid(context)
+        _refuse_with_grid(context)
         if report_only:
             report_grid_file(grid, out)
         else:
@@ -108,9 +108,9 @@ def compare_command(
     run_comparison(settings, out, resume=resume, keep_models=keep_models, figures=figures)
 
 
-def _refuse_beside_grid(context: typer.Context) -> None:
+def _refuse_with_grid(context: typer.Context) -> None:
     """Raise for an option that belongs into the grid file."""
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
-        if parameter.name not in _BESIDE_GRID and source is not None and source.name != "DEFAULT":
-            raise ExperimentError(f"{parameter.opts[0]} and --grid exclude each other; the grid file says it")
+        if parameter.name not in _WITH_GRID and source is not None and source.name != "DEFAULT":
+            raise ExperimentError(f"{parameter.opts[0]} and --grid exclude each other; write it into the grid file")

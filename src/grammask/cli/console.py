@@ -7,6 +7,7 @@ from operator import length_hint
 from typing import Any, Final, TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.text import Text
 
@@ -51,4 +52,4 @@ class PlainConsole(Console):
     def progress(self, waiting: Iterable[Waiting], description: str, length: int | None = None) -> Iterable[Waiting]:
         """Return what is waiting, with a bar that moves as it is taken; one thing alone has no bar."""
         total = length_hint(waiting) if length is None else length
-        return waiting if total == 1 else track(waiting, description, total=total, console=self)
+        return waiting if total == 1 else track(waiting, escape(description), total=total, console=self)

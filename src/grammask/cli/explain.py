@@ -28,7 +28,8 @@ def explain_command(
         typer.Option(help="A rule to switch off, by number or name. Repeatable.", show_default="each"),
     ] = None,
     layer: Annotated[
-        list[int] | None, typer.Option(help="A layer to show, from 0. Repeatable.", show_default="all")
+        list[int] | None,
+        typer.Option(help="A layer to show, from 0. Repeatable.", show_default="all"),
     ] = None,
     tagger: Tagger = DEFAULTS.tagger,
     sentences: Sentences = DEFAULTS.sentences,
@@ -39,7 +40,7 @@ def explain_command(
 ) -> None:
     """Explain a model's answers: words, tags, arcs, attention by rule, and each rule switched off in turn."""
     if bool(texts) == (text is not None):
-        raise ExperimentError("name texts to explain, or a file of them with --text; one of the two")
+        raise ExperimentError("give either texts to explain or a file of them with --text")
     outputs = Outputs(out, data=data, figures=figures, force=force)
     source_of_sentences = check_source(sentences)
     given = texts or read_lines(text or Path())

@@ -107,16 +107,14 @@ def _check(out: Path, files: dict[str, Path], *, force: bool, source: str, scope
     for file in files.values():
         check_file(file, "--out")
     if there := [str(file) for file in files.values() if file.exists() and not force]:
-        raise ExperimentError(f"{', '.join(there)} exists; name another file with --out, or write over it with --force")
+        raise ExperimentError(f"{', '.join(there)} exists; name another file with --out, or overwrite it with --force")
     for name, value, known in (("--from", source, get_args(GainSource)), ("--scope", scope, get_args(Scope))):
         if value not in known:
             raise ExperimentError(f"{name} must be one of {', '.join(known)}, but is {value!r}")
     if given["text"] and given["conllu"]:
         raise ExperimentError("--text and --conllu exclude each other; leave one out")
     if given["held_out"] and not given["conllu"]:
-        raise ExperimentError(
-            "--held-out is a CoNLL-U file to measure one of --conllu on; every tenth text is held out"
-        )
+        raise ExperimentError("--held-out needs --conllu; without a treebank every tenth text is held out")
     if given["conllu"] and source != "arcs":
         raise ExperimentError(f"--conllu holds arcs only; --from {source} needs --text")
     if source == "arcs" and scope != "all":

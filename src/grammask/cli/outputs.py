@@ -13,7 +13,7 @@ from .console import PlainConsole
 
 
 class Outputs:
-    """The page at `page`, with `data` its JSON beside it, and a folder of `figures`.
+    """The page at `page`, with `data` its JSON next to it, and a folder of `figures`.
 
     Raises `ExperimentError` where one of them is there already, but for `force`, and for a page that isn't .html.
     """
@@ -30,9 +30,9 @@ class Outputs:
             check_folder(figures, "--figures")
         self._all = [path for path in (page, self._data, figures) if path is not None]
         if len({path.absolute() for path in self._all}) < len(self._all):
-            raise ExperimentError(f"--figures {figures} is the page or its numbers, too; name another folder")
+            raise ExperimentError(f"--figures {figures} is also the page or its JSON; name another folder")
         if there := [str(path) for path in self._all if path.exists() and not force]:
-            raise ExperimentError(f"{', '.join(there)} exists; name another, or write over it with --force")
+            raise ExperimentError(f"{', '.join(there)} exists; name another, or overwrite it with --force")
 
     def write(self, page: str, data: dict[str, Any]) -> None:
         """Write page and numbers."""
@@ -59,19 +59,19 @@ def check_folder(path: Path, option: str, *, empty: bool = False) -> None:
     """Raise `ExperimentError` where no files can be written to the folder, and where it must be `empty` and isn't."""
     _check(path / "file", option)
     if empty and path.is_dir() and any(path.iterdir()):
-        raise ExperimentError(f"{option} {path} isn't empty; name another folder, or write over it with --force")
+        raise ExperimentError(f"{option} {path} isn't empty; name another folder, or overwrite it with --force")
 
 
 def _check(path: Path, option: str) -> None:
     try:
         place = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise ExperimentError(f"{option} {quoted(str(path))} is no path: {error}") from error
+        raise ExperimentError(f"{option} {quoted(str(path))} is not a valid path: {error}") from error
     if any(len(os.fsencode(part)) > 255 for part in path.parts) or "\0" in str(path):
         raise ExperimentError(
-            f"{option} {quoted(str(path))} is no path; take a shorter name, of characters that are seen"
+            f"{option} {quoted(str(path))} is not a valid path; take a shorter name without control characters"
         )
     if not place.is_dir():
-        raise ExperimentError(f"{option} {path} cannot be made: {place} is a file")
+        raise ExperimentError(f"{option} {path} cannot be created: {place} is a file")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise ExperimentError(f"{option} {path} cannot be made: {place} is not yours to write to; name another place")
+        raise ExperimentError(f"{option} {path} cannot be created: you may not write to {place}; name another place")

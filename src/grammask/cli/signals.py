@@ -28,7 +28,7 @@ class Stopped(BaseException):
 class Listener:
     """Raises `Stopped` in the main thread when a signal comes; `stopped` is the first that came, None before.
 
-    Libraries may swallow what is raised in their midst, or raise something else in its place: `stopped` tells. Signals
+    Libraries may swallow what is raised in their midst, or raise something else instead: `stopped` tells. Signals
     that follow at once, as when a terminal is closed, don't disturb what is being cleaned up.
     """
 

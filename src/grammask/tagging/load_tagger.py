@@ -14,7 +14,7 @@ def _spacy(pipeline: str, sentences: SentenceSource) -> Tagger:
     return SpacyTagger(pipeline, sentences=sentences)
 
 
-# To add a tagger: its module beside `spacy_tagger`, and a line here. Every other name is a spaCy pipeline's.
+# To add a tagger: its module next to `spacy_tagger`, and a line here. Every other name is a spaCy pipeline's.
 TAGGERS: Final[dict[str, Constructor]] = {DEFAULT_PIPELINE: _spacy}
 NAMES: Final[str] = "A spaCy pipeline that gives UPOS tags, by its name or folder."  # the help of every --tagger
 
