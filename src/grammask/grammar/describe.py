@@ -5,7 +5,7 @@ from typing import Final
 from .rules import Reach, Rule
 from .tags import UPOS
 
-_MANY: Final[int] = 9  # of 17 tags: from here on the tags that are left out say more
+_MANY: Final[int] = 9  # of 17 tags: for so many, it is shorter to name those that are missing
 
 
 def describe_rule(rule: Rule) -> str:

@@ -1,1 +1,1 @@
-"""Inducing a grammar from parsed text or from a model's own attention, under a budget of word pairs."""
+"""Inducing a grammar from parsed text or from a model's attention, for a budget of word pairs."""

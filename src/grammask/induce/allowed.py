@@ -1,4 +1,4 @@
-"""The cells that a grammar allows: the way back from rules to cells."""
+"""The cells that a grammar allows: from rules back to cells."""
 
 from dataclasses import dataclass
 
@@ -30,9 +30,9 @@ class Allowed:
 
 
 def allowed_cells(grammar: Grammar, *, layers: int, heads: int) -> Allowed:
-    """Return the cells of a grammar in a model of this size; beyond FARTHEST there is document reach only.
+    """Return the cells of a grammar in a model of this size; beyond FARTHEST only rules of document reach allow any.
 
-    Raises `GrammarError` for sentence reach, which is no matter of offsets.
+    Raises `GrammarError` for sentence reach, which offsets cannot express.
     """
     if grammar.needs_sentences:
         raise GrammarError(

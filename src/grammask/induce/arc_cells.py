@@ -1,4 +1,4 @@
-"""Cells worth their dependency arcs: from spaCy's parser on any text, or from CoNLL-U files."""
+"""Cells whose gain is dependency arcs, and the arcs of CoNLL-U files."""
 
 import gzip
 import zlib
@@ -31,7 +31,7 @@ class Parse:
 
 
 def dependent_cells(parses: Sequence[Parse]) -> Cells:
-    """Count cells worth the arcs whose dependent reads its head."""
+    """Count cells whose gain is the arcs that they cover when the dependent reads its head."""
     pairs, far_pairs = count_pairs([parse.tag_ids for parse in parses])
     gain, far_gain = np.zeros((1, *pairs.shape)), np.zeros((1, *far_pairs.shape))
     for parse in parses:
@@ -44,10 +44,10 @@ def dependent_cells(parses: Sequence[Parse]) -> Cells:
 
 
 def reader_cells(parses: Sequence[Parse]) -> Cells:
-    """Count cells worth all arcs, each for one reader.
+    """Count cells whose gain is all arcs, each given to one reader.
 
-    An arc is covered when one of its words reads the other. For every two tags, and for each order that they stand in,
-    the reader is the tag that is more often the dependent.
+    An arc is covered when one of its words reads the other. For every two tags, in each order, the reader is the tag
+    that is more often the dependent.
     """
     cells = dependent_cells(parses)
     back, far_back = cells.gain.swapaxes(1, 2)[..., ::-1], cells.far_gain.swapaxes(1, 2)
@@ -57,7 +57,7 @@ def reader_cells(parses: Sequence[Parse]) -> Cells:
 
 
 def _of_readers(gain: Floats, back: Floats) -> Floats:
-    """Give each arc to one reader; `back` is what the same cells are worth to the heads."""
+    """Give each arc to one reader; `back` is the gain where heads read their dependents."""
     found = np.zeros_like(gain)
     before, after = slice(0, FARTHEST), slice(FARTHEST + 1, None)
     for side in (before, after):
@@ -69,7 +69,7 @@ def _of_readers(gain: Floats, back: Floats) -> Floats:
 
 
 def read_conllu(path: Path) -> list[Parse]:
-    """Read a CoNLL-U file, also one packed with gzip; each sentence is a text. Raises `InputError`."""
+    """Read a CoNLL-U file, plain or gzipped; each sentence is a text. Raises `InputError`."""
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
             parses = [_parse(sentence, path) for text in _sentences(file, path) for sentence in conllu.parse(text)]
@@ -85,9 +85,9 @@ def read_conllu(path: Path) -> list[Parse]:
 
 
 def _sentences(file: IO[str], path: Path) -> Iterator[str]:
-    """Yield the text of each sentence; raises `InputError` for more than a corpus holds, which gzip packs into little.
+    """Yield the text of each sentence; raises `InputError` beyond the limits, as a small gzip file can hold gigabytes.
 
-    A sentence ends at an empty line behind its words.
+    A sentence ends at an empty line after its words.
     """
     size, lines, words = 0, list[str](), False
     while line := file.readline(_LONGEST_LINE + 1):
@@ -110,7 +110,7 @@ def _check_most(found: int, most: int, message: str) -> None:
 
 
 def _parse(sentence: conllu.TokenList, path: Path) -> Parse:
-    # Numbers like 3-4 are spellings of several words, 3.1 are words that were left out: neither is in the tree.
+    # Ids like 3-4 are spellings of several words, 3.1 are omitted words: neither is in the tree.
     words = [token for token in sentence if isinstance(token["id"], int)]
     place = {token["id"]: index for index, token in enumerate(words)}
     for token in words:

@@ -1,4 +1,4 @@
-"""Cells worth the attention that a model pays to them, head by head, when it may read everything."""
+"""Cells whose gain is the attention of a model that may read everything, head by head."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -19,9 +19,9 @@ _INPUTS: Final[tuple[str, ...]] = ("input_ids", "attention_mask", "token_type_id
 def attention_cells(model: PreTrainedModel, batches: Iterable[Mapping[str, Tensor]]) -> Cells:
     """Add up a model's attention from word to word: one group for every layer and head, layers outermost.
 
-    `batches` are an Annotator's or Collator's. A word pays what its subwords pay on average, to all subwords of the
-    other word; what goes to structural tokens is left out. The model is run as it is, in eval mode, with its eager
-    attention, and must return exact weights.
+    `batches` are an Annotator's or Collator's. A word's attention to another is the mean over its own subwords of
+    the sum over the other's; attention to structural tokens is left out. The model runs in evaluation mode, with its
+    eager attention, and must return exact weights.
     """
     implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")

@@ -18,13 +18,13 @@ from .choose_rules import CellRule, cells_of, choose_rules
 from .offsets import best_offsets, offset_rules
 
 Scope = Literal["all", "layer", "head"]
-# [CLS] is what a classifier reads; it always reads everything, in one row of all.
+# A classifier reads [CLS], so [CLS] always reads everything; that is one row of pairs.
 CLS_READS_ALL: Final = Rule(query=("[CLS]",), key=UPOS, reach=Reach("document"))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to induce: the scope of a table, its word density, and how many rules of tags it may have.
+    """What to induce: the scope of a table, its word density (`budget`), and the most rules of tags it may have.
 
     `by_query` gives every query tag its share of the density; see `choose_rules`. `offsets_share` is the part of the
     density that offsets get first, alike for all tags; with 1 there are no rules of tags. Scopes "layer" and "head"
@@ -51,14 +51,15 @@ def induce(cells: Cells, recipe: Recipe, *, name: str, description: str = "", so
     """Return a grammar of the recipe's word density on the text that the cells are from.
 
     `cells` have one group, or one for every layer and head of the model. Word rules come after those of the starting
-    grammar; without one, [CLS] and [SEP] are sinks and [CLS] reads everything. Raises `InputError` for a budget that
-    the starting grammar spends, or words reading themselves.
+    grammar; without one, [CLS] and [SEP] are sinks and [CLS] reads everything. Raises `InputError` for a budget that is
+    spent by the starting grammar, or by words that read themselves.
     """
     start = recipe.start or Grammar(name, (CLS_READS_ALL,), sinks=("[CLS]", "[SEP]"))
     given = allowed_cells(start, layers=recipe.layers, heads=recipe.heads)
     if (spent := float(given.densities(cells).mean())) > recipe.budget:
         raise InputError(
-            f"a word density of {recipe.budget:.3f} is spent before the first rule: {spent:.3f} is allowed anyway"
+            f"a word density of {recipe.budget:.3f} is spent before the first rule, since {spent:.3f} is "
+            "always allowed; give a larger budget"
         )
     rules: list[Rule] = []
     if recipe.offsets_share:
@@ -128,7 +129,7 @@ def _expanded(cells: Cells, recipe: Recipe) -> Cells:
 
 
 def _main_role(rules: Sequence[CellRule], cells: Cells) -> str:
-    """Say in words what a head mostly does: its rule that carries most of the gain of one group."""
+    """Return in words what a head mostly does: the rule that has most of its gain."""
     if not rules:
         return "reads no other word"
     carried = [float(cells.gain[0][cells_of([rule], len(UPOS))].sum()) for rule in rules]

@@ -1,7 +1,7 @@
-"""Cells: what there is to gain and to pay for each query tag, key tag and signed word offset.
+"""Cells: gain and cost of each query tag, key tag and signed word offset.
 
-Everything that a grammar can be induced from comes down to two tables over the same cells: how many word pairs a cell
-has in a text (what it costs), and what it is worth: dependency arcs, or a model's attention.
+Whatever a grammar is induced from becomes two tables over the same cells: how many word pairs a cell has in a text (its
+cost), and how much dependency arcs or attention of a model it has (its gain).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..grammar.tags import UPOS
 
-FARTHEST: Final[int] = 32  # word offsets that are told apart; what lies beyond is one cell
+FARTHEST: Final[int] = 32  # word offsets up to here have a cell each; all beyond share one
 _TAGS: Final[int] = len(UPOS)
 OFFSETS: Final[int] = 2 * FARTHEST + 1
 
@@ -22,10 +22,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Word pairs and what they are worth, by cell.
+    """Word pairs and their gain, by cell.
 
     `pairs` (tags, tags, offsets) counts word pairs by query tag, key tag and key minus query word + FARTHEST; `gain`
-    (groups, tags, tags, offsets) is what they are worth to each group: one, or one for every layer and head. Pairs
+    (groups, tags, tags, offsets) is their gain in each group: one group, or one for every layer and head. Pairs
     farther than FARTHEST words count in `far_pairs` (tags, tags) and `far_gain` (groups, tags, tags).
     """
 
@@ -49,7 +49,7 @@ class Cells:
         return Cells(self.pairs, self.far_pairs, self.gain[list(groups)], self.far_gain[list(groups)])
 
     def summed(self, size: int) -> "Cells":
-        """Return the cells with every `size` groups, such as a layer's heads, worth what they are together."""
+        """Return the cells where every `size` groups, such as a layer's heads, each have the sum of their gains."""
         near, far = (
             gain.reshape(-1, size, *gain.shape[1:]).sum(1).repeat(size, 0) for gain in (self.gain, self.far_gain)
         )
@@ -93,9 +93,9 @@ def count_pairs(texts: Sequence[NDArray[np.int32]]) -> tuple[Floats, Floats]:
 
 
 def mixed(one: Cells, other: Cells, share: float) -> Cells:
-    """Return the cells of one text with another gain mixed in, `share` of the whole; each is scaled to a whole of 1.
+    """Return the cells of one text with `share` of the gain from other cells; each gain is scaled to a sum of 1.
 
-    Gains are per pair: those of the other text are scaled to the pairs that this one has in the same cell.
+    The other gain is first scaled to the pairs that the one text has in the same cell.
     """
     groups = max(one.groups, other.groups)
     first, second = (cells if cells.groups == groups else cells.select([0] * groups) for cells in (one, other))

@@ -1,9 +1,8 @@
-"""Choosing cells for a budget, and merging them into few interval rules.
+"""Choosing cells for a budget, and merging them into few rules.
 
-A word pair is worth its gain less a price. For each query and key tag, and to each side, the interval of offsets that
-is worth most is a rule; the price is set so that all rules together meet the budget. Then the two rules whose union
-loses least become one, until few enough are left: a rule of more tags or offsets than it needs costs pairs, and the
-price goes up to pay for them.
+The value of a word pair is its gain less a price. For each query tag, key tag and side, the interval of offsets with
+the highest value is a rule; the price is set so that all rules together meet the budget. Then the two rules whose union
+loses least become one, until few enough are left. Merged rules allow pairs that nobody asked for, so the price rises.
 """
 
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from .cells import FARTHEST, OFFSETS, Cells, Floats
 
-_PRIOR: Final[float] = 50.0  # pairs: below about so many, a cell is thought to be worth what its offset is
+_PRIOR: Final[float] = 50.0  # pairs: a cell with fewer mostly takes the gain of its offset over all tags
 _STEPS: Final[int] = 16
 
 Bools = NDArray[np.bool_]
@@ -31,7 +30,7 @@ class CellRule:
 
     @property
     def offsets(self) -> slice:
-        """The rule's place on the axis of offsets."""
+        """The rule's slice of the axis of offsets."""
         return slice(self.lo + FARTHEST, self.hi + FARTHEST + 1)
 
     def merged(self, other: "CellRule") -> "CellRule":
@@ -55,9 +54,9 @@ def choose_rules(
     """Return at most `most_rules` rules for one group of cells, with a word density of at most `budget`.
 
     Of all prices that meet the budget, the lowest is found by bisection. With `by_query` each query tag has a price of
-    its own, at which it would by itself spend the budget: otherwise words that pay attention to many get hardly a key.
-    What is allowed anyway, `near` (tags, tags, offsets) and `far` (tags, tags), counts in the density and is worth
-    nothing more; there are no rules where it spends the budget.
+    its own, at which it would spend the budget alone: otherwise tags whose attention is spread get hardly any key.
+    `near` (tags, tags, offsets) and `far` (tags, tags) are allowed already: they count in the density, and have no more
+    gain. There are no rules where they spend the budget.
     """
     worth = _shrunken(cells)
     given = cells_of([], len(worth)) if near is None else near
@@ -93,7 +92,7 @@ def _prices(cells: Cells, worth: Floats, budget: float, *, by_query: bool) -> Fl
 
 
 def _shrunken(cells: Cells) -> Floats:
-    """Return gains (tags, tags, offsets) whose rare cells are drawn towards what their offset is worth to all tags."""
+    """Return gains (tags, tags, offsets), those of rare cells shrunk towards the gain of their offset over all tags."""
     gain = cells.gain[0]
     by_offset = gain.sum((0, 1)) / np.maximum(cells.pairs.sum((0, 1)), 1)
     shrunken: Floats = (gain + _PRIOR * by_offset) / (cells.pairs + _PRIOR) * cells.pairs
@@ -101,7 +100,7 @@ def _shrunken(cells: Cells) -> Floats:
 
 
 def _intervals(value: Floats) -> list[CellRule]:
-    """Return the most valuable interval of every pair of tags to each side, as rules that share tags where alike."""
+    """Return the most valuable interval of every pair of tags to each side; equal intervals share a rule."""
     tags = len(value)
     found: dict[tuple[int, int, int], list[int]] = {}
     for query, key in np.ndindex(tags, tags):
@@ -109,7 +108,7 @@ def _intervals(value: Floats) -> list[CellRule]:
         after = _best(value[query, key, FARTHEST + 1 :], FARTHEST + 1)
         sides = [side for side in (before, after) if side is not None]
         if len(sides) == 2 and sides[0][1] == FARTHEST - 1 and sides[1][0] == FARTHEST + 1:
-            sides = [(sides[0][0], sides[1][1])]  # the word itself, between them, is read anyway
+            sides = [(sides[0][0], sides[1][1])]  # the word between them is itself, which is always read
         for first, last in sides:
             found.setdefault((query, first - FARTHEST, last - FARTHEST), []).append(key)
     alike: dict[tuple[tuple[int, ...], int, int], list[int]] = {}

@@ -1,4 +1,4 @@
-"""Rules of word offsets alone, without tags: what each head keeps of its locality."""
+"""Rules of word offsets alone, the same for all tags."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,7 +17,7 @@ NEAREST: Final[tuple[int, ...]] = tuple(
 
 
 def best_offsets(cells: Cells, *, budget: float) -> list[NDArray[np.bool_]]:
-    """Return for each group the offsets that are worth most per pair, with a mean word density of `budget`."""
+    """Return for each group the offsets with the most gain per pair, at a mean word density of `budget`."""
     worth = cells.gain.sum((1, 2)) / np.maximum(cells.pairs.sum((0, 1)), 1)
     orders = [sorted(NEAREST, key=lambda offset: -row[offset + FARTHEST]) for row in worth]
     return fill_offsets(orders, np.full(cells.groups, budget), cells)
@@ -28,7 +28,7 @@ def fill_offsets(
 ) -> list[NDArray[np.bool_]]:
     """Give each group the first offsets of its order, up to its density: masks (offsets,).
 
-    One offset costs several percent, so what a group is over or under goes to the next, and the mean comes out right.
+    One offset costs several percent, so a group's excess is taken from the next one, and the mean is right.
     """
     costs = cells.pairs.sum((0, 1)) / cells.all_pairs
     found, owed = [], 0.0

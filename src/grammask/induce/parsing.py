@@ -1,9 +1,9 @@
 """spaCy's parser as a source of arcs, drawn as Universal Dependencies draws them.
 
-English pipelines of spaCy are trained on another scheme, in which function words head content words: in "looks at the
-sea" the sea hangs on "at". Universal Dependencies (universaldependencies.org) joins the content words, "sea" to
-"looks", and hangs "at" on "sea". Which words belong together is the better question for a grammar, so prepositions,
-copulas and coordinations are redrawn.
+spaCy's English pipelines are trained on a scheme in which function words head content words: in "looks at the sea" the
+head of "sea" is "at". In Universal Dependencies (universaldependencies.org) content words head each other: "looks"
+heads "sea", and "sea" heads "at". A grammar is about words that belong together, so prepositions, copulas and
+coordinations are redrawn in this way.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,18 +41,18 @@ def _parse(doc: "Doc") -> Parse:
 
 
 def _head(token: "Token") -> "Token | None":
-    """Return the head in Universal Dependencies' drawing, None for a root."""
+    """Return the head according to Universal Dependencies, None for a root."""
     inside = _content(token)
-    if inside.i != token.i:  # a preposition or copula hangs on what it introduces
+    if inside.i != token.i:  # the head of a preposition or copula is what it introduces
         return inside
     top = token
     while _content(top.head).i == token.i and top.head.i != top.i:
-        top = top.head  # what it introduces takes its place
+        top = top.head  # what it introduces stands for it
     if top.dep_ == "ROOT":
         return None
     head = top.head
     while top.dep_ == "conj" and head.dep_ == "conj":
-        head = head.head  # all conjuncts hang on the first
+        head = head.head  # the first conjunct heads all others
     if top.dep_ == "cc":
         following = [other for other in head.conjuncts if other.i > top.i]
         head = following[0] if following else head

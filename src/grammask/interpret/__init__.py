@@ -1,1 +1,1 @@
-"""What a guided model reads, by which rule, and what happens without it."""
+"""What a guided model reads, by which rule, and how the answer changes without it."""

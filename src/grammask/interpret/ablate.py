@@ -1,4 +1,4 @@
-"""Switching rules off, one at a time, and asking the model again."""
+"""Rule ablation: switch off one rule at a time, and compare the model's answers."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -22,9 +22,9 @@ _ROWS: Final[int] = 32
 
 
 class Ablations:
-    """A model's answers to a text under its grammar with one rule less, for every rule.
+    """Compares a model's answer to a text with its answers under its grammar without one rule.
 
-    The masks are the dense ones of the smaller grammar.
+    The masks are the dense ones of the grammar without the rule.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Ablations:
     def changes(
         self, inputs: dict[str, Tensor], annotation: Annotation, owners: Owners, off: Sequence[Source], label: int
     ) -> tuple[Ablation, ...]:
-        """Return what switching off each of `off` does to the probability of a label, for one text."""
+        """Return how the probability of a label changes when each of `off` is switched off, for one text."""
         whole = self._masks(None, annotation)
         asked, masks = [], [whole]
         for source in off:

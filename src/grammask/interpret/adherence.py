@@ -1,4 +1,4 @@
-"""How much of a model's attention falls on what a grammar allows, beside random pairs and windows of equal density."""
+"""How much of a model's attention falls on what a grammar allows, next to random pairs and windows of equal density."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -30,10 +30,10 @@ KINDS: Final[tuple[str, ...]] = ("grammar", "random", "window")
 class Adherence:
     """Arrays are (layers, heads) over all texts; `by_text` holds the sums behind them.
 
-    `shares` is what part of the attention from words to other words falls on pairs that the grammar allows, or random
-    or the nearest words would, as many in every row. `entropy` is that of a word's attention to its allowed keys,
-    divided by that of an even spread: 0 for one key only, 1 for all alike. `by_text` is (texts, 4, layers, heads): for
-    each of `KINDS` the attention that falls there, and the attention to other words as a whole.
+    `shares` holds the share of the attention between different words that falls on pairs of each of `KINDS`: those that
+    the grammar allows, or as many random or nearest words in every row. `entropy` is that of a word's attention to its
+    allowed keys, divided by that of uniform attention: 0 for a single key, 1 for all alike. `by_text` is (texts, 4,
+    layers, heads): the attention on each of `KINDS`, and all attention to other words.
     """
 
     shares: dict[str, Floats]
@@ -104,7 +104,7 @@ def measure_adherence(
 
 
 def _between_read(arcs: Sequence[tuple[int, int, str]], words: ReadWords) -> list[tuple[int, int, str]]:
-    """Return the arcs between words as the model reads them: those inside of one, or to one cut off, are left out."""
+    """Return the arcs between words as the model reads them, without arcs within a word or to one that was cut off."""
     places = np.where(words.numbers == NO_WORD, NO_WORD, words.numbers - words.cut_before).tolist()
     moved = [(places[word], places[head], name) for word, head, name in arcs if max(word, head) < len(places)]
     return [(word, head, name) for word, head, name in moved if word != head and NO_WORD not in (word, head)]
@@ -139,7 +139,7 @@ def _entropy(weights: Tensor, allowed: Tensor, positions: Positions, words: Tens
 
 
 def _difference(by_text: Floats, kind: str) -> dict[str, Any]:
-    """Return by how much the grammar's share, a mean over heads, exceeds a kind's, with a bootstrap over texts."""
+    """Return the grammar's share less a kind's, a mean over heads, with its interval from a bootstrap over texts."""
     place = KINDS.index(kind)
 
     def mean(times: Floats) -> Floats:

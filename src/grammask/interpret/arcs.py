@@ -1,4 +1,4 @@
-"""The reads that carry most attention, each with the heads in which it does."""
+"""The pairs of words that carry most attention, and the heads in which they do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Final
 import torch
 from torch import Tensor
 
-_MOST: Final[int] = 80  # arcs of a text: more cannot be told apart
+_MOST: Final[int] = 80  # arcs of a text: nobody can follow more
 _PER_HEAD: Final[int] = 6
 _PER_SOURCE: Final[int] = 20  # so that sinks, which take half of all attention, leave room for rules
 
 
 @dataclass(frozen=True)
 class Arc:
-    """A query position reads a key position by a source.
+    """A query position that reads a key position by a source.
 
-    `heads` holds (layer, head, share of the query's attention in it).
+    `heads` holds (layer, head, share of the query's attention there).
     """
 
     query: int

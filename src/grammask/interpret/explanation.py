@@ -1,4 +1,4 @@
-"""What is found out about one text: plain data, for pages, files and notebooks."""
+"""The explanation of a text: plain data, for pages, files and notebooks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,9 +14,9 @@ from .sources import Source
 class Word:
     """A word, or a token that belongs to none (`is_word` False), with its tag.
 
-    `importance` is what it adds to the probability of the predicted label (integrated gradients), `through_rules` the
-    same by the rules that read it (see `importance_through_rules`), `hops` the fewest reads by which it gets to [CLS],
-    None where it cannot.
+    `importance` is what it adds to the probability of the predicted label, by integrated gradients; `through_rules` is
+    the same by the rules that read it, see `importance_through_rules`. `hops` is the number of reads by which it
+    reaches [CLS], None where it cannot.
     """
 
     text: str
@@ -29,11 +29,11 @@ class Word:
 
 @dataclass(frozen=True)
 class Ablation:
-    """A rule switched off: the change of the predicted label's probability (without it less with it).
+    """A rule switched off: the change of the predicted label's probability, without the rule less with it.
 
-    `share` is its causal share: the size of its change among those of all rules of words that were switched off, 0
-    where none changes anything. It is None for a rule by which only structural tokens read, as [CLS] reads all words:
-    without that the classifier sees nothing, whatever the words do.
+    `share` is its causal share: the size of its change relative to the sum over all rules of words that were switched
+    off, 0 where none changes anything. It is None for a rule by which only structural tokens read, such as [CLS]:
+    without it the classifier sees nothing at all.
     """
 
     source: int
@@ -43,7 +43,9 @@ class Ablation:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One text. Numbers of sources are places in `sources`; `mass` is (layers, sources), each layer sums to 1.
+    """The explanation of one text. `mass` is (layers, sources), and each layer sums to 1.
+
+    Wherever a source is a number, it is its index in `sources`.
 
     `words_cut` counts the words that the model doesn't read, since the text is longer than its input: those at the
     text's beginning where `is_cut_before`, as the tokenizer's truncation side says, else those at its end.
@@ -85,7 +87,7 @@ class Explanations(Sequence[Explanation]):
         return iter(self.texts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data for JSON."""
+        """Return the explanations as plain data for JSON."""
         return {"grammar": self.grammar, "strategy": self.strategy, "model": self.model,
                 "texts": [text.to_dict() for text in self.texts]}  # fmt: skip
 

@@ -1,8 +1,7 @@
 """Do the words that an explanation names matter to the model? Comprehensiveness and sufficiency.
 
-DeYoung et al. (2020), ERASER: the words that are named most important are erased (comprehensiveness: how much the
-answer's probability falls) or left alone (sufficiency: how much it falls then), at several shares of words; AOPC is the
-mean over them.
+DeYoung et al. (2020), ERASER: erase the words that are named most important, and see how far the probability of the
+answer falls (comprehensiveness); or erase all others (sufficiency). Both at several shares of words; AOPC is the mean.
 """
 
 import math
@@ -37,7 +36,7 @@ Row = dict[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Faithfulness:
-    """AOPC of each text (texts, ways, measures), in points of probability from 0 to 1; a random way is a mean of 5."""
+    """AOPC of each text (texts, ways, measures), in probability from 0 to 1; the random way is a mean of 5."""
 
     scores: Floats
 
@@ -120,9 +119,9 @@ class _Erased:
 
 
 def erase(inputs: Mapping[str, Tensor], words: Sequence[int]) -> Row:
-    """Return a text (1, length) without the subwords of these words, numbered anew: each tensor (length,).
+    """Return a text (1, length) without the subwords of these words, renumbered: each tensor (length,).
 
-    The words that are left keep their tags, which the tagger saw in the whole text.
+    The words that are left keep their tags from the whole text.
     """
     word_ids = inputs["word_ids"][0]
     kept = ~torch.isin(word_ids, torch.tensor(list(words), dtype=word_ids.dtype))

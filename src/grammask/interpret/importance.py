@@ -1,4 +1,4 @@
-"""Which words the answer rests on: by integrated gradients, through the rules that read them, and how far away."""
+"""Which words an answer depends on: integrated gradients, importance through rules, and reads on the way to [CLS]."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -17,9 +17,9 @@ _TOKENS: Final[int] = 4096  # in one batch
 def integrated_gradients(model: PreTrainedModel, inputs: dict[str, Tensor], target: int, pad_token_id: int) -> Tensor:
     """Return what each token adds to the probability of label `target`: (length,); `inputs` are (1, length).
 
-    Sundararajan et al. (2017), Axiomatic Attribution for Deep Networks. The baseline is padding in the place of every
-    token that isn't structural; who may read whom stays as in the text. The sum is the difference of the probabilities
-    of text and baseline, but for the error of a sum of 32 steps.
+    Sundararajan et al. (2017), Axiomatic Attribution for Deep Networks. The baseline is padding instead of every
+    token that isn't structural; who may read whom stays as in the text. The values add up to the difference of the
+    probabilities of text and baseline, up to the error of 32 steps.
     """
     names = [name for name in inputs if name != "input_ids"]
 
@@ -43,10 +43,9 @@ def importance_through_rules(
 ) -> Tensor:
     """Return what each token adds to the answer through the rules by which others read it: float64 (length,).
 
-    What a rule is worth, the probability that is lost without it (-`changes`, by its place among the sources), is
-    shared out among the tokens that are read by it, in proportion to the attention that it carries to them in all
-    layers.
-    `weights` and `owners` are (heads, length, length) for each layer.
+    A rule is worth the probability that is lost without it: -`changes`, by its index among the sources. Its worth is
+    divided among the tokens that are read by it, in proportion to their attention by it in all layers. `weights` and
+    `owners` are (heads, length, length) for each layer.
     """
     length = weights[0].shape[-1]
     found = torch.zeros(length, dtype=torch.float64)
@@ -60,7 +59,7 @@ def importance_through_rules(
 
 
 def hops_to(target: int, reads: Sequence[Tensor]) -> list[int | None]:
-    """Return for each token the fewest reads by which it gets to token `target`, None where it cannot.
+    """Return for each token the fewest reads by which it reaches token `target`, None where it cannot.
 
     `reads` has a bool (length, length) for each layer, from the first: whether a query reads a key there, in any head.
     A token keeps what it knows from layer to layer without a read.

@@ -1,8 +1,8 @@
-"""Which heads follow which grammatical relation: spaCy's parse as the reference, the best fixed offset to beat.
+"""Which heads follow which grammatical relation, by spaCy's parse, compared with the best fixed offset.
 
 As in Clark et al. (2019), What Does BERT Look At?: a head follows a relation where the word that it attends to most is
 the other end of the relation. The best head and the best offset are chosen on one half of the texts and counted on the
-other: the best of 72 heads looks good on the texts that it was chosen by.
+other, since the best of 72 heads always looks good on the texts that chose it.
 """
 
 from collections import Counter, defaultdict
@@ -18,7 +18,7 @@ from torch import Tensor
 from ..grammar.tags import UPOS
 from ..tagging.spacy_tagger import load_pipeline
 
-LEAST: Final[int] = 20  # of a relation's words in each half: below that a share says little
+LEAST: Final[int] = 20  # words of a relation in each half; a share of fewer means little
 Direction = str  # "reads its head" or "is read by it"
 DIRECTIONS: Final[tuple[Direction, ...]] = ("word reads head", "head reads word")
 
@@ -38,7 +38,7 @@ class Relation:
 
 
 def parse_relations(texts: Sequence[str], pipeline: str) -> list[list[tuple[int, int, str]]]:
-    """Return for each text (word, head, relation) by the words' numbers; white space is no word. Roots are left out.
+    """Return for each text (word, head, relation) by the words' numbers; white space is no word, roots have no arc.
 
     Raises `TaggingError`.
     """
@@ -62,7 +62,7 @@ class Followed:
     offsets: dict[tuple[str, Direction], Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, arcs: Sequence[tuple[int, int, str]], words: Tensor) -> None:
-        """Add a text: `words` (layers, heads, words, words) is the attention between words, those cut off not there."""
+        """Add a text: `words` (layers, heads, words, words) is the attention between the words that are read."""
         size = words.shape[-1]
         itself = torch.eye(size, dtype=torch.bool)
         most = words.masked_fill(itself, -1.0).argmax(-1).numpy()

@@ -14,17 +14,17 @@ from ..grammar.masks import within_reach
 from ..grammar.rules import Rule, Strategy
 from ..grammar.tags import TAG_IDS, TAGS, UNK
 
-# Reads that no rule is needed for, in the order in which they claim a pair.
+# Reads that need no rule, in the order in which they claim a pair.
 IMPLIED: Final[tuple[str, ...]] = ("self", "same word", "sink", "[UNK]")
 SAME_TAG: Final[str] = "same tag"
-# The soft strategy blocks nothing: what no rule matches is read all the same.
+# The soft strategy blocks nothing: a pair that no rule matches is read too.
 NO_RULE: Final[str] = "no rule"
 NOBODY: Final[int] = -1  # the owner of a pair that may not be read
 
 
 @dataclass(frozen=True)
 class Source:
-    """Why a pair may be read; `rule` is the rule's place in the grammar, from 0, None for what is no rule."""
+    """Why a pair may be read; `rule` is the index of the rule in the grammar, None where it is no rule."""
 
     key: str
     name: str
@@ -56,7 +56,7 @@ def without(grammar: Grammar, source: Source) -> Grammar:
 
 
 def find_sources(sources: tuple[Source, ...], wanted: tuple[str, ...]) -> tuple[Source, ...]:
-    """Return the rules that are called so by number ("3"), key ("rule 3") or name; raises `ExplainError`."""
+    """Return the rules of these numbers ("3"), keys ("rule 3") or names; raises `ExplainError` for an unknown one."""
     found = []
     for name in wanted:
         match = [source for source in sources if source.is_rule and name in (source.key, source.name, _number(source))]
@@ -77,7 +77,7 @@ class Owners:
 
     A pair that several sources allow belongs to the first of them: to an implied read before a rule, and to a rule
     before those after it in the grammar. Under the soft strategy it belongs to the strongest rule that matches it, the
-    first of equals, whose strength it gets. So shares of attention add up to 1.
+    first of equals, whose strength it gets. Thus shares of attention add up to 1.
     """
 
     def __init__(self, grammar: Grammar, strategy: Strategy, annotation: Annotation, *, heads: int) -> None:
@@ -100,7 +100,7 @@ class Owners:
                 self._pairs[source.key] = _pairs_of(grammar.rules[source.rule], annotation)
 
     def of_layer(self, layer: int) -> Tensor:
-        """Return the places in `sources` that pairs belong to: int16 (heads, length, length), -1 for none."""
+        """Return the index in `sources` of each pair's source: int16 (heads, length, length), -1 for none."""
         length = len(self._pairs[SAME_TAG])
         owners = torch.full((self._heads, length, length), NOBODY, dtype=torch.int16)
         if self._is_soft:
@@ -121,7 +121,7 @@ class Owners:
         return bool(self._pairs[source.key].any())
 
     def _in_order(self) -> list[int]:
-        """Return the places of sources, the one that claims a pair before all others last."""
+        """Return the indices of sources; the first to claim a pair comes last."""
         places = [place for place, source in enumerate(self.sources) if source.key in self._pairs]
         if not self._is_soft:
             return places[::-1]

@@ -17,8 +17,8 @@ from ..tagging.overlap import NO_WORD
 def read_by(model: PreTrainedModel, annotate: Annotator, text: str) -> ReadText:
     """Return one text with its inputs (1, length), cut to what tokenizer and model can hold.
 
-    Raises `ExplainError` for a model that isn't on the CPU, where masks and attention are counted, and for what is no
-    `Annotator`.
+    Raises `ExplainError` for a model that isn't on the CPU, where masks and attention are compared, and for an
+    `annotate` that is no `Annotator`.
     """
     if not isinstance(annotate, Annotator):
         raise ExplainError(f"texts are read by an Annotator, but got {quoted(annotate)}")
@@ -31,10 +31,10 @@ def read_by(model: PreTrainedModel, annotate: Annotator, text: str) -> ReadText:
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """The words and structural tokens of one text, in order: what each is called, its tag, and whose tokens it has.
+    """The words and structural tokens of one text, in order: label and tag of each, and the position of each token.
 
-    `of_token` (length,) is the position of each token; `cut` is the number of words that the model doesn't read, those
-    at the text's beginning where `is_cut_before`, else those at its end.
+    `of_token` (length,) is the position of each token; `cut` is the number of words that were cut off, at the
+    text's beginning where `is_cut_before`, else at its end.
     """
 
     labels: tuple[str, ...]
@@ -65,7 +65,7 @@ class Positions:
 
 
 def find_positions(read: ReadText, tokenizer: PreTrainedTokenizerBase) -> Positions:
-    """Lay out one text as the model reads it."""
+    """Return the words and structural tokens of one text as the model reads it."""
     words, tags = read.aligned.word_ids.tolist(), read.aligned.tag_ids.tolist()
     tokens = tokenizer.convert_ids_to_tokens(read.inputs["input_ids"][0].tolist())
     spelled = _spelled(read)
@@ -93,7 +93,7 @@ def find_positions(read: ReadText, tokenizer: PreTrainedTokenizerBase) -> Positi
 
 
 def _spelled(read: ReadText) -> dict[int, str]:
-    """Return how each word that the model reads is written: "cannot" where the tagger reads two words, it one."""
+    """Return the spelling of each word that the model reads, such as "cannot" where the tagger has two words."""
     tagged, numbers = read.tagged, read.aligned.texts[0].numbers.tolist()
     spans: dict[int, tuple[int, int]] = {}
     for number, start, end in zip(numbers, tagged.starts.tolist(), tagged.ends.tolist(), strict=True):

@@ -1,8 +1,8 @@
-"""peft on guided models: an adapter keeps its grammar beside it; learned strengths are trained and saved, or refused.
+"""peft on guided models: an adapter is saved with its grammar; learned strengths are trained and saved, or refused.
 
-peft knows nothing of a grammar. So where it is installed, its `PeftModel.save_pretrained` is made to write the guided
-model's config.json beside each adapter, which is where `from_pretrained` looks for the grammar, and its own
-`PeftModel.from_pretrained` to refuse such an adapter on a model without a grammar.
+peft knows nothing of grammars. Where it is installed, we wrap two of its methods: `PeftModel.save_pretrained` then also
+writes the guided model's config.json next to each adapter, where our `from_pretrained` looks for the grammar, and
+`PeftModel.from_pretrained` refuses such an adapter on a model without a grammar.
 """
 
 from collections.abc import Iterable
@@ -32,10 +32,10 @@ _REMEDY: Final[str] = (
 
 
 def keep_grammar_with_adapters() -> None:
-    """Let peft, where it is installed, save grammars with adapters; doing it again changes nothing."""
+    """Wrap peft's methods, where it is installed; doing it again changes nothing."""
     if find_spec("peft") is None:
         return
-    from peft import PeftModel  # it may be used after us, and must know then
+    from peft import PeftModel  # also where a program imports it later
 
     peft_model: Any = PeftModel
     if hasattr(peft_model.save_pretrained, "__wrapped__"):
@@ -76,7 +76,7 @@ def check_adapters(model: PreTrainedModel, base: nn.Module) -> None:
 
 
 def put_adapter(loaded: Loaded, name: str, *, trainable: bool, **hub: Any) -> Any:
-    """Put a saved adapter on the model that was loaded for it; raises `ModelError` unless it brings all that is new."""
+    """Put a saved adapter on the model that was loaded for it; raises `ModelError` where it lacks new parameters."""
     try:
         from peft import PeftModel, get_peft_model_state_dict
         from peft.utils import load_peft_weights
@@ -84,7 +84,7 @@ def put_adapter(loaded: Loaded, name: str, *, trainable: bool, **hub: Any) -> An
         raise ModelError(f"{name!r} holds an adapter, which needs peft: pip install 'grammask[adapters]'") from error
     try:
         with catch_warnings():
-            filterwarnings("ignore", message=r"Unexpected keyword arguments .*grammask")  # our own word to others
+            filterwarnings("ignore", message=r"Unexpected keyword arguments .*grammask")  # our own entry
             model = PeftModel.from_pretrained(loaded.model, name, is_trainable=trainable, **hub)
         there = load_peft_weights(name, device="cpu", **hub).keys()
     except KeyError as error:  # of modules that are saved whole
@@ -122,5 +122,5 @@ def _save_configs(model: PreTrainedModel, folder: Path, adapters: Iterable[str])
         own = folder if adapter == "default" else folder / adapter  # as peft does
         model.config.save_pretrained(str(own))
         settings = parse_json_object(read_bytes(own / ADAPTER), origin=own / ADAPTER)
-        # peft warns of what it doesn't know, also where grammask isn't loaded.
+        # peft shows an unknown entry in a warning, also where grammask isn't loaded: it says what to use.
         write_whole(own / ADAPTER, dump({**settings, CONFIG_KEY: _LOAD}))

@@ -1,4 +1,4 @@
-"""The configs of a guided model: copies of its own, which name our attention and, where they are saved, the grammar.
+"""The configs of a guided model: copies that name our attention, and hold the grammar where the model is saved.
 
 Modules read the attention's name from their config, and models built from one config object share it: changing it in
 place would guide all of them.
@@ -16,14 +16,14 @@ from .interface import NAME
 from .saved_grammar import CONFIG_KEY, SavedGrammar
 from .wrappers import inner_model
 
-# Saved under the public name, ours makes stock loads of a guided model raise instead of reading everything.
+# Saved under the public name, our attention makes a stock load of a guided model raise, not read everything.
 _PUBLIC_NAME: Final[str] = "attn_implementation"
 
 Configs = list[tuple[nn.Module, PretrainedConfig]]
 
 
 def switch_configs(model: PreTrainedModel) -> Configs:
-    """Give every module a copy of its config that asks for our attention; return the configs they had."""
+    """Give every module a copy of its config that names our attention; return the configs they had."""
     had: Configs = []
     memo: dict[int, Any] = {}
     for module in model.modules():
@@ -60,7 +60,7 @@ def restore_configs(model: PreTrainedModel, had: Configs) -> None:
 def check_is_saved(base: nn.Module, prefix: str, keep_vars: bool) -> None:
     """Raise `ModelError` where a model is being saved whose config doesn't hold the grammar of its `base`.
 
-    A hook of `state_dict`, which cannot know who asks: the model that is being saved is found among the callers.
+    A hook of `state_dict` isn't told which model is being saved, so it is found among the callers.
     """
     frame = sys._getframe(1)
     while frame is not None:

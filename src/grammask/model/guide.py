@@ -1,4 +1,4 @@
-"""The guide of one attached model: turns each batch's tags into a plan and hands it to the layers."""
+"""The guide of a model: turns each batch's tags into a plan and hands it to the layers."""
 
 import inspect
 from typing import Any, Final

@@ -1,7 +1,7 @@
 """What transformers calls: one attention function and one mask function, registered under one name.
 
-Both are needed. A custom attention without a mask function of the same name gets no mask at all, and padding and
-sliding windows are silently lost. Registration happens on `attach`, never on import.
+Both are needed. A custom attention without a mask function of the same name gets no mask at all: padding and
+sliding windows would be lost silently. Registration happens on `attach`, never on import.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from ..errors import ModelError
 from .forward_pass import ForwardPass
 
 NAME: Final[str] = "grammask"
-# Ways of attention that would change the scores after our mask, or add keys that no grammar knows.
+# Arguments that would change the scores after our mask, or add keys that no grammar knows.
 _FOREIGN: Final[tuple[str, ...]] = ("softcap", "s_aux", "position_bias")
 
 
@@ -84,5 +84,5 @@ def _guided_mask(**kwargs: Any) -> Tensor | None:
         if attention_mask is None or bool(attention_mask.all()):
             return None
         return attention_mask.bool()[:, None, None, :]
-    # Causality is spelled out, since our mask takes the place of its shortcut.
+    # The causal mask is made in full: its shortcut would skip ours.
     return sdpa_mask(**{**kwargs, "allow_is_causal_skip": False})

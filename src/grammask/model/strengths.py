@@ -1,4 +1,4 @@
-"""Strengths that are learned: what may be learned, from where learning starts, and where the model keeps them."""
+"""Learned strengths: which may be learned, their initial values, and where a model keeps them."""
 
 from typing import Any, Final, Literal
 
@@ -31,7 +31,7 @@ def strengths_of(base: nn.Module) -> Tensor | None:
     module = getattr(base, STRENGTHS, None)
     if module is None:
         return None
-    if module._forward_pre_hooks:  # peft's way to tell modules which adapter each text is for
+    if module._forward_pre_hooks:  # set by peft where each text has its own adapter
         raise ModelError(
             "learned strengths of several adapters cannot be mixed in one batch (adapter_names); call the model once "
             "for each adapter, after set_adapter"
@@ -41,7 +41,7 @@ def strengths_of(base: nn.Module) -> Tensor | None:
 
 
 def with_strengths(model_class: type[PreTrainedModel], learned: LearnStrengths) -> type[PreTrainedModel]:
-    """Return a class like `model_class` whose models have learned strengths, so that they are loaded as all weights."""
+    """Return a class like `model_class` whose models have learned strengths, which are loaded like all weights."""
 
     def build(self: PreTrainedModel, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
         model_class.__init__(self, config, *args, **kwargs)
@@ -54,7 +54,7 @@ def with_strengths(model_class: type[PreTrainedModel], learned: LearnStrengths) 
 
 
 def check_learnable(grammar: Grammar, strategy: Strategy, learn_strengths: str) -> None:
-    """Raise `GrammarError` unless strengths can be learned so."""
+    """Raise `GrammarError` unless strengths can be learned in this way."""
     if learn_strengths not in ("layer", "head"):
         raise GrammarError(f'learn_strengths must be "layer", "head" or None, but is {learn_strengths!r}')
     if strategy != "soft":
@@ -69,7 +69,7 @@ def check_learnable(grammar: Grammar, strategy: Strategy, learn_strengths: str) 
 def initial_strengths(
     layer_tables: tuple[tuple[ReachTables, ...], ...], heads: int, device: torch.device
 ) -> StrengthTable:
-    """Return the grammar's own strengths, ready to be learned, for this many heads or 1."""
+    """Return the grammar's own strengths as a parameter, for all heads or 1."""
     tables = [document.strength for document, *_ in layer_tables]
     if heads == 1 and any(table.shape[0] > 1 for table in tables):
         raise GrammarError('rules name heads: learn one table per head with learn_strengths="head"')

@@ -1,4 +1,4 @@
-"""The arcs of one text, drawn by displaCy, each with what a page filters it by."""
+"""The arcs of a text as SVG, drawn by displaCy, with data attributes by which the page filters them."""
 
 import re
 import unicodedata
@@ -20,7 +20,7 @@ _LONGEST: Final[int] = 14  # letters of a word that fit next to its neighbours
 
 
 def colour_of(place: int, key: str) -> str:
-    """Return the colour of a source; what is no rule is grey."""
+    """Return the colour of a source; sources that are no rule are grey."""
     return _GREY if key in _IMPLIED else COLOURS[place % (len(COLOURS) - 2)]
 
 
@@ -44,7 +44,7 @@ def arcs_svg(text: Mapping[str, Any], name: str) -> str:
         "compact": True, "distance": _DISTANCE, "arrow_stroke": 1.5, "arrow_width": 6, "word_spacing": 22,
         "color": "currentColor", "bg": "none", "font": "inherit",
     })  # fmt: skip
-    # displaCy sets an arc's end back by a quarter of this for every level above it: never past its word.
+    # displaCy shortens an arc by a quarter of this for every level above it: never so far that it leaves its word.
     levels = max(renderer.get_levels(drawn).values(), default=1)
     renderer.arrow_spacing = min(8.0, _DISTANCE / levels)
     renderer.direction = "rtl" if is_right_to_left(text["text"]) else "ltr"
@@ -71,7 +71,7 @@ def _attributes(arc: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]) ->
 
 
 def _cropped(svg: str, renderer: DependencyRenderer) -> str:
-    """Cut off what displaCy leaves empty above compact arcs."""
+    """Cut off the empty space that displaCy leaves above compact arcs."""
     top = renderer.offset_y - _RISE * renderer.highest_level - 12
     height = renderer.offset_y + _WORDS - top
     head, rest = svg.split(">", 1)

@@ -18,7 +18,7 @@ def by_series(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def contender_name(row: Row) -> str:
-    """Return what a contender is called: ours by its backend."""
+    """Return the name of a contender; ours has the name of its backend."""
     return own_name(row["contender"]) if row["kind"] == "ours" else str(row["contender"])
 
 

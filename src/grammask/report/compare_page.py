@@ -42,7 +42,7 @@ def _pictures(rows: Sequence[Mapping[str, Any]]) -> tuple[Picture, ...]:
 
 
 def finding(row: Mapping[str, Any]) -> str:
-    """Say in a sentence how a row compares with full attention, and no more than its interval allows."""
+    """Say in a sentence how a row compares with full attention, as far as its interval shows it."""
     low, high = row["difference_interval"]
     extent = f"{points(row['difference'])} points, 95 % interval {points(low)} to {points(high)}"
     if low <= 0 <= high:

@@ -10,7 +10,7 @@ from .figure import COLOURS, Picture, style
 
 
 def row_name(row: Mapping[str, Any]) -> str:
-    """Return what a row is called: full, strategy and grammar, control and grammar, and the way of training."""
+    """Return the name of a row: full, strategy and grammar, or control and grammar; and the way of training."""
     if row["control"] is not None:
         return f"{row['control']} of {row['grammar']}"
     name = str(row["strategy"]) if row["grammar"] is None else f"{row['strategy']} {row['grammar']}"

@@ -1,4 +1,4 @@
-"""Drawing for a page: SVG text that takes its colours from the page around it, with ids of its own."""
+"""Figures for pages: SVG that takes its text colour from the page, with unique ids; and files of the same."""
 
 import io
 import re
@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from ..files.write import write_whole
 from ..printing import writable
 
-# Stands for the page's text colour, which an SVG inside HTML can name and matplotlib cannot.
+# Stands for the page's text colour: an SVG inside HTML can use it, but matplotlib cannot name it.
 INK: Final[str] = "#123456"
 COLOURS: Final[tuple[str, ...]] = (
     "#3b82c4", "#d9822b", "#5a9e5a", "#b0549e", "#c94f4f", "#7a6fd0", "#2f9c95", "#a08430", "#8a8f98", "#d06f95",
@@ -32,14 +32,14 @@ _STYLE: Final[Any] = {
 
 @contextmanager
 def style(name: str) -> Iterator[None]:
-    """Draw in the pages' style; `name` is the figure's own, so that its ids are the same each time."""
+    """Draw in the pages' style; `name` is the figure's, so that its ids are the same each time."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         yield
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A drawn figure; `name` is its own on a page and in a folder, `title` says what it shows to who cannot see it."""
+    """A drawn figure; `name` is unique on its page and in its folder, `title` describes it to screen readers."""
 
     figure: Figure
     name: str
@@ -52,7 +52,7 @@ class Picture:
             self.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         svg = writable(stream.getvalue())
         svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-        # Metadata names addresses that nobody needs; ids must not clash with the other figure's.
+        # Metadata holds needless addresses; ids must not clash with those of other figures.
         svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
         svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{self.name}-", svg)
         head_end = svg.index(">") + 1
@@ -81,7 +81,7 @@ def heat_map(
     )
     axes = figure.subplots()
     every = [value for row in values for value in row]
-    # Rectangles, not an image: a page's policy lets none in. Dark cells would hide their figures.
+    # Rectangles, since the policy of pages forbids images. Dark cells would hide their figures.
     most = 1.6 * max(1e-9, *map(abs, every))
     signed = min(every, default=0.0) < 0
     axes.pcolormesh(values, cmap="RdBu" if signed else "Blues", vmin=-most if signed else 0.0, vmax=most)

@@ -1,16 +1,16 @@
-"""Text that others wrote, inside Markdown: it stays text, whatever it holds."""
+"""Foreign text inside Markdown: it stays text, whatever it holds."""
 
 import re
 from typing import Any, Final
 
 from ..printing import printable
 
-# What begins markup, HTML, an entity or the next cell of a table; elsewhere a name reads as it is written.
+# What starts markup, HTML, an entity or the next cell of a table.
 _MARKUP: Final = re.compile(r"[\\`*_\[\]<>&|~$#!@:]|(?<=www)\.", re.IGNORECASE)
 
 
 class Markdown(str):
-    """Text that we wrote, with Markdown that is meant."""
+    """Our own text, whose Markdown is intended."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Filling the templates of pages: everything escaped, nothing fetched, scripts allowed by their hash."""
+"""Filling the templates of pages: all values escaped, nothing fetched, scripts allowed by their hash."""
 
 import base64
 import hashlib

@@ -58,7 +58,7 @@ def _command(task: Mapping[str, Any]) -> str:
 def results_plot(grid: Mapping[str, Any]) -> Picture:
     """Return the mean difference to full of hard rows against their mean word density, controls as bands.
 
-    Rows that aren't finished on all tasks are left out: their means are of something else.
+    Rows that aren't finished on all tasks are left out, since their means are over other tasks.
     """
     marks = [
         Mark(
