@@ -84,5 +84,5 @@ def compare(grammar, strategy, batch, backend, *, layer=0, dtype=torch.float64, 
 
 def fitting_backends(grammar, strategy, *, layer=0, heads=HEADS):
     """Return every backend that does the grammar."""
-    found = backend_for(strategy, reaches_of(compile_tables(grammar, layer=layer, heads=heads))).name
-    return ("dense", "auto", found) if strategy == "soft" else ("dense", "auto", *{found, "mixed"})
+    fitting = backend_for(strategy, reaches_of(compile_tables(grammar, layer=layer, heads=heads))).name
+    return ("dense", "auto", fitting) if strategy == "soft" else ("dense", "auto", *{fitting, "mixed"})

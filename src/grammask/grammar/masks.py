@@ -27,9 +27,9 @@ def allowed_pairs(
     allowed = _same(word_ids) | torch.eye(length, dtype=torch.bool, device=tag_ids.device)
     allowed = allowed[:, None]
     for table in tables:
-        found = _look_up(table.allowed, tag_ids)
+        by_tag = _look_up(table.allowed, tag_ids)
         within = within_reach(table.reach, word_ids, sentence_ids)
-        allowed = allowed | (found if within is None else found & within[:, None])
+        allowed = allowed | (by_tag if within is None else by_tag & within[:, None])
     return allowed & (tag_ids != PAD)[:, None, None, :]
 
 
@@ -42,11 +42,11 @@ def pair_strengths(
     """
     best: Tensor | None = None
     for table in tables:
-        found = _look_up(table.strength, tag_ids)
+        strength = _look_up(table.strength, tag_ids)
         within = within_reach(table.reach, word_ids, sentence_ids)
         if within is not None:
-            found = found.masked_fill(~within[:, None], -torch.inf)
-        best = found if best is None else torch.maximum(best, found)
+            strength = strength.masked_fill(~within[:, None], -torch.inf)
+        best = strength if best is None else torch.maximum(best, strength)
     assert best is not None, "compiled tables always hold the document reach"  # noqa: S101
     return best.masked_fill(best.isneginf(), 0.0)
 
