@@ -20,9 +20,10 @@ from grammask.errors import ExperimentError, GrammaskError, ModelError
 from grammask.experiment import compare as module
 from grammask.experiment import train as running
 from grammask.experiment.adaptations import ADAPTATIONS
-from grammask.experiment.config import make_config, plan_runs
+from grammask.experiment.config import make_config
 from grammask.experiment.cost import measure_shape
 from grammask.experiment.folder import Folder
+from grammask.experiment.plan_runs import plan_runs
 from grammask.experiment.ramp import Ramp
 from grammask.files.write import write_whole
 from grammask.grammar.file import load_grammar

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from ..environment import choose_precision
-from .config import Config, RunSpec, plan_runs
+from .config import Config
 from .facts import facts_of, identity_of
 from .folder import Folder, open_folder
 from .one_run import run
+from .plan_runs import RunSpec, plan_runs
 from .prepare import Prepared, Progress, prepare
 from .results import collect_results, write_results
 from .setup import Setup, load_setup

@@ -1,4 +1,4 @@
-"""The settings of a comparison: everything that its numbers depend on, checked when they are made; and its runs."""
+"""The settings of a comparison: everything that its numbers depend on, checked when they are made."""
 
 from typing import Any, Final, Literal
 
@@ -6,15 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ..environment import LARGEST_SEED
 from ..errors import ExperimentError, setting_error
-from ..grammar.file import load_grammar
-from ..grammar.grammar import Grammar
-from ..grammar.rules import STRATEGIES, Strategy, check_strategy
+from ..grammar.rules import STRATEGIES, check_strategy
 from ..tagging.load_tagger import NAMES
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
-from .adaptations import ADAPTATIONS, Adaptation
+from .adaptations import Adaptation
 from .controls.registry import CONTROLS, find_control
 
-GUIDED: Final[tuple[Strategy, ...]] = ("hard", "soft")
 # Settings that choose the runs. All others are the same for all runs of a folder, except those of judgement.
 CHOICES: Final[tuple[str, ...]] = ("grammars", "strategies", "controls", "adaptations", "seeds")
 _MOST_TEXTS: Final[int] = 10**9
@@ -121,75 +118,3 @@ def make_config(**settings: object) -> Config:
         return Config.model_validate(settings)
     except ValidationError as error:
         raise setting_error(error) from error
-
-
-class RunSpec(BaseModel):
-    """One run: a strategy under a grammar (None for full), with a seed.
-
-    `control` names what is broken on purpose, `adaptation` a way of training; they are None where there is none.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    grammar: str | None
-    strategy: Strategy
-    control: str | None = None
-    adaptation: Adaptation | None = None
-    seed: int
-
-    @property
-    def id(self) -> str:
-        """A name for files: paper-hard-seed0, paper-hard-random-seed0."""
-        parts = (self.grammar, self.strategy, self.control, self.adaptation, f"seed{self.seed}")
-        return "-".join(part for part in parts if part)
-
-
-def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
-    """Return all runs of a comparison, one seed after the other, and its grammars by name.
-
-    Raises `GrammarError` for a grammar that cannot be read and `ExperimentError` for two that share a name.
-    """
-    grammars: dict[str, Grammar] = {}
-    wanted: dict[tuple[str | None, Strategy, str | None, Adaptation | None], None] = {}
-    if "full" in config.strategies:
-        wanted[None, "full", None, None] = None
-    for entry in config.grammars:
-        path, limit = _split(entry)
-        grammar = load_grammar(path)
-        if grammars.setdefault(grammar.name, grammar) != grammar:
-            raise ExperimentError(f"two different grammars are called {grammar.name!r}; rename one of them in its file")
-        for strategy in GUIDED:
-            meant = limit in (None, strategy) or (limit == "controls" and strategy == "hard")
-            if meant and strategy in config.strategies:
-                if strategy == "soft" and not any(rule.strength for rule in grammar.rules):
-                    raise ExperimentError(
-                        f"grammar {grammar.name!r} gives no rule a strength, so soft attention under it is full "
-                        f"attention; write strengths into its rules, or take {path}:hard"
-                    )
-                wanted[grammar.name, strategy, None, None] = None
-                for adaptation in config.adaptations:
-                    if ADAPTATIONS[adaptation].strategy == strategy:
-                        wanted[grammar.name, strategy, None, adaptation] = None
-        if "hard" in config.strategies and (limit == "controls" or (limit is None and not _any_limited(config))):
-            wanted.update(dict.fromkeys((grammar.name, "hard", control, None) for control in config.controls))
-    specs = tuple(
-        RunSpec(grammar=name, strategy=strategy, control=control, adaptation=adaptation, seed=seed)
-        for seed in config.seeds
-        for name, strategy, control, adaptation in wanted
-    )
-    if not specs:
-        raise ExperimentError(
-            f"no run is left: strategies are {', '.join(config.strategies)}, grammars {config.grammars}"
-        )
-    used = {spec.grammar for spec in specs}
-    return specs, {name: grammar for name, grammar in grammars.items() if name in used}
-
-
-def _any_limited(config: Config) -> bool:
-    """Tell whether the controls are for some of the grammars only."""
-    return any(_split(entry)[1] == "controls" for entry in config.grammars)
-
-
-def _split(entry: str) -> tuple[str, str | None]:
-    path, colon, limit = entry.rpartition(":")
-    return (path, limit) if colon and limit in (*GUIDED, "controls") else (entry, None)

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..errors import ExperimentError
 from ..files.names import check_file_name
 from ..files.read import parse_toml, read_text
-from .config import CHOICES, Config, make_config, plan_runs
+from .config import CHOICES, Config, make_config
+from .plan_runs import plan_runs
 
 _OWN: Final[tuple[str, ...]] = ("results.md", "grid.json", "grid.svg")  # what a grid writes next to its tasks
 

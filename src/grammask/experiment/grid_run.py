@@ -6,9 +6,10 @@ from typing import Any
 
 from ..files.lock import locked
 from .compare import compare
-from .config import Config, plan_runs
+from .config import Config
 from .folder import CONFIG, Folder, refuse_filled
 from .grid_summary import summarise_grid
+from .plan_runs import plan_runs
 from .prepare import Progress
 from .results import rebuild_results
 from .setup import load_whole_task

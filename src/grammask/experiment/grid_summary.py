@@ -8,8 +8,9 @@ import numpy as np
 
 from ..errors import ExperimentError
 from ..resampling import RESAMPLES, Floats, interval
+from .plan_runs import FULL, RowKey, row_key_of
 from .results import ComparisonResults, read_results
-from .statistics import FULL, RowKey, RunOutcome, difference, group_by_row, paired_scores, row_key_of
+from .statistics import RunOutcome, difference, group_by_row, paired_scores
 
 _KEPT: Final[tuple[str, ...]] = (
     *RowKey._fields, "seeds", "accuracy", "accuracy_interval", "matthews", "difference",

@@ -13,11 +13,11 @@ from ..data.task import Task
 from ..files.csv_text import csv_text
 from ..memory import PeakMemory
 from ..tagging.collate import Collator
-from .config import RunSpec
 from .controls.apply import Controlled, apply_control
 from .cost import Cost, measure_cost
 from .label_line import write_label_line
 from .metrics import classification_metrics
+from .plan_runs import RunSpec
 from .prepare import Prepared
 from .setup import Setup
 from .train import train_and_evaluate

@@ -11,9 +11,8 @@ from ..files.names import check_file_name
 from ..files.read import parse_json_object, read_bytes
 from ..grammar.rules import Strategy
 from .adaptations import Adaptation
-from .config import RunSpec
 from .controls.registry import find_control
-from .statistics import RowKey, row_key_of
+from .plan_runs import RowKey, RunSpec, row_key_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Correlation = Annotated[float, Field(ge=-1, le=1)]

@@ -17,8 +17,9 @@ from .adaptations import ADAPTATIONS
 from .controls.registry import find_control
 from .folder import KEPT, REPORT, RESULTS
 from .label_line import read_label_line
+from .plan_runs import row_key_of
 from .records import Facts, check_answers, read_checked, read_record
-from .statistics import RunOutcome, row_key_of, summarise
+from .statistics import RunOutcome, summarise
 
 _COSTS: Final[tuple[str, ...]] = ("density", "word_density", "attention_flops_relative", "model_flops_relative")
 

@@ -10,7 +10,8 @@ from ..data.task import Task
 from ..grammar.grammar import Grammar
 from ..model.named_models import ModelSource, find_model, load_tokenizer
 from ..tagging.annotate import Annotator
-from .config import Config, RunSpec
+from .config import Config
+from .plan_runs import RunSpec
 from .try_model import TriedModel, try_model
 
 

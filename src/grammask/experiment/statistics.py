@@ -1,8 +1,7 @@
 """Rows of a comparison, with intervals and tests; the standard tests are statsmodels'."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
 
 import numpy as np
 from statsmodels.stats.contingency_tables import mcnemar
@@ -21,26 +20,7 @@ from ..resampling import (
     interval,
 )
 from .metrics import classification_metrics
-
-
-class RowKey(NamedTuple):
-    """What tells the rows of a comparison apart."""
-
-    grammar: str | None
-    strategy: str
-    control: str | None = None
-    adaptation: str | None = None
-
-    def __str__(self) -> str:
-        return " ".join(part for part in self if part)
-
-
-FULL: Final = RowKey(None, "full")
-
-
-def row_key_of(fields: Mapping[str, Any]) -> RowKey:
-    """Return the key of the row that a record, or another row of fields, belongs to."""
-    return RowKey(*(fields[name] for name in RowKey._fields))
+from .plan_runs import FULL, RowKey, row_key_of
 
 
 @dataclass(frozen=True)

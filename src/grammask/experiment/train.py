@@ -19,8 +19,8 @@ from ..model.attach import attach, set_mask_transform
 from ..model.named_models import load_classifier
 from ..tagging.collate import Collator
 from .adaptations import ADAPTATIONS
-from .config import RunSpec
 from .controls.apply import Controlled
+from .plan_runs import RunSpec
 from .ramp import Ramp
 from .setup import Setup
 

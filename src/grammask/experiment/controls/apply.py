@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ...attention.plan import MaskTransform
 from ...grammar.grammar import Grammar
-from ..config import RunSpec
 from ..cost import ModelShape
+from ..plan_runs import RunSpec
 from ..prepare import Prepared
 from .control import GrammarControl, MaskControl, Retag, TagControl
 from .other_grammars import control_grammar
