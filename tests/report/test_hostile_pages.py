@@ -108,8 +108,8 @@ def test_results_show_names_as_text_and_commands_that_a_shell_reads_as_words(nam
         line.count("|") for line in clean.splitlines() if line.startswith("|")
     ]
     assert "<script>" not in re.sub("`[^`]*`", "", page)
-    command = next(line for line in page.splitlines() if line.startswith("Each row again: "))
-    shown = command.removeprefix("Each row again: ").rpartition(" with the row's")[0].strip("` ").replace(r"\|", "|")
+    commands = (line.strip("` ") for line in page.splitlines() if line.startswith("`"))
+    shown = next(line for line in commands if line.startswith("grammask compare --task")).replace(r"\|", "|")
     if "\n" not in name:
         words = shlex.split(shown)
         assert words[words.index("--task") + 1] == name
