@@ -156,7 +156,8 @@ def _in_a_line(text: str, name: str) -> str:
 
 
 def _link(text: str, here: str) -> str:
-    """Let public names lead to their entries, but for the one that is described."""
+    """Let pages lead to themselves, and public names to their entries, but for the one that is described."""
+    text = re.sub(r"docs/(\w+\.md)", r"[\1](\1)", text)
     names = "|".join(name for name in grammask.__all__ if name != here)
     return re.sub(rf"`({names})`", lambda found: f"[`{found[1]}`](#{found[1].lower()})", text)
 

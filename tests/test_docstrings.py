@@ -2,7 +2,6 @@
 
 import doctest
 import inspect
-import re
 import runpy
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 import torch
 
 import grammask
-from grammask.attention.backends import BACKENDS
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "write_api.py"))
 CALLABLES = [
@@ -57,12 +55,6 @@ def test_functions_say_what_comes_back_and_what_is_raised(name):
     assert {"Returns", "Yields"} & found.keys()
     for error in SCRIPT["read_items"](found["Raises"]):
         assert issubclass(getattr(grammask.errors, error), grammask.GrammaskError)
-
-
-@pytest.mark.parametrize("name", ["attach", "grammar_attention", "explain_dispatch"])
-def test_every_backend_is_named(name):
-    explained = SCRIPT["read_items"](sections(name)["Args"])["backend"]
-    assert set(re.findall(r'"(\w+)"', explained)) == set(BACKENDS)
 
 
 def test_the_page_is_what_the_docstrings_say():
