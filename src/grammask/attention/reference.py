@@ -11,10 +11,11 @@ def reference_attention(
     """Return the outputs (batch, heads, query, head_dim) and weights (batch, heads, query, key) of attention.
 
     `query`, `key` and `value` are (batch, heads, length, head_dim). `mask` is bool (True means "may read") or
-    additive, broadcastable to the weights. The softmax runs in float32. The weights are those before dropout. A query
-    that may read nothing has the output 0 and the weights 0, as in PyTorch's own attention.
+    additive, broadcastable to the weights. The softmax runs in float32, that of float64 in
+    float64. The weights are those before dropout. A query that may read nothing has the output 0 and the weights 0, as
+    in PyTorch's own attention.
     """
-    scores = (query @ key.transpose(-2, -1)).float() * scale
+    scores = (query @ key.transpose(-2, -1)).to(torch.promote_types(query.dtype, torch.float32)) * scale
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
         empty = scores.isneginf().all(-1, keepdim=True)
