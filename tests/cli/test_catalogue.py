@@ -261,6 +261,8 @@ ALONE = [
     ("compare", "--report-only", "missing"),
     ("compare", "--report-only", "folder"),
     ("compare", "--report-only", "folder", "--out", "page"),
+    ("compare", "--report-only", "folder", "--seeds", "0,1"),
+    ("compare", "--report-only", "--out", "folder", "--metric", "matthews"),
     ("compare", "--report-only", "folder", "folder"),
     ("compare", "--report-only", "folder", "folder", "--out", "page"),
     ("compare", "--report-only", "good.txt"),

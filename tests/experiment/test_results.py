@@ -217,3 +217,5 @@ def test_folders_and_records_are_reported_by_their_names(folders, tmp_path, caps
 def test_paths_are_for_reports_only(tmp_path, capsys):
     assert compare_command(tmp_path) == 2
     assert f"{tmp_path} is for --report-only; name a task with --task" in capsys.readouterr().err
+    assert compare_command("--report-only", tmp_path, "--metric", "matthews") == 2
+    assert "--metric and --report-only exclude each other" in capsys.readouterr().err

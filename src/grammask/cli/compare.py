@@ -17,6 +17,7 @@ _BUILT_IN_TRAIN_SIZE: Final[int] = 6000
 _GRAMMARS: Final[list[str]] = list(DEFAULTS.grammars)
 _FOUND: Final[str] = "found by its name"
 _WITH_GRID: Final[tuple[str, ...]] = ("grid", "out", "resume", "keep_models", "report_only")
+_WITH_REPORT: Final[tuple[str, ...]] = ("paths", "out", "figures", "force", "report_only")
 
 
 def compare_command(
@@ -81,13 +82,14 @@ def compare_command(
     if figures is not None:
         check_folder(figures, "--figures", empty=not force)
     if grid is not None:
-        _refuse_with_grid(context)
+        _refuse_others(context, _WITH_GRID, "--grid exclude each other; write it into the grid file")
         if report_only:
             report_grid_file(grid, out)
         else:
             run_grid_file(grid, out, resume=resume, keep_models=keep_models)
         return
     if report_only:
+        _refuse_others(context, _WITH_REPORT, "--report-only exclude each other; finished runs stay as they are")
         report(paths or [], out, figures)
         return
     if paths:
@@ -108,9 +110,9 @@ def compare_command(
     run_comparison(settings, out, resume=resume, keep_models=keep_models, figures=figures)
 
 
-def _refuse_with_grid(context: typer.Context) -> None:
-    """Raise for an option that belongs into the grid file."""
+def _refuse_others(context: typer.Context, allowed: tuple[str, ...], why: str) -> None:
+    """Raise for an option that is given and isn't among those that are allowed, rather than leave it out."""
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
-        if parameter.name not in _WITH_GRID and source is not None and source.name != "DEFAULT":
-            raise ExperimentError(f"{parameter.opts[0]} and --grid exclude each other; write it into the grid file")
+        if parameter.name not in allowed and source is not None and source.name != "DEFAULT":
+            raise ExperimentError(f"{parameter.opts[0]} and {why}")
