@@ -4,9 +4,7 @@ import subprocess
 import sys
 
 import pytest
-import transformers
 
-from grammask.cli.app import app, run_plainly
 from grammask.printing import printable
 
 RULE = '[[rule]]\nquery = ["X"]\nkey = ["X"]\n'
@@ -326,25 +324,20 @@ def listing(folder):
 
 
 @pytest.fixture
-def says(place, monkeypatch, capfd, tmp_path):
+def says(grammask, place, monkeypatch, tmp_path):
     """Run a command in the folder, and return its one line after checking that nothing else came of it."""
-    transformers.utils.logging.disable_progress_bar()
-    monkeypatch.chdir(place)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "100")
     before = listing(place)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["grammask", *arguments])
-        code = run_plainly(app)
-        printed = capfd.readouterr()
-        assert code == 2, printed
-        assert "Traceback" not in printed.out + printed.err
-        assert "\x1b" not in printed.out + printed.err
+        done = grammask(*arguments, cwd=place)
+        assert done.returncode == 2, done
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
         assert listing(place) == before
-        lines = [line for line in printed.err.splitlines() if line.strip()]
-        assert len(lines) == 1, printed.err
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        assert len(lines) == 1, done.stderr
         assert lines[0].startswith("grammask: ")
         assert len(lines[0]) < 1_500
         return lines[0]

@@ -6,27 +6,30 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
+from grammask.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 
 
-def grammask(*arguments, cwd=None, env=None):
-    command = [sys.executable, "-c", "from grammask.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
-
-
-def wrong(*arguments, cwd=None):
+@pytest.fixture
+def wrong(grammask):
     """Run a command that must fail with one line and exit code 2, and return the line."""
-    done = grammask(*arguments, cwd=cwd)
-    assert done.returncode == 2, done
-    assert "Traceback" not in done.stderr + done.stdout
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("grammask: ")
-    return lines[0]
+
+    def run(*arguments, cwd=None):
+        done = grammask(*arguments, cwd=cwd)
+        assert done.returncode == 2, done
+        assert "Traceback" not in done.stderr + done.stdout
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        assert len(lines) == 1, done.stderr
+        assert lines[0].startswith("grammask: ")
+        return lines[0]
+
+    return run
 
 
-def test_grammar_commands(tmp_path):
+def test_grammar_commands(grammask, tmp_path):
     listed = grammask("grammar", "list").stdout
     assert all(name in listed for name in ("neighbours", "paper", "paper-sinks"))
     shown = grammask("grammar", "show", "paper").stdout
@@ -47,13 +50,13 @@ def test_grammar_commands(tmp_path):
     assert f"{100 * 7 / 9:.1f}" in density
 
 
-def test_tag_shows_words():
+def test_tag_shows_words(grammask):
     shown = grammask("tag", "She doesn't sleep.").stdout
     assert "PRON" in shown
     assert "n't" in shown
 
 
-def test_wrong_names_and_files(tmp_path):
+def test_wrong_names_and_files(wrong, tmp_path):
     assert "no grammar 'papr'" in wrong("grammar", "show", "papr")
     bad = tmp_path / "bad.toml"
     bad.write_text('name = "x"\nsinks = ["[XYZ]"]', encoding="utf-8")
@@ -65,11 +68,26 @@ def test_wrong_names_and_files(tmp_path):
     assert "No such file" in wrong("grammar", "density", "paper", "--text", tmp_path / "none.txt")
 
 
-@pytest.mark.parametrize("command", [(), ("compare",), ("bench",), ("tag",), ("grammar",), ("grammar", "density")])
-def test_help_names_every_command(command):
-    done = grammask(*command, "--help")
+def commands(group, names=()):
+    """Return the names of a command, and those of all below it."""
+    yield names
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*names, name))
+
+
+@pytest.mark.parametrize("names", commands(get_command(app)), ids=" ".join)
+def test_every_command_has_help(grammask, names):
+    done = grammask(*names, "--help")
     assert done.returncode == 0
-    assert "Usage" in done.stdout
+    assert "Usage: " in done.stdout
+    assert " ".join(names) in done.stdout
+
+
+def test_a_process_of_its_own_has_help():
+    command = [sys.executable, "-c", "from grammask.cli import main; main()", "compare", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Usage: " in done.stdout
 
 
 COMPARE = [
@@ -94,7 +112,7 @@ COMPARE = [
 @pytest.mark.parametrize(
     ("options", "message"), COMPARE, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
 )
-def test_a_comparison_that_cannot_start_says_why_and_writes_nothing(tmp_path, options, message):
+def test_a_comparison_that_cannot_start_says_why_and_writes_nothing(wrong, tmp_path, options, message):
     data = tmp_path / "data"
     data.mkdir()
     for split in ("train", "dev"):
@@ -117,7 +135,7 @@ def test_the_papers_door_says_what_it_cannot_reach(tmp_path):
     assert "no task 'none.tsv'" in done.stderr
 
 
-def test_induce_writes_a_grammar_its_record_and_its_curve(tmp_path):
+def test_induce_writes_a_grammar_its_record_and_its_curve(grammask, wrong, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("The old dog sleeps near a small red door.\nShe never saw the film again.\n" * 15, encoding="utf-8")
     out = tmp_path / "mine.toml"
@@ -146,6 +164,6 @@ def test_induce_writes_a_grammar_its_record_and_its_curve(tmp_path):
         (("--out", "x.toml", "--text", "none.txt"), "none.txt cannot be read"),
     ],
 )
-def test_induce_refuses_what_it_cannot_do(arguments, message, tmp_path):
+def test_induce_refuses_what_it_cannot_do(wrong, arguments, message, tmp_path):
     assert message in wrong("induce", *arguments, cwd=tmp_path)
     assert not list(tmp_path.iterdir())

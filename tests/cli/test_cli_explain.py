@@ -1,14 +1,11 @@
 """The commands that look inside a model: what they write, and one line for what is wrong."""
 
 import json
-import sys
 
 import pytest
-import transformers
 from helpers.lexicon import annotator, trained
 
 import grammask
-from grammask.cli.app import app, run_plainly
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +22,12 @@ def saved(tmp_path_factory):
 
 
 @pytest.fixture
-def grammask_says(monkeypatch, capsys, own_cache):
-    """Run a command in this process and return its exit code and what it printed."""
-    transformers.utils.logging.disable_progress_bar()  # a process of its own is told so before it loads anything
+def grammask_says(grammask, own_cache):
+    """Run a command, and return its exit code and what it printed."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["grammask", *map(str, arguments)])
-        code = run_plainly(app)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
+        done = grammask(*arguments)
+        return done.returncode, done.stdout, done.stderr
 
     return run
 

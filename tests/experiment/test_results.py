@@ -1,6 +1,7 @@
 """Finished comparisons, read again: reports rebuilt, and several tasks on one page."""
 
 import json
+import shutil
 
 import pytest
 from helpers.comparisons import run
@@ -18,14 +19,23 @@ from grammask.report.results_page import results_page, results_plot
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
+@pytest.fixture(scope="module")
+def finished(settings, tmp_path_factory):
+    """Two comparisons, run once for all tests."""
+    root = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRAMMASK_CACHE", str(root / "cache"))
+        for name, seeds in (("one", (0, 1)), ("two", (0,))):
+            run(
+                settings, root / name, grammars=("paper:controls",), strategies=("full", "hard"), seeds=seeds,
+                controls=("shuffled", "self-sinks"), metric="matthews" if name == "two" else "accuracy",
+            )  # fmt: skip
+    return root
+
+
 @pytest.fixture
-def folders(settings, tmp_path):
-    for name, seeds in (("one", (0, 1)), ("two", (0,))):
-        run(
-            settings, tmp_path / name, grammars=("paper:controls",), strategies=("full", "hard"), seeds=seeds,
-            controls=("shuffled", "self-sinks"), metric="matthews" if name == "two" else "accuracy",
-        )  # fmt: skip
-    return [tmp_path / "one", tmp_path / "two"]
+def folders(finished, tmp_path):
+    return [shutil.copytree(finished / name, tmp_path / name) for name in ("one", "two")]
 
 
 def test_finished_runs_are_enough_for_results_and_page(folders, settings, tmp_path):
