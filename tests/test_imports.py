@@ -57,8 +57,8 @@ def test_the_order_names_every_room_and_no_other():
 @pytest.mark.parametrize("module", IMPORTS)
 def test_imports_go_one_way(module):
     for target in IMPORTS[module]:
-        below, above = target.split(".")[0], module.split(".")[0]
-        assert ORDER.index(below) <= ORDER.index(above), f"{module} imports {target}"
+        room, its_own = target.split(".")[0], module.split(".")[0]
+        assert ORDER.index(room) <= ORDER.index(its_own), f"{module} imports {target}"
 
 
 def test_no_files_import_each_other_in_a_circle():

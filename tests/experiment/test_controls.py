@@ -26,7 +26,7 @@ from grammask.grammar.rules import Reach, Rule
 from grammask.grammar.tables import compile_layers
 from grammask.grammar.tags import CLS, PAD, SEP, TAG_IDS, UPOS
 from grammask.induce.allowed import allowed_cells
-from grammask.induce.cells import Cells, count_pairs
+from grammask.induce.cells import Cells, count_cells
 from grammask.model.attach import attach, set_mask_transform
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ BASE = Grammar(
 
 
 def density(grammar, *, layers=2, heads=2):
-    pairs, far = count_pairs(TEXTS)
+    pairs, far = count_cells(TEXTS)
     cells = Cells(pairs, far, np.zeros((0, *pairs.shape)), np.zeros((0, *far.shape)))
     return allowed_cells(grammar, layers=layers, heads=heads).densities(cells).mean()
 

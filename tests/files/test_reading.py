@@ -8,7 +8,7 @@ import pytest
 from grammask.errors import GrammarError, InputError
 from grammask.files.names import LONGEST_NAME, check_file_name
 from grammask.files.read import expand_home, parse_json, parse_json_object, parse_toml, read_bytes, read_text
-from grammask.tagging.cached_tagger import cache_file
+from grammask.tagging.tag_cache import cache_file
 
 DEEP = 10_000
 DIGITS = "1" * 5_000

@@ -3,7 +3,7 @@
 import torch
 
 import grammask
-from grammask.attention.backends import backend_for
+from grammask.attention.backends import SPARSE
 from grammask.attention.blocks.make_blocks import reaches_of
 from grammask.attention.reference import reference_attention
 from grammask.grammar.grammar import Grammar
@@ -83,6 +83,6 @@ def compare(grammar, strategy, batch, backend, *, layer=0, dtype=torch.float64, 
 
 
 def fitting_backends(grammar, strategy, *, layer=0, heads=HEADS):
-    """Return every backend that does the grammar."""
-    fitting = backend_for(strategy, reaches_of(compile_tables(grammar, layer=layer, heads=heads))).name
-    return ("dense", "auto", fitting) if strategy == "soft" else ("dense", "auto", *{fitting, "mixed"})
+    """Return every backend that does the grammar; sparse ones are the third and later, in the order of the table."""
+    reaches = reaches_of(compile_tables(grammar, layer=layer, heads=heads))
+    return ("dense", "auto", *(backend.name for backend in SPARSE if backend.does(strategy, reaches)))

@@ -20,7 +20,7 @@ from grammask.induce.allowed import allowed_cells
 from grammask.induce.arc_cells import Parse, dependent_cells, read_conllu, reader_cells
 from grammask.induce.attention_cells import attention_cells
 from grammask.induce.build import Recipe, induce
-from grammask.induce.cells import FARTHEST, Cells, count_pairs, mixed
+from grammask.induce.cells import FARTHEST, Cells, count_cells, mixed
 from grammask.induce.choose_rules import cells_of, choose_rules
 from grammask.induce.offsets import best_offsets
 from grammask.induce.parsing import parse_texts
@@ -43,7 +43,7 @@ def parses(number, *, seed=0):
 def test_pairs_are_counted():
     rng = np.random.default_rng(0)
     texts = [rng.integers(0, len(UPOS), size).astype(np.int32) for size in (1, 5, 40, 70)]
-    pairs, far = count_pairs(texts)
+    pairs, far = count_cells(texts)
     wanted, wanted_far = np.zeros_like(pairs), np.zeros_like(far)
     for text in texts:
         for query, tag in enumerate(text):

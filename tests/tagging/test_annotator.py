@@ -11,10 +11,10 @@ from helpers.tokenizers_for_tests import PatternTagger, tokenizer
 
 import grammask
 from grammask.errors import AlignmentError, InputError, TaggingError
-from grammask.tagging.cached_tagger import CachedTagger
-from grammask.tagging.checked_tagger import CheckedTagger
 from grammask.tagging.encode import check_limit
+from grammask.tagging.tag_cache import CachedTagger
 from grammask.tagging.tagger import TaggedText
+from grammask.tagging.tagger_checks import CheckedTagger
 
 TEXTS = ["a fine film", "dull"]
 

@@ -11,10 +11,10 @@ from helpers.tokenizers_for_tests import PatternTagger
 
 from grammask.errors import TaggingError
 from grammask.grammar.tags import TAG_IDS, TAGS
-from grammask.tagging import cached_tagger as cache
-from grammask.tagging.cached_tagger import CachedTagger
+from grammask.tagging import tag_cache as cache
 from grammask.tagging.packed import pack, unpack
 from grammask.tagging.spacy_tagger import SpacyTagger
+from grammask.tagging.tag_cache import CachedTagger
 from grammask.tagging.tagger import TaggedText
 
 TEXT = "One two. Three four!"
@@ -195,7 +195,7 @@ def test_two_processes_fill_one_cache(tmp_path):
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from helpers.tokenizers_for_tests import PatternTagger\n"
-        "from grammask.tagging.cached_tagger import CachedTagger\n"
+        "from grammask.tagging.tag_cache import CachedTagger\n"
         "texts = [f'Text number {number}.' for number in range(int(sys.argv[3]), int(sys.argv[3]) + 3000)]\n"
         "assert sum(map(len, CachedTagger(PatternTagger(), Path(sys.argv[1])).tag(texts))) == 4 * 3000\n"
     )

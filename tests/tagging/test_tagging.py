@@ -13,8 +13,8 @@ import grammask
 from grammask.errors import TaggingError
 from grammask.grammar.tags import TAGS
 from grammask.tagging import load_tagger
-from grammask.tagging.cached_tagger import CachedTagger, cache_file
 from grammask.tagging.spacy_tagger import DEFAULT_PIPELINE, SpacyTagger
+from grammask.tagging.tag_cache import CachedTagger, cache_file
 
 TEXT = "The old dog didn't bark.  It\tslept 😀!"
 
@@ -194,7 +194,8 @@ def test_the_cache_is_where_the_user_wants_it(monkeypatch, tmp_path):
 def test_a_tagger_is_added_by_its_name(monkeypatch):
     made = []
     monkeypatch.setitem(load_tagger.TAGGERS, "pattern", lambda *how: made.append(how) or PatternTagger())
-    assert isinstance(load_tagger.load_tagger("pattern", sentences="parser"), PatternTagger)
+    tagger = load_tagger.load_tagger("pattern", sentences="parser")
+    assert (tagger.name, len(*tagger.tag(["Two words"]))) == (PatternTagger.name, 2)
     assert made == [("pattern", "parser")]
     assert load_tagger.load_tagger("en_core_web_sm").version == load_tagger.load_tagger().version
     with pytest.raises(TaggingError, match="no tagger 'patern'"):

@@ -165,7 +165,9 @@ def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
     if call.obstacle is not None:
         return call.obstacle
     if not backend.runs_on(call.device.type):
-        return f"sparse backends run on the CPU, but the tensors are on {call.device}"
+        return (
+            f"{backend.name} runs on {' and '.join(backend.devices or ())} only, but the tensors are on {call.device}"
+        )
     if plan.mask_transform is not None:
         return "a mask transform decides what is read, not the rules alone"
     return None

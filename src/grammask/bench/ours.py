@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ..attention.backends import BackendName
+from ..attention.backends import TABLE, BackendName
 from ..attention.dispatch import Choice, explain_dispatch
 from ..attention.functional import grammar_attention
 from ..attention.make_plan import make_plan
@@ -62,6 +62,6 @@ def _prepare(inputs: OperatorInputs, backend: BackendName) -> tuple[Plan, Choice
     plan = _new_plan(inputs)
     _, heads, _, head_dim = inputs.shape
     choice = explain_dispatch(plan, heads=heads, head_dim=head_dim, backend=backend)
-    if choice.backend == "dense":
+    if TABLE[choice.backend].kernel == "dense":
         plan.mask(0, None, inputs.query.dtype)
     return plan, choice

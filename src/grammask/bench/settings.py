@@ -9,7 +9,7 @@ from ..environment import LARGEST_SEED
 from ..errors import ExperimentError, setting_error
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
-from ..tagging.load_tagger import NAMES
+from ..tagging.load_tagger import TAGGER_HELP
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 
 Level = Literal["operator", "model", "end-to-end"]
@@ -65,7 +65,7 @@ class BenchConfig(BaseModel):
     model: str = Field(
         default="minilm", description="minilm (packaged), a local folder, or a Hub model, of BERT's kind."
     )
-    tagger: str = Field(default=DEFAULT_PIPELINE, description=NAMES)
+    tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     attention_dropout: float = Field(
         default=0.0, ge=0, lt=1, allow_inf_nan=False,
         description="Attention dropout in training steps; with any, PyTorch doesn't use its fused attention.",

@@ -1,4 +1,4 @@
-"""`grammask compare`: the main job."""
+"""`grammask compare`: fine-tune, evaluate and compare under full attention and under grammars."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final

@@ -16,7 +16,7 @@ def report(paths: Sequence[Path], out: Path | None, figures: Path | None) -> Non
     the comparison in `out` is reported.
     """
     if not paths:
-        _report_comparison(given(out, "--report-only", "comparison"), figures)
+        _report_comparison(require_out(out, "--report-only", "comparison"), figures)
     elif len(paths) == 1 and out in (None, paths[0]) and paths[0].is_dir():
         _report_comparison(paths[0], figures)
     elif figures is not None:
@@ -27,7 +27,7 @@ def report(paths: Sequence[Path], out: Path | None, figures: Path | None) -> Non
 
 def report_grid_file(grid: Path, out: Path | None) -> None:
     """Report the finished comparisons of a grid file, and write their page."""
-    folder = given(out, "--report-only", "grid")
+    folder = require_out(out, "--report-only", "grid")
     console = PlainConsole()
     with console.loading():
         from ..experiment.grid_file import read_grid_file
@@ -55,11 +55,11 @@ def _report_page(paths: Sequence[Path], out: Path | None) -> None:
     if len(paths) == 1 and not paths[0].is_dir():
         write_page(console, read_grid_record(paths[0]), out or paths[0].parent)
     else:
-        folder = given(out, "--report-only of several folders", "page")
+        folder = require_out(out, "--report-only of several folders", "page")
         write_page(console, summarise_grid(read_task_folders(paths)), folder)
 
 
-def given(out: Path | None, option: str, what: str) -> Path:
+def require_out(out: Path | None, option: str, what: str) -> Path:
     """Return `out`; raise `ExperimentError` where it isn't given although an option needs it."""
     if out is None:
         raise ExperimentError(f"{option} needs the folder of the {what}: --out FOLDER")

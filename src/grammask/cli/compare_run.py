@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .compare_report import conclude, given, write_page
+from .compare_report import conclude, require_out, write_page
 from .console import PlainConsole
 from .signals import advising
 
@@ -20,7 +20,7 @@ def run_comparison(
 ) -> None:
     """Run a comparison with progress on the terminal, print its table and say where everything is."""
     if resume:
-        given(out, "--resume", "comparison")
+        require_out(out, "--resume", "comparison")
     console = PlainConsole()
     with console.loading():
         from ..experiment.compare import compare
@@ -38,7 +38,7 @@ def run_comparison(
 def run_grid_file(grid: Path, out: Path | None, *, resume: bool, keep_models: bool) -> None:
     """Run the comparisons of a grid file and write their page."""
     if resume:
-        given(out, "--resume", "grid")
+        require_out(out, "--resume", "grid")
     console = PlainConsole()
     with console.loading():
         from ..experiment.grid_file import read_grid_file

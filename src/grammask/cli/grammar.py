@@ -111,7 +111,7 @@ def density_command(
 ) -> None:
     """Measure which share of all pairs a grammar allows, word by word, on a text."""
     from ..attention.density import measure_density
-    from ..tagging.cached_tagger import CachedTagger
+    from ..tagging.tag_cache import CachedTagger
 
     grammar = load_grammar(name)
     grammar.check_fits(layers=layers, heads=heads)

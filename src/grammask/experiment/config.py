@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ..environment import LARGEST_SEED
 from ..errors import ExperimentError, setting_error
 from ..grammar.rules import STRATEGIES, check_strategy
-from ..tagging.load_tagger import NAMES
+from ..tagging.load_tagger import TAGGER_HELP
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 from .adaptations import Adaptation
 from .controls.registry import CONTROLS, find_control
@@ -38,7 +38,7 @@ class Config(BaseModel):
     label_column: str | None = Field(default=None, description="Column of the label.")
     header: bool = Field(default=True, description="Whether files have a header; without one, columns are 0, 1, ...")
     model: str = Field(default="minilm", description="minilm (packaged), a local folder, or a Hub model.")
-    tagger: str = Field(default=DEFAULT_PIPELINE, description=NAMES)
+    tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     sentences: SentenceSource = Field(default="sentencizer", description="Where sentences come from.")
     grammars: tuple[str, ...] = Field(
         default=("paper", "paper-sinks:hard"),

@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from ..data.task import Split, Task
 from ..tagging.annotate import Annotator
-from ..tagging.cached_tagger import CachedTagger
+from ..tagging.tag_cache import CachedTagger
 from ..tagging.tagger import TaggedText
 from ..tagging.texts import check_texts
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..grammar.tags import TAG_IDS, UPOS
-from .cells import FARTHEST, Cells, Floats, count_pairs
+from .cells import FARTHEST, Cells, Floats, count_cells
 
 _LARGEST_CORPUS: Final[int] = 1 << 28  # characters
 _LONGEST_SENTENCE: Final[int] = 10_000  # lines
@@ -32,7 +32,7 @@ class Parse:
 
 def dependent_cells(parses: Sequence[Parse]) -> Cells:
     """Count cells whose gain is the arcs that they cover when the dependent reads its head."""
-    pairs, far_pairs = count_pairs([parse.tag_ids for parse in parses])
+    pairs, far_pairs = count_cells([parse.tag_ids for parse in parses])
     gain, far_gain = np.zeros((1, *pairs.shape)), np.zeros((1, *far_pairs.shape))
     for parse in parses:
         word, head = parse.arcs.T

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from ..grammar.tags import UPOS
 from ..model.eval_mode import attention_weights
-from .cells import FARTHEST, OFFSETS, Cells, count_pairs
+from .cells import FARTHEST, OFFSETS, Cells, count_cells
 
 _TAGS: Final[int] = len(UPOS)
 _INPUTS: Final[tuple[str, ...]] = ("input_ids", "attention_mask", "token_type_ids")
@@ -44,7 +44,7 @@ def attention_cells(model: PreTrainedModel, batches: Iterable[Mapping[str, Tenso
     finally:
         model.set_attn_implementation(implementation)
     assert gain is not None, "there is at least one batch"  # noqa: S101
-    pairs, far_pairs = count_pairs(texts)
+    pairs, far_pairs = count_cells(texts)
     found = gain.numpy().reshape(-1, _TAGS, _TAGS, OFFSETS + 1)
     return Cells(pairs, far_pairs, np.ascontiguousarray(found[..., :OFFSETS]), found[..., OFFSETS].copy())
 

@@ -75,7 +75,7 @@ class Cells:
         return float(self.gain.sum() + self.far_gain.sum())
 
 
-def count_pairs(texts: Sequence[NDArray[np.int32]]) -> tuple[Floats, Floats]:
+def count_cells(texts: Sequence[NDArray[np.int32]]) -> tuple[Floats, Floats]:
     """Count the word pairs of texts, each the tag ids of its words: `Cells.pairs` and `Cells.far_pairs`."""
     tags = np.concatenate(texts).astype(np.int64)
     text_of = np.repeat(np.arange(len(texts)), [len(text) for text in texts])

@@ -10,13 +10,13 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 from ..errors import InputError, TaggingError
 from ..printing import quoted
 from .align import AlignedText, Aligner
-from .cached_tagger import CachedTagger
-from .checked_tagger import CheckedTagger, check_all
 from .coverage import Coverage, check_share
 from .encode import encode
 from .load_tagger import load_tagger
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource
+from .tag_cache import CachedTagger
 from .tagger import TaggedText, Tagger
+from .tagger_checks import CheckedTagger, check_all
 from .texts import check_pairs, check_texts
 
 
@@ -192,7 +192,7 @@ def _make_tagger(tagger: str | Tagger, sentences: SentenceSource, cache: bool | 
         )
     if not isinstance(cache, bool | str | Path):
         raise TaggingError(f"cache must be True, False or the path of a file, but is {cache!r}")
-    checked = CheckedTagger(load_tagger(tagger, sentences=sentences) if isinstance(tagger, str) else tagger)
+    checked = load_tagger(tagger, sentences=sentences) if isinstance(tagger, str) else CheckedTagger(tagger)
     if cache is False:
         return checked
     return CachedTagger(checked, None if cache is True else Path(cache))

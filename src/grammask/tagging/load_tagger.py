@@ -5,6 +5,7 @@ from typing import Final
 
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource, SpacyTagger, check_source
 from .tagger import Tagger
+from .tagger_checks import CheckedTagger
 
 # What makes a tagger of its name and a source of sentences; it raises `TaggingError` for what it cannot make.
 Constructor = Callable[[str, SentenceSource], Tagger]
@@ -16,9 +17,9 @@ def _spacy(pipeline: str, sentences: SentenceSource) -> Tagger:
 
 # To add a tagger: its module next to `spacy_tagger`, and a line here. Every other name is a spaCy pipeline's.
 TAGGERS: Final[dict[str, Constructor]] = {DEFAULT_PIPELINE: _spacy}
-NAMES: Final[str] = "A spaCy pipeline that gives UPOS tags, by its name or folder."  # the help of every --tagger
+TAGGER_HELP: Final[str] = "A spaCy pipeline that gives UPOS tags, by its name or folder."  # the help of every --tagger
 
 
 def load_tagger(name: str = DEFAULT_PIPELINE, *, sentences: str = "sentencizer") -> Tagger:
-    """Return the tagger of this name; raises `TaggingError` for an unknown name or source of sentences."""
-    return TAGGERS.get(name, _spacy)(name, check_source(sentences))
+    """Return the tagger of this name, its answers checked; raises `TaggingError` for one that cannot be loaded."""
+    return CheckedTagger(TAGGERS.get(name, _spacy)(name, check_source(sentences)))

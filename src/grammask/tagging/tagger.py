@@ -43,7 +43,7 @@ class Tagger(Protocol):
         """Tag texts lazily, in order; raises `TaggingError`."""
 
 
-class TaggerAround:
+class TaggerWrapper:
     """A tagger around another one, which answers under its name and version."""
 
     def __init__(self, tagger: Tagger) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...files.names import LONGEST_NAME
 from ...grammar.grammar import Grammar
 from ...grammar.tags import UPOS
-from ...induce.cells import FARTHEST, Cells, count_pairs
+from ...induce.cells import FARTHEST, Cells, count_cells
 from ...induce.offsets import NEAREST, fill_offsets, offset_rules
 from .control import GrammarControl, GrammarInputs, control
 
@@ -95,7 +95,7 @@ def _offset_grammar(
     """Give each head the first offsets of its order, as many as give the word density that it has in the grammar."""
     from ...induce.allowed import allowed_cells  # needs torch, without which the names must be known
 
-    pairs, far_pairs = count_pairs(inputs.training)
+    pairs, far_pairs = count_cells(inputs.training)
     cells = Cells(pairs, far_pairs, np.zeros((0, *pairs.shape)), np.zeros((0, *far_pairs.shape)))
     allowed = allowed_cells(inputs.grammar, layers=inputs.layers, heads=inputs.heads)
     chosen = fill_offsets(order_offsets(allowed, cells), allowed.densities(cells), cells)

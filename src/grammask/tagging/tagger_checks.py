@@ -7,14 +7,14 @@ import numpy as np
 
 from ..errors import TaggingError
 from ..grammar.tags import UPOS
-from .tagger import TaggedText, Tagger, TaggerAround
+from .tagger import TaggedText, Tagger, TaggerWrapper
 
 _COLUMNS: Final[tuple[str, ...]] = ("starts", "ends", "tag_ids", "sentence_ids")
 _HIGHEST: Final[int] = np.iinfo(np.int32).max
 _NONE: Final[object] = object()
 
 
-class CheckedTagger(TaggerAround):
+class CheckedTagger(TaggerWrapper):
     """A tagger whose answers are checked; raises `TaggingError` with its name where they are not what it promises."""
 
     def __init__(self, tagger: Tagger) -> None:

@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 from ..errors import TaggingError
 from ..files.read import expand_home
 from .packed import pack, unpack
-from .tagger import TaggedText, Tagger, TaggerAround
+from .tagger import TaggedText, Tagger, TaggerWrapper
 
 _ROWS: Final[int] = 500
 _PATIENCE: Final[float] = 60  # seconds that another process may take to write
@@ -29,7 +29,7 @@ def cache_file() -> Path:
     return (expand_home(folder) if folder else user_cache_path("grammask")) / "tags.sqlite"
 
 
-class CachedTagger(TaggerAround):
+class CachedTagger(TaggerWrapper):
     """A tagger that asks `tagger` only for texts that it hasn't seen, and keeps the answers in an SQLite file.
 
     `texts_tagged` and `texts_from_cache` count what happened. Raises `TaggingError` when the file cannot be used.
