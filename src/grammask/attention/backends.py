@@ -46,7 +46,7 @@ class Backend:
 DENSE: Final = Backend("dense", "all n x n pairs under a mask", STRATEGIES, _ALL, "dense", devices=None)
 SPARSE: Final[tuple[Backend, ...]] = (
     Backend(
-        "sorted", "the allowed pairs, without masks", ("hard",), ("document",), "blocks",
+        "sorted", "the allowed pairs, almost all without masks", ("hard",), ("document",), "blocks",
         "all of its rules have document reach",
     ),
     Backend(

@@ -59,7 +59,7 @@ def compare_command(
     margin: Annotated[float, setting(Config, "margin")] = DEFAULTS.margin,
     grid: Annotated[
         Path | None,
-        typer.Option(help="A TOML file with tasks, rows and settings, instead of those here; see docs/compare.md."),
+        typer.Option(help="A TOML file with tasks, rows and settings, instead of those here; see results/README.md."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
     keep_models: Annotated[
@@ -76,7 +76,7 @@ def compare_command(
         ),
     ] = False,
 ) -> None:
-    """Fine-tune and evaluate one model per strategy, and compare accuracy and cost."""
+    """Fine-tune and evaluate one model for each run, and compare accuracy and cost."""
     if out is not None:
         check_folder(out, "--out")
     if figures is not None:

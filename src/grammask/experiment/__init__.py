@@ -1,1 +1,1 @@
-"""Fine-tuning and evaluating one model per strategy, recording what came out, and resuming what was cut off."""
+"""Fine-tuning and evaluating one model for each run, recording what came out, and resuming what was cut off."""

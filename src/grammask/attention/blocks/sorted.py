@@ -1,4 +1,4 @@
-"""Document reach, hard: sorted by tag, a tag x tag table is a few exact rectangles, and none of them needs a mask.
+"""Document reach, hard: sorted by tag, a tag x tag table is a few exact rectangles. Few need a mask.
 
 Queries whose tags read the same keys form one block. The keys are sorted by tag in an order that makes most key sets
 contiguous, so that a block's keys are a slice, not a copy.
