@@ -194,7 +194,7 @@ def test_names():
             assert find_control(name) is CONTROLS[name]
     with pytest.raises(ExperimentError, match="did you mean 'window'"):
         find_control("windw")
-    with pytest.raises(ExperimentError, match="unknown control 'corrupted-0'"):
+    with pytest.raises(ExperimentError, match="unknown control 'corrupted-0'; did you mean 'corrupted-20'"):
         find_control("corrupted-0")
     for wrong in ("corrupted-101", "corrupted-N", "window-20"):
         with pytest.raises(ExperimentError, match=f"unknown control '{wrong}'"):

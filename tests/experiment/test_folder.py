@@ -215,7 +215,7 @@ def test_a_damaged_record_of_a_grid_is_one_line_and_stays_as_it_is(tmp_path, cap
     before = contents(tmp_path)
     assert run_plainly(lambda: app(["compare", "--report-only", str(tmp_path / "grid.json")])) == 2
     told = capsys.readouterr().err
-    assert "name the folders of finished comparisons" in told
+    assert "name the grid.json of a page, or the folders of finished comparisons" in told
     assert len(told.splitlines()) == 1
     assert contents(tmp_path) == before
 

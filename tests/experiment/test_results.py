@@ -207,6 +207,12 @@ def test_folders_and_records_are_reported_by_their_names(folders, tmp_path, caps
     assert any((tmp_path / "figures").iterdir())
     assert compare_command("--report-only", one, two) == 2
     assert "--report-only of several folders needs the folder of the page: --out FOLDER" in capsys.readouterr().err
+    assert compare_command("--report-only", one, two, "--out", one) == 2
+    assert "is one of the comparisons" in capsys.readouterr().err
+    assert compare_command("--report-only", one, "--out", two / ".." / "one") == 0
+    assert not (one / "results.md").exists()
+    assert compare_command("--report-only", tmp_path / "none") == 2
+    assert "name the grid.json of a page, or the folders of finished comparisons" in capsys.readouterr().err
     page = tmp_path / "page"
     assert compare_command("--report-only", one, two, "--out", page, "--figures", tmp_path / "more") == 2
     assert "--figures are of one comparison" in capsys.readouterr().err
@@ -227,5 +233,7 @@ def test_folders_and_records_are_reported_by_their_names(folders, tmp_path, caps
 def test_paths_are_for_reports_only(tmp_path, capsys):
     assert compare_command(tmp_path) == 2
     assert f"{tmp_path} is for --report-only; name a task with --task" in capsys.readouterr().err
+    assert compare_command("--grid", tmp_path / "grid.toml", "--report-only", tmp_path, "--out", tmp_path) == 2
+    assert "PATH and --grid exclude each other" in capsys.readouterr().err
     assert compare_command("--report-only", tmp_path, "--metric", "matthews") == 2
     assert "--metric and --report-only exclude each other" in capsys.readouterr().err

@@ -82,7 +82,7 @@ def compare_command(
     if figures is not None:
         check_folder(figures, "--figures", empty=not force)
     if grid is not None:
-        _refuse_others(context, _WITH_GRID, "--grid exclude each other; write it into the grid file")
+        _refuse_others(context, _WITH_GRID, "--grid exclude each other; the grid file names tasks and settings")
         if report_only:
             report_grid_file(grid, out)
         else:
@@ -115,4 +115,4 @@ def _refuse_others(context: typer.Context, allowed: tuple[str, ...], why: str) -
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
         if parameter.name not in allowed and source is not None and source.name != "DEFAULT":
-            raise ExperimentError(f"{parameter.opts[0]} and {why}")
+            raise ExperimentError(f"{parameter.metavar if parameter.name == 'paths' else parameter.opts[0]} and {why}")

@@ -17,7 +17,7 @@ def report(paths: Sequence[Path], out: Path | None, figures: Path | None) -> Non
     """
     if not paths:
         _report_comparison(require_out(out, "--report-only", "comparison"), figures)
-    elif len(paths) == 1 and out in (None, paths[0]) and paths[0].is_dir():
+    elif len(paths) == 1 and paths[0].is_dir() and (out is None or out.resolve() == paths[0].resolve()):
         _report_comparison(paths[0], figures)
     elif figures is not None:
         raise ExperimentError("--figures are of one comparison; name its folder, and no --out")
@@ -56,6 +56,8 @@ def _report_page(paths: Sequence[Path], out: Path | None) -> None:
         write_page(console, read_grid_record(paths[0]), out or paths[0].parent)
     else:
         folder = require_out(out, "--report-only of several folders", "page")
+        if folder.resolve() in [path.resolve() for path in paths]:
+            raise ExperimentError(f"--out {folder} is one of the comparisons; name another folder for their page")
         write_page(console, summarise_grid(read_task_folders(paths)), folder)
 
 

@@ -18,7 +18,7 @@ from .records import (
     read_checked,
 )
 
-_DAMAGED: Final[str] = "it is damaged: name the folders of finished comparisons, and it is written again"
+_REMEDY: Final[str] = "name the grid.json of a page, or the folders of finished comparisons"
 _Seeds = Annotated[list[Count], Field(min_length=1)]
 
 
@@ -85,4 +85,4 @@ class Grid(Schema):
 
 def read_grid_record(path: Path) -> dict[str, Any]:
     """Read the record of a grid; raises `ExperimentError` for a damaged one."""
-    return read_checked(path, Grid, remedy=_DAMAGED)
+    return read_checked(path, Grid, remedy=_REMEDY)

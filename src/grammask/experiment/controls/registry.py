@@ -21,9 +21,9 @@ def find_control(name: str) -> Control:
     match = _SHARE.fullmatch(name)
     if match and f"{match[1]}-N" in CONTROLS and 0 < int(match[2]) <= 100:
         return _with_share(CONTROLS[f"{match[1]}-N"], name, int(match[2]))
-    near = get_close_matches(name, CONTROLS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    raise ExperimentError(f"unknown control {name!r}{hint} controls are {', '.join(CONTROLS)} (N from 1 to 100)")
+    near = get_close_matches(name, [known.replace("-N", "-20") for known in CONTROLS], n=1)
+    hint = f"did you mean {near[0]!r}? Controls are" if near else "controls are"
+    raise ExperimentError(f"unknown control {name!r}; {hint} {', '.join(CONTROLS)} (N from 1 to 100)")
 
 
 def _with_share(control: Control, name: str, percent: int) -> Control:
