@@ -12,6 +12,7 @@ from ..errors import ExplainError, ModelError
 from ..grammar.tags import CLS
 from ..model.attach import grammar_of
 from ..model.eval_mode import eval_mode
+from ..model.saved_grammar import CONFIG_KEY
 from ..printing import quoted
 from ..tagging.annotate import Annotator
 from ..tagging.texts import check_texts
@@ -69,7 +70,7 @@ def explain(
     grammar, strategy = grammar_of(model)
     if strategy == "full":
         raise ModelError(f"the model reads everything (strategy 'full'), so grammar {grammar.name!r} explains nothing")
-    if getattr(model.config, "grammask", {}).get("learn_strengths"):
+    if getattr(model.config, CONFIG_KEY, {}).get("learn_strengths"):
         raise ExplainError("the model learned strengths of its own for all tags; there is no rule to switch off")
     wanted = check_texts(texts)
     for number, text in enumerate(wanted, start=1):
