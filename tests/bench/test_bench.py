@@ -53,6 +53,7 @@ GRAMMARS = [
     *(grammar for grammar in map(load_grammar, shipped_grammars()) if not grammar.varies_by_head),
     BY_SENTENCE,
     BY_HEAD,
+    Grammar("first-tokens", (Rule(("NOUN",), ("VERB",), Reach("words", -3, 3)),), sink_tokens=3),
 ]
 by_name = pytest.mark.parametrize("grammar", GRAMMARS, ids=lambda grammar: grammar.name)
 

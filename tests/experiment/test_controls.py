@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,13 @@ def test_permuted_rules_and_self():
     alone = control_grammar(find_control("self-sinks"), BASE, TEXTS, layers=2, heads=2, seed=0)
     assert alone.rules == (Rule(("[CLS]",), UPOS),)
     assert alone.sinks == BASE.sinks
+
+
+def test_controls_keep_sink_tokens_where_they_keep_sinks():
+    first = replace(BASE, sink_tokens=4)
+    kept = {"window": 0, "window-sinks": 4, "offsets": 4, "permuted": 4, "self-sinks": 4}
+    for name, count in kept.items():
+        assert control_grammar(find_control(name), first, TEXTS, layers=2, heads=2, seed=0).sink_tokens == count
 
 
 def text(seed=0):

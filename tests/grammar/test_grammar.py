@@ -83,6 +83,13 @@ def test_every_grammar_round_trips(grammar):
     assert parse_grammar(grammar.to_toml()) == grammar
 
 
+def test_sink_tokens_are_written_where_there_are_any():
+    assert 'sinks = ["[CLS]"]\nsink_tokens = 4\n' in Grammar("g", sinks=("[CLS]",), sink_tokens=4).to_toml()
+    # Files, and the hashes of them in records, are as before.
+    assert "sink_tokens" not in Grammar("g").to_dict()
+    assert Grammar("g") != Grammar("g", sink_tokens=1)
+
+
 @given(grammars)
 def test_tables_say_what_the_rules_say(grammar):
     for layer in (0, 2):
@@ -141,6 +148,11 @@ RULE = '[[rule]]\nquery = ["NOUN"]\nkey = ["VERB"]\n'
         (HEAD + RULE + "heads = []", r"rule 1: key 'heads' must be a list of numbers"),
         ('name = "g"\nsinks = ["NOUN"]', r"key 'sinks': 'NOUN' is no sink"),
         ('name = "g"\nsinks = ["[PAD]"]', r"padding is never read"),
+        ('name = "g"\nsink_tokens = 1.5', r"g\.toml: key 'sink_tokens' must be a whole number, but is 1\.5"),
+        ('name = "g"\nsink_tokens = true', r"key 'sink_tokens' must be a whole number, but is True"),
+        ('name = "g"\nsink_tokens = -1', r"key 'sink_tokens' must be 0 to 10,000, but is -1"),
+        ('name = "g"\nsink_tokens = 10001', r"key 'sink_tokens' must be 0 to 10,000, but is 10001"),
+        ('name = "g"\nsinktokens = 4', r"unknown key 'sinktokens'; did you mean 'sink_tokens'"),
         ('name = "g"\nrule = 3', r"key 'rule' must be a list of tables"),
     ],
 )

@@ -76,6 +76,11 @@ def test_a_grammar_of_another_type_is_refused_in_one_line(key, value):
     assert refused(Grammar, "g", **{key: value})
 
 
+@pytest.mark.parametrize("value", [*ODD[1:], None, True, -1], ids=lambda value: type(value).__name__)
+def test_sink_tokens_of_another_type_or_size_are_refused_in_one_line(value):
+    assert "key 'sink_tokens'" in refused(Grammar, "g", sink_tokens=value)
+
+
 @pytest.mark.parametrize("value", [*ODD, None, "near", "x" * 10**6], ids=lambda value: type(value).__name__)
 def test_reaches_strategies_and_files_of_another_type_are_refused_in_one_line(value):
     refused(Reach.parse, value)
@@ -116,6 +121,7 @@ def test_what_a_config_may_hold_in_place_of_a_grammar_is_refused(data):
         (f'name = "g"\ndescription = "{"x" * 10_001}"', "key 'description' has 10,001 characters, but may have 10,000"),
         (f'name = "g"\nsource = "{"x" * 10_001}"', "key 'source' has 10,001 characters"),
         ('name = "g"\nsinks = [' + "'[CLS]', " * 100_000 + "]", "tag named twice: [CLS]"),
+        ('name = "g"\nsink_tokens = 0x' + "f" * 5_000, "key 'sink_tokens' must be 0 to 10,000, but is <int too large"),
         ("# " + "x" * MAX_BYTES, "is larger than 4,194,304 bytes"),
         ('name = "g"\n' + RULE * 10_001, "at most 10,000 rules, but this one has 10,001"),
     ],

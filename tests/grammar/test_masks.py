@@ -15,7 +15,7 @@ from grammask.attention.plan import Plan
 from grammask.attention.reference import reference_attention
 from grammask.errors import GrammarError, InputError
 from grammask.grammar.masks import PairCounts, allowed_pairs, count_pairs, pair_strengths
-from grammask.grammar.tables import compile_tables
+from grammask.grammar.tables import compile_layers, compile_tables
 from grammask.grammar.tags import CLS, PAD, SEP, TAGS
 from grammask.tagging.tagger import TaggedText
 
@@ -52,6 +52,7 @@ def by_definition(grammar, layer, head, tags, words, sentences):
                 i == j
                 or (words[i] >= 0 and words[i] == words[j])
                 or tags[j] in grammar.sinks
+                or sum(tag != "[PAD]" for tag in tags[: j + 1]) <= grammar.sink_tokens
                 or "[UNK]" in (tags[i], tags[j])
                 or same_tag
                 or any(rule.allow for rule in matching)
@@ -159,6 +160,26 @@ def test_counts_leave_out_padding_and_tell_words_apart():
     assert counts == PairCounts(8, 34, 4, 10)
     assert counts.density == 8 / 34
     assert (counts + counts).word_density == 0.4
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_sink_tokens_are_the_first_real_ones_whatever_their_tags(before):
+    tags = torch.tensor([[PAD] * before + [CLS, 7, 7, 15, SEP] + [PAD] * (3 - before)])
+    words = torch.tensor([[-1] * before + [-1, 0, 0, 1, -1] + [-1] * (3 - before)])
+    (table,) = tables = compile_tables(grammask.Grammar("g", sink_tokens=2))
+    assert table.sink_tokens == 2
+    allowed = allowed_pairs(tables, tag_ids=tags, word_ids=words)[0, 0, :, before : before + 5]
+    assert allowed[before : before + 5].long().tolist() == [
+        [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 0, 1, 0], [1, 1, 0, 0, 1],
+    ]  # fmt: skip
+    assert not pair_strengths(tables, tag_ids=tags, word_ids=words).any()
+
+
+def test_only_the_document_reach_holds_sink_tokens_in_every_layer():
+    rules = (grammask.Rule(("NOUN",), ("VERB",), [0, 3]), grammask.Rule(("NOUN",), ("VERB",), "sentence", layers=[1]))
+    for tables in compile_layers(grammask.Grammar("g", rules, sink_tokens=5), layers=3, heads=2):
+        assert [table.sink_tokens for table in tables] == [5, 0, 0]
+        assert [table.to(torch.device("cpu")).sink_tokens for table in tables] == [5, 0, 0]
 
 
 def attend(**changes):

@@ -84,5 +84,7 @@ def compare(grammar, strategy, batch, backend, *, layer=0, dtype=torch.float64, 
 
 def fitting_backends(grammar, strategy, *, layer=0, heads=HEADS):
     """Return every backend that does the grammar; sparse ones are the third and later, in the order of the table."""
+    if grammar.sink_tokens and strategy == "hard":  # no blocks hold them yet
+        return ("dense", "auto")
     reaches = reaches_of(compile_tables(grammar, layer=layer, heads=heads))
     return ("dense", "auto", *(backend.name for backend in SPARSE if backend.does(strategy, reaches)))

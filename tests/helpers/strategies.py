@@ -27,6 +27,7 @@ grammars = st.builds(
     name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,10}[A-Za-z0-9_-]", fullmatch=True),
     rules=st.lists(rules, max_size=6).map(tuple),
     sinks=st.lists(st.sampled_from(["[CLS]", "[SEP]", "[UNK]"]), max_size=3, unique=True).map(tuple),
+    sink_tokens=st.sampled_from([0, 0, 1, 3, 40]),
     same_tag=st.booleans(),
     description=st.text(max_size=30),
     source=st.text(max_size=30),

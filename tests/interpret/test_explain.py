@@ -88,6 +88,17 @@ def test_a_pair_belongs_to_the_first_that_allows_it():
     assert {soft.sources[place].key for place in soft.of_layer(0)[0, 1, 1:-1].tolist()} == {"rule 2"}  # the strongest
 
 
+def test_a_pair_of_a_sink_token_belongs_to_a_sink():
+    annotation = one_text(0)
+    owners = Owners(Grammar("begin", (Rule(UPOS, UPOS),), sink_tokens=3), "hard", annotation, heads=1)
+    keys = [owners.sources[place].key if place >= 0 else "" for place in owners.of_layer(0)[0, 8].tolist()]
+    words = annotation.word_ids[0].tolist()
+    assert words[2] != words[8]
+    assert keys[:3] == ["sink"] * 3
+    assert set(keys[3:8]) <= {"rule 1", "same word"}
+    assert keys[8:] == ["self", keys[9], ""]
+
+
 def test_shares_of_attention_add_up(explained):
     for text in explained:
         for layer in text.mass:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..grammar.masks import first_tokens
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
 from .blocks.block import ALL
@@ -18,6 +19,8 @@ def dense_mask(tables: Sequence[ReachTables], annotation: Annotation, *, rows: s
     places = torch.arange(annotation.tag_ids.shape[1], dtype=torch.int64, device=index.device)
     allowed = take_cells(lookup.allowed, index)
     allowed |= places[rows, None] == places
+    if tables[0].sink_tokens:
+        allowed |= first_tokens(annotation.tag_ids, tables[0].sink_tokens)[:, None, None, :]
     return allowed & (annotation.tag_ids != PAD)[:, None, None, :]
 
 

@@ -170,6 +170,8 @@ def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
         )
     if plan.mask_transform is not None:
         return "a mask transform decides what is read, not the rules alone"
+    if plan.strategy == "hard" and plan.layer_tables[call.layer][0].sink_tokens:
+        return "the blocks don't hold sink tokens yet"
     return None
 
 

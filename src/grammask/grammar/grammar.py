@@ -5,7 +5,7 @@ The meaning of every field is in docs/grammar.md; `masks.py` is its executable d
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from textwrap import fill
 from typing import Any, Final
 
@@ -14,7 +14,16 @@ import tomli_w
 from ..errors import GrammarError
 from ..files.names import check_file_name
 from ..printing import quoted
-from .limits import LONGEST_TEXT, MAX_REACHES, MAX_RULES, MAX_TABLES, check_size, check_text
+from .limits import (
+    LONGEST_TEXT,
+    MAX_REACHES,
+    MAX_RULES,
+    MAX_SINK_TOKENS,
+    MAX_TABLES,
+    check_count,
+    check_size,
+    check_text,
+)
 from .rules import Rule
 from .tags import STRUCTURAL, check_tags
 
@@ -33,6 +42,8 @@ class Grammar:
             names.
         rules: The rules. Hard attention reads what any of them allows; of several, explanations name the first.
         sinks: Structural tags that everyone may read: "[CLS]", "[SEP]", "[UNK]".
+        sink_tokens: How many tokens at the beginning of each text everyone may read, whatever their tags; padding
+            doesn't count, [CLS] does. For models without a token of their own there. 0 to 10,000.
         same_tag: Whether every tag reads its own tag, at any distance (strength 0).
         description: What it is, for readers.
         source: Where it comes from, for readers.
@@ -56,6 +67,7 @@ class Grammar:
     name: str
     rules: tuple[Rule, ...] = ()
     sinks: tuple[str, ...] = ()
+    sink_tokens: int = field(default=0, kw_only=True)
     same_tag: bool = False
     description: str = ""
     source: str = ""
@@ -72,6 +84,7 @@ class Grammar:
                 raise GrammarError(
                     f"key 'sinks': {tag!r} is no sink; sinks are [CLS] [SEP] [UNK], padding is never read"
                 )
+        check_count(self.sink_tokens, key="sink_tokens", most=MAX_SINK_TOKENS)
         if not isinstance(self.rules, list | tuple):
             raise GrammarError(f"key 'rules' must be a list of rules, but is {quoted(self.rules)}")
         check_size(len(self.rules), most=MAX_RULES, what="rules")
@@ -120,6 +133,8 @@ class Grammar:
             if getattr(self, key):
                 data[key] = getattr(self, key)
         data["sinks"] = list(self.sinks)
+        if self.sink_tokens:
+            data["sink_tokens"] = self.sink_tokens
         data["same_tag"] = self.same_tag
         if self.rules:
             data["rule"] = [rule.to_dict() for rule in self.rules]

@@ -14,6 +14,7 @@ MAX_REACHES: Final[int] = 2_500  # different ones; all that words 32 apart can h
 MAX_LAYERS: Final[int] = 256
 MAX_HEADS: Final[int] = 256
 MAX_TABLES: Final[int] = 500_000  # tag x tag, of 2 kB each
+MAX_SINK_TOKENS: Final[int] = 10_000
 LONGEST_TEXT: Final[int] = 10_000  # characters of a description or source
 LONGEST_NAME_OF_RULE: Final[int] = 1_000
 
@@ -28,6 +29,14 @@ def check_text(value: object, *, key: str, most: int) -> None:
         value.encode()
     except UnicodeEncodeError as why:
         raise GrammarError(f"key {key!r} holds half a character, {quoted(value[why.start])}; take it out") from why
+
+
+def check_count(value: object, *, key: str, most: int) -> None:
+    """Raise `GrammarError`, naming `key`, unless `value` is a whole number from 0 to `most`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise GrammarError(f"key {key!r} must be a whole number, but is {quoted(value)}")
+    if not 0 <= value <= most:
+        raise GrammarError(f"key {key!r} must be 0 to {most:,}, but is {quoted(value)}")
 
 
 def check_size(number: int, *, most: int, what: str) -> None:

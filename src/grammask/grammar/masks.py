@@ -25,12 +25,18 @@ def allowed_pairs(
     """
     length = tag_ids.shape[1]
     allowed = _same(word_ids) | torch.eye(length, dtype=torch.bool, device=tag_ids.device)
-    allowed = allowed[:, None]
+    allowed = allowed[:, None] | first_tokens(tag_ids, tables[0].sink_tokens)[:, None, None, :]
     for table in tables:
         by_tag = _look_up(table.allowed, tag_ids)
         within = within_reach(table.reach, word_ids, sentence_ids)
         allowed = allowed | (by_tag if within is None else by_tag & within[:, None])
     return allowed & (tag_ids != PAD)[:, None, None, :]
+
+
+def first_tokens(tag_ids: Tensor, count: int) -> Tensor:
+    """Return which are the first `count` tokens of their text, padding on either side left out: bool as `tag_ids`."""
+    real = tag_ids != PAD
+    return real & (real.cumsum(1) <= count)
 
 
 def pair_strengths(

@@ -1,7 +1,7 @@
 """A grammar compiled for one layer: for each distinct reach, tag x tag tables of what is allowed and how strongly."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,23 +20,25 @@ class ReachTables:
 
     `allowed` (heads, tags, tags) is True where a query tag (row) may read a key tag (column). `strength`, of the same
     shape, is the largest strength of the matching rules, -inf where none matches. `heads` is 1 when all heads agree.
+    `sink_tokens`, of the document reach alone, is how many real tokens of each text everyone may read from its first.
     """
 
     reach: Reach
     allowed: Tensor
     strength: Tensor
+    sink_tokens: int = 0
 
     def to(self, device: torch.device) -> "ReachTables":
         """Return the tables on another device."""
-        return ReachTables(self.reach, self.allowed.to(device), self.strength.to(device))
+        return replace(self, allowed=self.allowed.to(device), strength=self.strength.to(device))
 
 
 @cache_outside_modes
 def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple[ReachTables, ...]:
     """Compile `grammar` for one layer, counted from 0, of a model with this many heads.
 
-    The first entry is always the document reach: it also holds same-tag reading, the sinks and `[UNK]`, which reads
-    everything and is read by everything.
+    The first entry is always the document reach: it also holds same-tag reading, the sinks, the number of sink tokens,
+    and `[UNK]`, which reads everything and is read by everything.
     """
     rows = heads if grammar.varies_by_head else 1
     reaches = [_DOCUMENT, *(rule.reach for rule in grammar.rules)]
@@ -45,6 +47,7 @@ def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple
             reach,
             torch.zeros(rows, len(TAGS), len(TAGS), dtype=torch.bool, device="cpu"),
             torch.full((rows, len(TAGS), len(TAGS)), -torch.inf, dtype=torch.float32, device="cpu"),
+            sink_tokens=grammar.sink_tokens if reach == _DOCUMENT else 0,
         )
         for reach in dict.fromkeys(reaches)
     }

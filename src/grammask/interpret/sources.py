@@ -10,7 +10,7 @@ from ..attention.inputs import Annotation
 from ..errors import ExplainError
 from ..grammar.describe import describe_rule
 from ..grammar.grammar import Grammar
-from ..grammar.masks import within_reach
+from ..grammar.masks import first_tokens, within_reach
 from ..grammar.rules import Rule, Strategy
 from ..grammar.tags import TAG_IDS, TAGS, UNK
 
@@ -89,9 +89,10 @@ class Owners:
         same_tag = tags[0][:, None] == tags[0]
         same_word = (words[0][:, None] == words[0]) & (words[0] >= 0)
         sinks = torch.tensor([TAG_IDS[tag] for tag in grammar.sinks], dtype=torch.long)
+        is_sink = torch.isin(tags[0], sinks) | first_tokens(tags, grammar.sink_tokens)[0]
         unknown = tags[0] == UNK
         implied = (
-            torch.eye(len(tags[0]), dtype=torch.bool), same_word, torch.isin(tags[0], sinks).expand_as(same_word),
+            torch.eye(len(tags[0]), dtype=torch.bool), same_word, is_sink.expand_as(same_word),
             unknown | unknown[:, None],
         )  # fmt: skip
         self._pairs = dict(zip(IMPLIED, implied, strict=True)) | {SAME_TAG: same_tag}

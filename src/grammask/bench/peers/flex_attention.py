@@ -11,6 +11,7 @@ from torch import Tensor
 from torch._inductor.utils import fresh_cache
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
+from ...grammar.masks import first_tokens
 from ...grammar.tables import ReachTables
 from ..contender import CannotRunError, Ready, median_seconds
 from ..operator_inputs import OperatorInputs
@@ -59,9 +60,10 @@ def mask_function(inputs: OperatorInputs) -> _Predicate:
     """Return the grammar as FlexAttention's mask_mod: the predicate of `masks.allowed_pairs`, pair by pair."""
     tags, words = inputs.annotation["tag_ids"], inputs.annotation["word_ids"]
     tables, within = inputs.tables, _reach_function(inputs)
+    first = first_tokens(tags, tables[0].sink_tokens)
 
     def mask(batch: Any, head: Any, query: Any, key: Any) -> Any:
-        found = query == key
+        found = (query == key) | first[batch, key]
         found = found | ((words[batch, query] == words[batch, key]) & (words[batch, query] >= 0))
         for table in tables:
             row = head if table.allowed.shape[0] > 1 else 0

@@ -20,8 +20,8 @@ Retag = Callable[[Mapping[str, Sequence[int]], int], list[int]]
 class GrammarInputs:
     """What a control makes its grammar from.
 
-    `bare` has the name that the new grammar is to have, the sinks of the given `grammar`, and of its rules those of
-    structural tokens only. `training` holds the tag ids of each text's words.
+    `bare` has the name that the new grammar is to have, the sinks and sink tokens of the given `grammar`, and of its
+    rules those of structural tokens only. `training` holds the tag ids of each text's words.
     """
 
     grammar: Grammar

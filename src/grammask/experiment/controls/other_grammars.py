@@ -38,7 +38,9 @@ def control_grammar(
         if (query := tuple(tag for tag in rule.query if tag not in UPOS))
     )
     name = f"{grammar.name[: LONGEST_NAME - len(control.name) - 1]}-{control.name}"
-    bare = Grammar(name, structural, grammar.sinks, source=f"control of {grammar.name}")
+    bare = Grammar(
+        name, structural, grammar.sinks, sink_tokens=grammar.sink_tokens, source=f"control of {grammar.name}"
+    )
     return control.make(GrammarInputs(grammar, bare, training, layers, heads, seed))
 
 
@@ -47,7 +49,7 @@ def control_grammar(
 )
 def window(inputs: GrammarInputs) -> Grammar:
     """Return the nearest words, without sinks."""
-    return replace(window_sinks(inputs), sinks=())
+    return replace(window_sinks(inputs), sinks=(), sink_tokens=0)
 
 
 @control(GrammarControl, "window-sinks", "the same window, with the grammar's sinks")
