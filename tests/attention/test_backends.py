@@ -60,6 +60,35 @@ def test_dtypes_are_exact_to_their_own_rounding(name, strategy, dtype, atol, to_
         compare(GRAMMARS[name], strategy, random_batch((300, 77)), backend, dtype=dtype, atol=atol, to_grad=to_grad)
 
 
+@settings(max_examples=60)
+@given(
+    grammars,
+    st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple),
+    st.integers(0, 10_000),
+    st.sampled_from([(6, 1), (6, 2), (6, 3), (4, 4)]),
+    st.sampled_from(["hard", "soft"]),
+)
+def test_keys_of_fewer_heads_are_those_of_each_query_that_shares_them(grammar, lengths, seed, heads, strategy):
+    batch = random_batch(lengths, seed=seed)
+    for backend in fitting_backends(grammar, strategy, heads=heads[0]):
+        compare(grammar, strategy, batch, backend, heads=heads[0], key_heads=heads[1])
+
+
+@pytest.mark.parametrize("strategy", ["hard", "soft"])
+@pytest.mark.parametrize("name", GRAMMARS)
+@pytest.mark.parametrize(
+    ("dtype", "atol", "to_grad"), [(torch.float32, 2e-5, 1e-4), (torch.bfloat16, 3e-2, 9e-2)], ids=str
+)
+def test_keys_of_fewer_heads_in_each_dtype(name, strategy, dtype, atol, to_grad, monkeypatch):
+    for copied in (1 << 22, 1):  # all heads that share keys at once, then one at a time
+        monkeypatch.setattr(head_groups, "_COPY", copied)
+        for backend in fitting_backends(GRAMMARS[name], strategy, heads=6)[2:]:
+            compare(
+                GRAMMARS[name], strategy, random_batch((300, 77)), backend, dtype=dtype, atol=atol, to_grad=to_grad,
+                heads=6, key_heads=2,
+            )  # fmt: skip
+
+
 def test_padding_may_stand_anywhere():
     batch = random_batch((40, 23))
     # The second text: five tokens, ten of padding, its other tokens, the rest of the padding.
@@ -85,29 +114,31 @@ def test_contiguous_and_strided_inputs_give_the_same(name):
     torch.testing.assert_close(found, other, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("key_heads", [HEADS, 1])
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
 @pytest.mark.parametrize("name", GRAMMARS)
-def test_dropout_drops_weights_and_its_gradients_are_exact(name, strategy):
+def test_dropout_drops_weights_and_its_gradients_are_exact(name, strategy, key_heads):
     """With the identity as values the output is the dropped weights; the same seed drops the same ones again."""
     length, share = 64, 0.3
     batch = random_batch((length, length), seed=3)
-    query, key, value, weight = draw(batch, head_dim=length)
+    query, key, value, weight = draw(batch, head_dim=length, key_heads=key_heads)
     grammar = GRAMMARS[name]
     options = {**batch.annotation, "grammar": grammar, "strategy": strategy, "dropout": share}
     backend = fitting_backends(grammar, strategy)[2]
-    eye = torch.eye(length, dtype=torch.float64).expand(2, HEADS, -1, -1)
+    eye = torch.eye(length, dtype=torch.float64).expand(2, key_heads, -1, -1)
     torch.manual_seed(5)
     dropped = grammask.grammar_attention(query.detach(), key.detach(), eye, **options, backend=backend)
     torch.manual_seed(5)
     found = grammask.grammar_attention(query, key, value, **options, backend=backend)
     exact = [tensor.detach().requires_grad_() for tensor in (query, key, value)]
     mask = oracle_mask(grammar, strategy, batch)
-    _, weights = reference_attention(*exact[:2], eye, mask, scale=length**-0.5)
+    repeated = [tensor.expand(-1, HEADS, -1, -1) for tensor in (exact[1], exact[2], eye)]
+    _, weights = reference_attention(exact[0], repeated[0], repeated[2], mask, scale=length**-0.5)
     keep = (dropped / weights.detach()).nan_to_num()
     lightly = keep[weights > 1e-4]
     assert abs((lightly < 1e-3).double().mean() - share) < 0.05
     assert abs(lightly.mean() - 1) < 0.05
-    expected = (weights * keep) @ exact[2]
+    expected = (weights * keep) @ repeated[1]
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     grads = torch.autograd.grad((found * weight).sum(), (query, key, value))
     wanted = torch.autograd.grad((expected * weight).sum(), exact)

@@ -76,6 +76,15 @@ def test_what_attention_cannot_take_is_named(name, value, message, backend):
     assert len(str(raised.value)) < 600
 
 
+def test_heads_of_the_query_share_those_of_the_key_evenly():
+    with pytest.raises(InputError, match="query has 3 heads and key 2; each head of the key must belong to as many"):
+        attend(**dict.fromkeys(("key", "value"), torch.ones(2, 2, 12, 8)))
+    with pytest.raises(InputError, match="query has 3 heads and key 6"):
+        attend(**dict.fromkeys(("key", "value"), torch.ones(2, 6, 12, 8)))
+    with pytest.raises(InputError, match="need heads and a head_dim of 1 at least"):
+        attend(**dict.fromkeys(("key", "value"), torch.ones(2, 0, 12, 8)))
+
+
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
 @pytest.mark.parametrize("name", GRAMMARS)
 @pytest.mark.parametrize("scale", [0.0, -1.5, 7, np.float32(0.25), 1e-46])

@@ -45,13 +45,15 @@ GRAMMARS = {
 }  # fmt: skip
 
 
-def draw(batch, *, dtype=torch.float64, seed=0, heads=HEADS, head_dim=HEAD_DIM):
+def draw(batch, *, dtype=torch.float64, seed=0, heads=HEADS, head_dim=HEAD_DIM, key_heads=None):
+    """Draw queries, keys, values, and weights for a sum of the outputs."""
     generator = torch.Generator().manual_seed(seed)
-    size = (*batch.annotation["tag_ids"].shape, heads, head_dim)
+    shape = batch.annotation["tag_ids"].shape
     return [
-        torch.randn(size, generator=generator, dtype=torch.float64).transpose(1, 2).to(dtype).requires_grad_()
-        for _ in range(4)
-    ]
+        torch.randn((*shape, some, head_dim), generator=generator, dtype=torch.float64)
+        .transpose(1, 2).to(dtype).requires_grad_()
+        for some in (heads, key_heads or heads, key_heads or heads, heads)
+    ]  # fmt: skip
 
 
 def oracle_mask(grammar, strategy, batch, *, layer=0, heads=HEADS, dtype=torch.float64):
@@ -63,16 +65,29 @@ def oracle_mask(grammar, strategy, batch, *, layer=0, heads=HEADS, dtype=torch.f
     return merge_masks(pair_strengths(tables, **batch.annotation).to(dtype), readable)
 
 
-def compare(grammar, strategy, batch, backend, *, layer=0, dtype=torch.float64, atol=1e-6, to_grad=1e-6, heads=HEADS):
+def compare(
+    grammar,
+    strategy,
+    batch,
+    backend,
+    *,
+    layer=0,
+    dtype=torch.float64,
+    atol=1e-6,
+    to_grad=1e-6,
+    heads=HEADS,
+    key_heads=None,
+):
     """Compare a backend with the oracle over the rows of real tokens: values, and the gradients of all inputs."""
-    query, key, value, weight = draw(batch, dtype=dtype, heads=heads)
+    query, key, value, weight = draw(batch, dtype=dtype, heads=heads, key_heads=key_heads)
     found = grammask.grammar_attention(
         query, key, value, **batch.annotation, grammar=grammar, strategy=strategy, layer=layer,
         attention_mask=batch.inputs["attention_mask"], backend=backend,
     )  # fmt: skip
     exact = [tensor.detach().double().requires_grad_() for tensor in (query, key, value)]
     mask = oracle_mask(grammar, strategy, batch, layer=layer, heads=heads)
-    expected, _ = reference_attention(*exact, mask, scale=HEAD_DIM**-0.5)
+    repeated = [tensor.repeat_interleave(heads // tensor.shape[1], 1) for tensor in exact]
+    expected, _ = reference_attention(*repeated, mask, scale=HEAD_DIM**-0.5)
     real = (batch.annotation["tag_ids"] != PAD)[:, None, :, None]
     assert found.isfinite().all()
     torch.testing.assert_close(found.double() * real, expected * real, atol=atol, rtol=0)

@@ -15,21 +15,29 @@ _LARGEST: Final[float] = torch.finfo(torch.float32).max
 
 
 def check_inputs(query: object, key: object, value: object) -> None:
-    """Raise `InputError` unless query, key and value (batch, heads, length, head_dim) belong together."""
+    """Raise `InputError` unless query, key and value (batch, heads, length, head_dim) belong together.
+
+    Key and value may have fewer heads, each for as many heads of the query.
+    """
     named = {"query": query, "key": key, "value": value}
     for name, tensor in named.items():
         _check_tensor(name, tensor)
     assert isinstance(query, Tensor) and isinstance(key, Tensor) and isinstance(value, Tensor)  # noqa: S101, PT018
-    if key.shape != query.shape or value.shape[:3] != query.shape[:3]:
+    batch, heads, length, head_dim = query.shape
+    if (key.shape[0], *key.shape[2:]) != (batch, length, head_dim) or value.shape[:3] != key.shape[:3]:
         raise InputError(
-            "query, key and value must be (batch, heads, length, head_dim) of equal batch, heads and length, but have "
-            f"shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}; repeat the keys and values "
-            "that several heads share"
+            "query, key and value must be (batch, heads, length, head_dim) of equal batch and length, key and value of "
+            f"equal heads, query and key of equal head_dim, but have shapes {tuple(query.shape)}, {tuple(key.shape)} "
+            f"and {tuple(value.shape)}"
         )
-    if 0 in (query.shape[1], query.shape[3], value.shape[3]):
+    if 0 in (heads, key.shape[1], head_dim, value.shape[3]):
         raise InputError(
-            f"query and value have the shapes {tuple(query.shape)} and {tuple(value.shape)}, but need heads and a "
-            "head_dim of 1 at least"
+            f"query, key and value have the shapes {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}, "
+            "but need heads and a head_dim of 1 at least"
+        )
+    if heads % key.shape[1]:
+        raise InputError(
+            f"query has {heads} heads and key {key.shape[1]}; each head of the key must belong to as many of the query"
         )
     if len({query.device, key.device, value.device}) > 1:
         raise InputError(f"query, key and value are on {query.device}, {key.device} and {value.device}")

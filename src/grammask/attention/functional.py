@@ -43,8 +43,9 @@ def grammar_attention(
 
     Args:
         query: (batch, heads, length, head_dim), floating point.
-        key: The same shape.
-        value: The same shape; its head_dim may differ.
+        key: The same shape, or fewer heads, each read by as many neighbouring heads of the query (grouped-query
+            attention). They are never repeated on the sparse path.
+        value: The shape of key; its head_dim may differ.
         tag_ids: Integers (batch, length), indices into `TAGS`; "[PAD]" at padding.
         word_ids: Integers (batch, length), the word of each token counted from 0, -1 for none. None makes each token
             with a part of speech a word of its own.
@@ -60,7 +61,7 @@ def grammar_attention(
         backend: "auto", see `explain_dispatch`, or one of the table in docs/kernels.md.
 
     Returns:
-        (batch, heads, length, head_dim) of `value`. Rows of padding hold no meaning.
+        The query's (batch, heads, length) and the value's head_dim. Rows of padding hold no meaning.
 
     Raises:
         InputError: For tensors that don't belong together, and a plan of another batch.
@@ -127,7 +128,9 @@ def _dense(
     dropout: float,
 ) -> Tensor:  # fmt: skip
     mask = plan.mask(layer, model_mask, query.dtype)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale)
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale, enable_gqa=key.shape[1] < query.shape[1]
+    )
 
 
 def _in_blocks(

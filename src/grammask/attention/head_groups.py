@@ -18,10 +18,14 @@ _DROPPING: Final[int] = 8  # heads at a time, at least, under attention dropout
 
 @dataclass(frozen=True, eq=False)
 class HeadGroup:
-    """A group of blocks and some of the heads that it is for."""
+    """A group of blocks and some of the heads that it is for.
+
+    `heads` are those of the queries. `key_heads` are those of the keys that they read: as many, or one for all.
+    """
 
     block_group: BlockGroup
     heads: slice | Tensor
+    key_heads: slice | Tensor
 
     @property
     def in_place(self) -> bool:
@@ -32,23 +36,24 @@ class HeadGroup:
             and not self.block_group.accumulates
         )
 
-    def take(self, name: str, batch: Tensor, tokens: TokenIndex) -> Tensor:
-        """Return the group's heads and tokens of (batch, heads, length, ...): (heads, tokens, ...).
+    def take_rows(self, name: str, batch: Tensor) -> Tensor:
+        """Return the group's heads and queries of (batch, heads, queries, ...): (heads, rows, ...).
 
         It is a view, or scratch memory under `name`.
         """
-        return gather(batch[self.block_group.text][self.heads], tokens.positions, name)
+        return gather(batch[self.block_group.text][self.heads], self.block_group.rows.positions, name)
 
-    def put(self, batch: Tensor, tokens: TokenIndex, values: Tensor, *, adding: bool) -> None:
-        """Write (heads, tokens, ...) where `take` took it from, or add it to what is there."""
-        text = batch[self.block_group.text]
-        inside = text[self.heads]
-        if tokens.inverse is not None and tokens.span is not None:
-            scatter_permuted(inside, tokens.span, values, tokens.inverse, adding=adding)
-        else:
-            scatter(inside, tokens.positions, values, adding=adding)
-        if isinstance(self.heads, Tensor):
-            text.index_copy_(0, self.heads, inside)
+    def take_keys(self, name: str, batch: Tensor) -> Tensor:
+        """Return the group's keys of (batch, key heads, keys, ...), in the same way."""
+        return gather(batch[self.block_group.text][self.key_heads], self.block_group.keys.positions, name)
+
+    def put_rows(self, batch: Tensor, values: Tensor, *, adding: bool) -> None:
+        """Write (heads, rows, ...) where `take_rows` took it from, or add it to what is there."""
+        _put(batch[self.block_group.text], self.heads, self.block_group.rows, values, adding=adding)
+
+    def put_keys(self, batch: Tensor, values: Tensor, *, adding: bool) -> None:
+        """Write (key heads, keys, ...) where `take_keys` took it from, or add it to what is there."""
+        _put(batch[self.block_group.text], self.key_heads, self.block_group.keys, values, adding=adding)
 
     def bias(self, block: Block, strengths: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return a block's bias as floats that broadcast to (stack, heads, queries, keys), None where there is none.
@@ -78,23 +83,39 @@ class HeadGroup:
         return tensor[self.heads] if axis == 0 else tensor[:, self.heads]
 
 
-def head_groups(block_groups: Sequence[BlockGroup], query: Tensor, *, drops: bool) -> Iterator[HeadGroup]:
+def head_groups(block_groups: Sequence[BlockGroup], query: Tensor, key: Tensor, *, drops: bool) -> Iterator[HeadGroup]:
     """Yield the groups, a few heads at a time, so that copies of what they reorder stay small.
 
-    Small copies stay in the processor's cache. Where attention weights are dropped (`drops`), the head groups depend
-    on the tensors alone: each block of a group has draws of its own, and the backward pass must find the same ones,
-    however many threads it has.
+    Where heads of `query` share one of `key`, a head group has no others, so that keys are never repeated. Small copies
+    stay in the processor's cache. Where attention weights are dropped (`drops`), the head groups depend on the tensors
+    alone: each block of a group has draws of its own, and the backward pass must find the same ones, however many
+    threads it has.
     """
     abreast = _DROPPING if drops else torch.get_num_threads()
     for group in block_groups:
-        count = query.shape[1] if group.heads is None else len(group.heads)
         copied = max(tokens.count * isinstance(tokens.positions, Tensor) for tokens in (group.rows, group.keys))
         one = query.element_size() * query.shape[3] * max(copied, 1)
-        step = max(_COPY // one, abreast)
-        step = -(-count // -(-count // step))  # groups of about equal size
-        for first in range(0, count, step):
-            some = slice(first, min(first + step, count))
-            yield HeadGroup(group, some if group.heads is None else group.heads[some])
+        for heads, key_head in _by_key_head(group, query.shape[1], key.shape[1]):
+            count = heads.stop - heads.start if isinstance(heads, slice) else len(heads)
+            step = max(_COPY // one, abreast)
+            step = -(-count // -(-count // step))  # groups of about equal size
+            for first in range(0, count, step):
+                last = min(first + step, count)
+                some = slice(heads.start + first, heads.start + last) if isinstance(heads, slice) else heads[first:last]
+                yield HeadGroup(group, some, some if key_head is None else slice(key_head, key_head + 1))
+
+
+def _by_key_head(group: BlockGroup, heads: int, key_heads: int) -> Iterator[tuple[slice | Tensor, int | None]]:
+    """Yield the group's heads that share a head of the keys, and which; all heads and None where none is shared."""
+    if heads == key_heads:
+        yield slice(0, heads) if group.heads is None else group.heads, None
+        return
+    sharing = heads // key_heads
+    for key_head in range(key_heads):
+        if group.heads is None:
+            yield slice(key_head * sharing, (key_head + 1) * sharing), key_head
+        elif len(some := group.heads[group.heads // sharing == key_head]):
+            yield some, key_head
 
 
 def covers_all(block_groups: Sequence[BlockGroup], query: Tensor) -> bool:
@@ -106,6 +127,16 @@ def covers_all(block_groups: Sequence[BlockGroup], query: Tensor) -> bool:
         if not group.accumulates
     )
     return sum(counts) == batch * heads * length
+
+
+def _put(text: Tensor, heads: slice | Tensor, tokens: TokenIndex, values: Tensor, *, adding: bool) -> None:
+    inside = text[heads]
+    if tokens.inverse is not None and tokens.span is not None:
+        scatter_permuted(inside, tokens.span, values, tokens.inverse, adding=adding)
+    else:
+        scatter(inside, tokens.positions, values, adding=adding)
+    if isinstance(heads, Tensor):
+        text.index_copy_(0, heads, inside)
 
 
 def results_like(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:

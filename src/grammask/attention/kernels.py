@@ -5,8 +5,9 @@ backward takes the output and the log-sum-exp of the whole softmax, so a block's
 blocks its queries read (Dao 2023, FlashAttention-2, section 2.3). Eager: the same sums in plain PyTorch, a few
 queries at a time, for what the fused kernel cannot do: attention dropout, and gradients of the bias.
 
-Tensors are (stack, heads, queries or keys, head_dim), biases float and broadcastable to (stack, heads, queries, keys),
-log-sum-exps (stack, heads, queries).
+Queries are (stack, heads, queries, head_dim), keys and values (stack, heads or 1, keys, head_dim): those of one head
+are read by all heads of the queries, and their gradients are sums over these. Biases are float and broadcastable to
+(stack, heads, queries, keys), log-sum-exps (stack, heads, queries).
 """
 
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ class Dropout(NamedTuple):
 def flash(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
     """Return the output and the log-sum-exp of the scores; a query that reads nothing gets the output 0."""
     output, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        query, key, value, attn_mask=bias, scale=scale
+        query, _shared(key, query), _shared(value, query), attn_mask=bias, scale=scale
     )
     return output, logsumexp
 
@@ -42,10 +43,11 @@ def flash_backward(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the gradients of query, key and value; `output` and `lse` are those of the whole softmax."""
-    gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-        grad, query, key, value, output, lse, 0.0, False, attn_mask=bias, scale=scale
+    to_query, *shared = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+        grad, query, _shared(key, query), _shared(value, query), output, lse, 0.0, False, attn_mask=bias, scale=scale
     )
-    return gradients
+    to_key, to_value = (_summed(gradient, key.shape[1]) for gradient in shared)
+    return to_query, to_key, to_value
 
 
 def eager(
@@ -73,19 +75,19 @@ def eager_backward(
     dtype = wide(query.dtype)
     key, value = key.to(dtype), value.to(dtype)
     grad_query, grad_key, grad_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
-    grad_bias = key.new_zeros(*key.shape[:2], 1, key.shape[2])
+    grad_bias = key.new_zeros(*query.shape[:2], 1, key.shape[2])
     drops = _Drops(dropout)
     for rows in _tiles(query, key):
         queries, grads = query[..., rows, :].to(dtype), grad[..., rows, :].to(dtype)
         weights = _scores(queries, key, bias, rows, scale).sub_(lse[..., rows, None]).exp_()
         keep = drops.keep(weights)
-        grad_value += (weights * keep).transpose(-2, -1) @ grads
+        grad_value += _summed((weights * keep).transpose(-2, -1) @ grads, value.shape[1])
         dot = (grads * output[..., rows, :]).sum(-1, keepdim=True)
         grad_scores = (grads @ value.transpose(-2, -1)).mul_(keep).sub_(dot).mul_(weights)
         grad_bias += grad_scores.sum(-2, keepdim=True)
         grad_scores *= scale
         grad_query[..., rows, :] = grad_scores @ key
-        grad_key += grad_scores.transpose(-2, -1) @ queries
+        grad_key += _summed(grad_scores.transpose(-2, -1) @ queries, key.shape[1])
     return grad_query, grad_key, grad_value, grad_bias
 
 
@@ -102,6 +104,18 @@ class _Drops:
             return weights.new_ones(())
         kept = torch.empty_like(weights).bernoulli_(1 - self._share, generator=self._generator)
         return kept.div_(1 - self._share) if self._share < 1 else kept
+
+
+def _shared(keys: Tensor, query: Tensor) -> Tensor:
+    """Let all heads of the queries read keys of one head: a view without a stride between the heads."""
+    return keys.expand(-1, query.shape[1], -1, -1)
+
+
+def _summed(gradients: Tensor, heads: int) -> Tensor:
+    """Sum the gradients of what all heads share."""
+    if gradients.shape[1] == heads:
+        return gradients
+    return gradients.sum(1, keepdim=True, dtype=wide(gradients.dtype))
 
 
 def _scores(query: Tensor, key: Tensor, bias: Tensor | None, rows: slice, scale: float) -> Tensor:

@@ -24,10 +24,11 @@ def sparse_attention(
     dropout: float = 0.0,
     strengths: Tensor | None = None,
 ) -> Tensor:
-    """Return attention over the pairs of `block_groups`: (batch, heads, length, head_dim), 0 for tokens of none.
+    """Return attention over the pairs of `block_groups`: (batch, heads, queries, head_dim), 0 for queries of none.
 
-    `query`, `key` and `value` are (batch, heads, length, head_dim) on the CPU. `strengths` (heads or 1, tags, tags) is
-    the learned table that blocks with a `table_row` look up.
+    `query` (batch, heads, queries, head_dim), `key` and `value` (batch, key heads, keys, head_dim) are on the CPU.
+    Rows of the groups count among the queries, keys among the keys; each head of the keys is shared by as many of the
+    queries. `strengths` (heads or 1, tags, tags) is the learned table that blocks with a `table_row` look up.
     """
     # Drawn from the global generator, so that a recomputed forward pass drops the same weights.
     seed = int(torch.randint(1 << 48, (), dtype=torch.int64, device="cpu").item()) if dropout else 0
@@ -56,16 +57,15 @@ class _SparseAttention(torch.autograd.Function):
             output.zero_()
         lse = query.new_full(query.shape[:-1] if needs_lse else (), -torch.inf, dtype=kernels.wide(query.dtype))
         drawn = dropout
-        for group in head_groups(block_groups, query, drops=dropout.share > 0):
-            query_index, key_index = group.block_group.rows, group.block_group.keys
-            queries = group.take("query", query, query_index)
-            keys, values = group.take("key", key, key_index), group.take("value", value, key_index)
+        for group in head_groups(block_groups, query, key, drops=dropout.share > 0):
+            queries = group.take_rows("query", query)
+            keys, values = group.take_keys("key", key), group.take_keys("value", value)
             group_output = (
-                group.take("", output, query_index) if group.in_place else scratch_like("output", queries, output.dtype)
+                group.take_rows("", output) if group.in_place else scratch_like("output", queries, output.dtype)
             )
             group_lse = lse
             if needs_lse:
-                group_lse = group.take("", lse, query_index) if group.in_place else lse.new_empty(queries.shape[:-1])
+                group_lse = group.take_rows("", lse) if group.in_place else lse.new_empty(queries.shape[:-1])
             for block in group.block_group.blocks:
                 inputs = (
                     stack_rows(queries, block), stack_keys("block key", keys, block),
@@ -79,12 +79,11 @@ class _SparseAttention(torch.autograd.Function):
                         block_lse = block_lse.masked_fill(group.of_heads(block.empty, axis=1), -torch.inf)
                     put_rows(group_lse, block, block_lse)
             if group.block_group.accumulates:
-                before = group.take("before", output, query_index), group.take("lse", lse, query_index)
-                _merge(group_output, group_lse, *before)
+                _merge(group_output, group_lse, group.take_rows("before", output), group.take_rows("lse", lse))
             if not group.in_place:
-                group.put(output, query_index, group_output, adding=False)
+                group.put_rows(output, group_output, adding=False)
             if needs_lse and not group.in_place:
-                group.put(lse, query_index, group_lse, adding=False)
+                group.put_rows(lse, group_lse, adding=False)
         ctx.save_for_backward(query, key, value, strengths, output, lse)
         ctx.block_groups, ctx.scale, ctx.dropout = block_groups, scale, dropout
         return output
@@ -94,16 +93,15 @@ class _SparseAttention(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         query, key, value, strengths, output, lse = ctx.saved_tensors
         grad = grad if grad.stride(-1) == 1 else grad.contiguous()
-        totals = [results_like(query, lse.dtype).zero_() for _ in range(3)]
+        totals = [results_like(tensor, lse.dtype).zero_() for tensor in (query, key, value)]
         to_table = None if strengths is None else torch.zeros_like(strengths, dtype=lse.dtype)
         drawn = ctx.dropout
-        for group in head_groups(ctx.block_groups, query, drops=ctx.dropout.share > 0):
-            query_index, key_index = group.block_group.rows, group.block_group.keys
+        for group in head_groups(ctx.block_groups, query, key, drops=ctx.dropout.share > 0):
             of_rows = [
-                group.take(name, tensor, query_index)
+                group.take_rows(name, tensor)
                 for name, tensor in (("grad", grad), ("query", query), ("output", output), ("lse", lse))
             ]
-            keys, values = group.take("key", key, key_index), group.take("value", value, key_index)
+            keys, values = group.take_keys("key", key), group.take_keys("value", value)
             to_query, to_key, to_value = (
                 scratch_like(name, tensor, lse.dtype)
                 for name, tensor in (("to query", of_rows[1]), ("to key", keys), ("to value", values))
@@ -126,9 +124,9 @@ class _SparseAttention(torch.autograd.Function):
                 put_rows(to_query, block, block_grads[0])
                 scatter(to_key, block.keys, unstack(block_grads[1]), adding=True)
                 scatter(to_value, block.keys, unstack(block_grads[2]), adding=True)
-            group.put(totals[0], query_index, to_query, adding=True)
-            group.put(totals[1], key_index, to_key, adding=True)
-            group.put(totals[2], key_index, to_value, adding=True)
+            group.put_rows(totals[0], to_query, adding=True)
+            group.put_keys(totals[1], to_key, adding=True)
+            group.put_keys(totals[2], to_value, adding=True)
         to_strengths = None if strengths is None or to_table is None else to_table.to(strengths.dtype)
         return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None, None
 

@@ -64,10 +64,10 @@ def guided_attention(
             "whole texts, not cross-attention or a key-value cache (use_cache=False)"
         )
     check_mask(attention_mask, query)
-    groups = query.shape[1] // key.shape[1]
-    key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if plan.need_weights:
+        groups = query.shape[1] // key.shape[1]
+        key, value = repeat_kv(key, groups), repeat_kv(value, groups)
         mask = plan.mask(layer, attention_mask, query.dtype)
         output, weights = reference_attention(query, key, value, mask, scale=scale, dropout=dropout)
         return output.transpose(1, 2).contiguous(), weights
