@@ -5,7 +5,7 @@ The meaning of every field is in docs/grammar.md; `masks.py` is its executable d
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from textwrap import fill
 from typing import Any, Final
 
@@ -42,11 +42,11 @@ class Grammar:
             names.
         rules: The rules. Hard attention reads what any of them allows; of several, explanations name the first.
         sinks: Structural tags that everyone may read: "[CLS]", "[SEP]", "[UNK]".
-        sink_tokens: How many tokens at the beginning of each text everyone may read, whatever their tags; padding
-            doesn't count, [CLS] does. For models without a token of their own there. 0 to 10,000.
         same_tag: Whether every tag reads its own tag, at any distance (strength 0).
         description: What it is, for readers.
         source: Where it comes from, for readers.
+        sink_tokens: How many tokens at the beginning of each text everyone may read, whatever their tags: for models
+            that have no token of their own there. Padding doesn't count, [CLS] does; 0 to 10,000.
 
     Raises:
         GrammarError: For a field that breaks these rules or a limit.
@@ -67,10 +67,10 @@ class Grammar:
     name: str
     rules: tuple[Rule, ...] = ()
     sinks: tuple[str, ...] = ()
-    sink_tokens: int = field(default=0, kw_only=True)
     same_tag: bool = False
     description: str = ""
     source: str = ""
+    sink_tokens: int = 0
 
     def __post_init__(self) -> None:
         for key in ("name", "description", "source"):
