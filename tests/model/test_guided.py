@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import peft
@@ -207,6 +208,23 @@ def test_an_adapter_keeps_its_grammar_beside_it(kind, tmp_path, batch):
     torch.testing.assert_close(logits(back, batch), expected, atol=1e-5, rtol=0)
     for name, parameter in grammask.from_pretrained(tmp_path / "adapter", is_trainable=True).named_parameters():
         assert parameter.requires_grad == any(part in name for part in ("lora_", "modules_to_save"))
+
+
+def test_sink_tokens_are_saved_and_a_config_without_them_has_none(tmp_path, batch):
+    grammar = grammask.Grammar("begin", (grammask.Rule(UPOS, UPOS, [-2, 0]),), sink_tokens=3)
+    model = grammask.attach(tiny_model("bert"), grammar, "hard").eval()
+    expected = logits(model, batch)
+    model.save_pretrained(tmp_path)
+    back = grammask.from_pretrained(tmp_path).eval()
+    assert grammar_of(back)[0] == grammar
+    torch.testing.assert_close(logits(back, batch), expected, atol=1e-5, rtol=0)
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    assert config["grammask"]["grammar"].pop("sink_tokens") == 3
+    file.write_text(json.dumps(config), encoding="utf-8")
+    without = grammask.from_pretrained(tmp_path).eval()
+    assert grammar_of(without)[0] == replace(grammar, sink_tokens=0)
+    assert not torch.allclose(logits(without, batch), expected)
 
 
 def test_a_peft_model_can_be_attached_and_its_merge_stays_guided(tmp_path, batch):

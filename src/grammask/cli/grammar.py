@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from ..files.write import read_lines
-from ..grammar.describe import describe_rule
+from ..grammar.describe import describe_rule, describe_sinks
 from ..grammar.file import load_grammar, shipped_grammars
 from ..grammar.grammar import Grammar
 from ..grammar.limits import MAX_HEADS, MAX_LAYERS
@@ -35,7 +35,7 @@ def list_command() -> None:
     table = Table("name", "rules", "sinks", "what it is", "source")
     for name in shipped_grammars():
         grammar = load_grammar(name)
-        table.add_row(name, str(len(grammar.rules)), _plain(grammar.sinks), grammar.description, grammar.source)
+        table.add_row(name, str(len(grammar.rules)), describe_sinks(grammar), grammar.description, grammar.source)
     PlainConsole().print(table)
 
 
@@ -46,7 +46,7 @@ def show_command(name: _Name) -> None:
     console = PlainConsole()
     console.say(f"{grammar.name}: {_in_one_line(grammar.description)}")
     console.say(f"source: {_in_one_line(grammar.source) or 'not given'}")
-    console.say(f"sinks: {_plain(grammar.sinks)}; same tag: {grammar.same_tag}")
+    console.say(f"sinks: {describe_sinks(grammar)}; same tag: {grammar.same_tag}")
     console.print(_tag_table(grammar))
     console.say(_LEGEND)
     for heading, rules in _parts(grammar):
@@ -134,10 +134,6 @@ def _read_texts(path: Path | None) -> list[str]:
 
         return list(film_review_texts())
     return read_lines(path)
-
-
-def _plain(tags: tuple[str, ...]) -> str:
-    return " ".join(tags) or "none"
 
 
 def _in_one_line(text: str) -> str:

@@ -1,7 +1,8 @@
-"""Rules in words: who reads whom, and how far."""
+"""A grammar in words: who reads whom and how far, and what everyone reads."""
 
 from typing import Final
 
+from .grammar import Grammar
 from .rules import Reach, Rule
 from .tags import UPOS
 
@@ -11,6 +12,13 @@ _MANY: Final[int] = 9  # of 17 tags: for so many, it is shorter to name those th
 def describe_rule(rule: Rule) -> str:
     """Return a rule in words: ADJ DET read NOUN PROPN 1 to 3 words after."""
     return f"{_tags(rule.query)} read {_tags(rule.key)} {_reach(rule.reach)}"
+
+
+def describe_sinks(grammar: Grammar) -> str:
+    """Return what everyone may read: [CLS] [SEP], the first 4 tokens."""
+    count = grammar.sink_tokens
+    first = ["the first token" if count == 1 else f"the first {count:,} tokens"] if count else []
+    return ", ".join([*([" ".join(grammar.sinks)] if grammar.sinks else []), *first]) or "none"
 
 
 def _tags(tags: tuple[str, ...]) -> str:

@@ -32,7 +32,8 @@ class Allowed:
 def allowed_cells(grammar: Grammar, *, layers: int, heads: int) -> Allowed:
     """Return the cells of a grammar in a model of this size; beyond FARTHEST only rules of document reach allow any.
 
-    Raises `GrammarError` for sentence reach, which offsets cannot express.
+    Sink tokens, which are read wherever a text begins, belong to no cell and are left out. Raises `GrammarError` for
+    sentence reach, which offsets cannot express.
     """
     if grammar.needs_sentences:
         raise GrammarError(

@@ -1,6 +1,7 @@
 """The random control: each token reads as many other words as the grammar lets it, drawn at random.
 
-What a token reads of its own word and of structural tokens is kept: only the choice of other words is random.
+What a token reads of its own word and of structural tokens is kept: only the choice of other words is random. Sink
+tokens that belong to words are words here.
 """
 
 import zlib
