@@ -35,6 +35,7 @@ def test_grammar_commands(grammask, tmp_path):
     shown = grammask("grammar", "show", "paper").stdout
     assert "│NOUN │D │D │· │· │· │D │· │D │" in shown
     assert "ADJ DET read NOUN PROPN anywhere" in shown
+    assert "sinks: [CLS] [SEP], the first 4 tokens; same tag: False" in grammask("grammar", "show", "streaming").stdout
     of_heads = grammask("grammar", "show", "minilm-heads").stdout
     assert (
         of_heads.index("layer 0, head 11\n")
