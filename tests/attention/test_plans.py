@@ -121,7 +121,7 @@ def test_calls_that_share_a_plan_share_its_masks():
     plan, at, tensors = setting()
     for _ in range(3):
         attend(tensors, at, plan, backend="dense")
-    assert len(plan._merged) == 1
+    assert len(plan._masks) == 1
 
 
 # The caller's own masks

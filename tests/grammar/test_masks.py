@@ -101,9 +101,8 @@ def test_rows_of_padding_follow_the_models_own_mask(strategy):
     )
     real = at["tag_ids"] != PAD
     mask = plan.mask(0, real[:, None, None, :], torch.float32)
-    if strategy == "soft":
-        assert not mask[1, 0, 4:, :4].any()
-        mask = ~mask.isneginf()
+    assert not mask[1, 0, 4:, :4].any()
+    mask = ~mask.isneginf()
     assert torch.equal(mask[1, 0, 4:], real[1].expand(5, 9))
     assert not mask[1, 0, :4, 4:].any()
 

@@ -9,19 +9,30 @@ from ..grammar.masks import first_tokens
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
 from .blocks.block import ALL
+from .blocks.head_bits import EVERY, NONE, bool_mask
 from .blocks.lookup import PairLookup, Tokens, compile_lookup, take_cells
 from .inputs import Annotation
 
 
 def dense_mask(tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL) -> Tensor:
     """Return what `masks.allowed_pairs` does: bool (batch, heads, length, length), or the rows of some queries."""
+    return bool_mask(allowed_bits(tables, annotation, rows=rows), heads_of(tables))
+
+
+def allowed_bits(tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL) -> Tensor:
+    """Return the same in bits, see `head_bits`: int16 (batch, words, length, length), or the rows of some queries."""
     lookup, index = _index(tables, annotation, rows)
-    places = torch.arange(annotation.tag_ids.shape[1], dtype=torch.int64, device=index.device)
-    allowed = take_cells(lookup.allowed, index)
-    allowed |= places[rows, None] == places
+    places = torch.arange(annotation.tag_ids.shape[1], dtype=torch.int32, device=index.device)
+    bits = take_cells(lookup.allowed, index)
+    bits.masked_fill_(places[rows, None] == places, EVERY)
     if tables[0].sink_tokens:
-        allowed |= first_tokens(annotation.tag_ids, tables[0].sink_tokens)[:, None, None, :]
-    return allowed & (annotation.tag_ids != PAD)[:, None, None, :]
+        bits.masked_fill_(first_tokens(annotation.tag_ids, tables[0].sink_tokens)[:, None, None, :], EVERY)
+    return bits.masked_fill_((annotation.tag_ids == PAD)[:, None, None, :], NONE)
+
+
+def heads_of(tables: Sequence[ReachTables]) -> int:
+    """Return how many heads a layer's tables tell apart, 1 when all agree."""
+    return tables[0].allowed.shape[0]
 
 
 def dense_bias(tables: Sequence[ReachTables], annotation: Annotation) -> Tensor:

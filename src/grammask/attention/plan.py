@@ -16,9 +16,10 @@ from ..grammar.masks import merge_masks
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
-from .blocks.block import BlockGroup
+from .blocks.block import BlockGroup, as_bias
+from .blocks.head_bits import EVERY, NONE, additive_mask
 from .blocks.make_blocks import UnsortedError, make_block_groups
-from .dense import dense_bias, dense_mask
+from .dense import allowed_bits, dense_bias, dense_mask, heads_of
 from .inputs import Annotation
 
 # From a mask (hard) or bias (soft) (batch, heads, length, length), the annotation, and how many of them the plan made
@@ -60,10 +61,10 @@ class Plan:
         self.shape = shape
         self.mask_transform = mask_transform
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
-        self._grammar: dict[tuple[int, torch.dtype], tuple[object, Tensor]] = {}
+        self._biases: dict[int, tuple[object, Tensor]] = {}
         self._block_groups: dict[tuple[int, bool], tuple[object, tuple[BlockGroup, ...]]] = {}
         self._readable: Tensor | None = None
-        self._merged: dict[tuple[int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
+        self._masks: dict[tuple[int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
 
     def block_groups(self, layer: int, *, drops: bool = False) -> tuple[BlockGroup, ...]:
         """Return the groups of blocks of a layer, hard or soft.
@@ -90,7 +91,7 @@ class Plan:
         return None
 
     def mask(self, layer: int, model_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-        """Return the mask of a layer: the grammar's and the model's own, ANDed (hard) or added (soft).
+        """Return the mask of a layer, additive: the grammar's and the model's own, ANDed (hard) or added (soft).
 
         `model_mask` is None, bool (True means "may read") or additive, broadcastable to (batch, heads, query, key).
         Rows of padding are left to the model's own mask, so that they hold what the stock model would hold. What it
@@ -100,16 +101,16 @@ class Plan:
             return model_mask
         if self.strategy == "soft" and self.learned is not None:
             # Never kept: each layer has its own, and recomputed layers must make their own graph.
-            return _merge(self._learned_bias(layer).to(dtype), model_mask, dtype)
+            return merge_masks(self._learned_bias(layer).to(dtype), model_mask).to(dtype)
         tables = self.layer_tables[layer]
         if model_mask is not None and model_mask.requires_grad:
-            return _merge(self._grammar_mask(tables, dtype), model_mask, dtype)
+            return self._make_mask(tables, model_mask, dtype)
         key = (id(tables), id(model_mask), _version(model_mask), dtype)
-        if key not in self._merged:
+        if key not in self._masks:
             with outside_inference_mode():
-                merged = _merge(self._grammar_mask(tables, dtype), model_mask, dtype)
-            self._merged.setdefault(key, (tables, model_mask, merged))
-        return self._merged[key][2]
+                mask = self._make_mask(tables, model_mask, dtype)
+            self._masks.setdefault(key, (tables, model_mask, mask))
+        return self._masks[key][2]
 
     @property
     def readable(self) -> Tensor:
@@ -119,28 +120,34 @@ class Plan:
                 self._readable = (self._checked.tag_ids != PAD)[:, None, None, :]
         return self._readable
 
-    def _grammar_mask(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
-        key = (id(tables), dtype)
-        if key not in self._grammar:
-            make = self._allowed if self.strategy == "hard" else self._bias
-            with outside_inference_mode():
-                self._grammar.setdefault(key, (tables, make(tables, dtype)))
-        return self._grammar[key][1]
-
-    def _allowed(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
-        at = self._checked
-        allowed = dense_mask(tables, at)
-        if self.mask_transform is not None:
-            allowed = self.mask_transform(allowed, at, len(self._grammar))
-            if allowed.is_floating_point():
-                return self._without_padding(allowed).to(dtype)
-        return allowed | (at.tag_ids == PAD)[:, None, :, None]
+    def _make_mask(self, tables: tuple[ReachTables, ...], model_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
+        if self.mask_transform is None and self.strategy == "hard":
+            bits = allowed_bits(tables, self._checked)
+            bits.masked_fill_((self._checked.tag_ids == PAD)[:, None, :, None], EVERY)
+            if model_mask is not None and model_mask.dtype == torch.bool and model_mask.shape[1] == 1:
+                # Once for all heads.
+                bits.masked_fill_(~model_mask, NONE)
+                model_mask = None
+            mask = additive_mask(bits, heads_of(tables), dtype)
+        else:
+            mask = self._bias(tables, dtype)
+        return merge_masks(mask, model_mask).to(dtype)
 
     def _bias(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
-        bias = dense_bias(tables, self._checked)
         if self.mask_transform is not None:
-            bias = self.mask_transform(bias, self._checked, len(self._grammar))
+            bias = self._transformed(tables, self.mask_transform)
+        else:
+            bias = dense_bias(tables, self._checked)
         return self._without_padding(bias).to(dtype)
+
+    def _transformed(self, tables: tuple[ReachTables, ...], mask_transform: MaskTransform) -> Tensor:
+        """Return the bias that `mask_transform` makes of a layer's mask or bias: once, since it counts its calls."""
+        if id(tables) not in self._biases:
+            make = dense_mask if self.strategy == "hard" else dense_bias
+            with outside_inference_mode():
+                bias = as_bias(mask_transform(make(tables, self._checked), self._checked, len(self._biases)))
+            self._biases.setdefault(id(tables), (tables, bias))
+        return self._biases[id(tables)][1]
 
     def _learned_bias(self, layer: int) -> Tensor:
         assert self.learned is not None  # noqa: S101
@@ -159,11 +166,6 @@ class Plan:
     def _checked(self) -> Annotation:
         assert self.annotation is not None  # noqa: S101 - the constructor saw to it
         return self.annotation
-
-
-def _merge(mask: Tensor, model_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
-    merged = merge_masks(mask, model_mask)
-    return merged if merged.dtype == torch.bool else merged.to(dtype)
 
 
 def _version(tensor: Tensor | None) -> int:

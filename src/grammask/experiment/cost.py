@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from ..attention.inputs import Annotation
 from ..attention.plan import Plan
 from ..grammar.grammar import Grammar
-from ..grammar.masks import PairCounts, count_pairs
+from ..grammar.masks import PairCounts, blocked, count_pairs
 from ..grammar.rules import Strategy
 from ..grammar.tables import compile_layers
 from ..grammar.tags import PAD
@@ -102,7 +102,7 @@ def measure_cost(
         planning += time.perf_counter() - start
         for mask, times in Counter(masks).items():
             assert mask is not None  # noqa: S101 - only full has none
-            allowed = mask.expand_as(readable) & readable if strategy == "hard" else readable
+            allowed = ~blocked(mask).expand_as(readable) & readable if strategy == "hard" else readable
             found = count_pairs(allowed, tag_ids=annotation.tag_ids, word_ids=annotation.word_ids)
             for _ in range(times):
                 counts += found

@@ -18,6 +18,7 @@ from torch import Tensor
 from ...grammar.caching import cache_outside_modes
 from ...grammar.tables import ReachTables
 from ...grammar.tags import TAGS
+from .head_bits import pack_heads
 
 _FAR: Final[int] = 1 << 29  # an offset beyond every reach, for tokens that belong to no word
 
@@ -26,8 +27,9 @@ _FAR: Final[int] = 1 << 29  # an offset beyond every reach, for tokens that belo
 class PairLookup:
     """The compiled tables of one layer.
 
-    `allowed` (heads, cells) is what may be read. `document` (heads, tags, tags) is what document reach allows,
-    `bounded` (heads, cells) what bounded reaches and shared words allow beyond it, so that the two never overlap.
+    `allowed` (words, cells) is what may be read, in bits, see `head_bits`. `document` (heads, tags, tags) is what
+    document reach allows, `bounded` (heads, cells) what bounded reaches and shared words allow beyond it, so that the
+    two never overlap.
 
     `strength` (heads, cells) is what the soft strategy adds; `base` (heads, tags, tags) is the strength that holds at
     any distance, else 0. `extra_bias` (heads, cells) is the bias, in logits, of a second read of the same pair that
@@ -51,6 +53,11 @@ class PairLookup:
     hi: int
     by_sentence: bool
     has_bounded: bool
+
+    @property
+    def heads(self) -> int:
+        """The number of heads, 1 when all agree."""
+        return self.document.shape[0]
 
     @property
     def bucket_count(self) -> int:
@@ -144,7 +151,7 @@ def compile_lookup(tables: tuple[ReachTables, ...]) -> PairLookup:
     # The first read gave exp(base), so the second gives exp(strength) - exp(base).
     extra_bias = torch.where(above > 0, strength + torch.log(-torch.expm1(-above)), -torch.inf).float()
     return PairLookup(
-        allowed=(allowed | document.allowed[..., None, None]).reshape(heads, -1),
+        allowed=pack_heads((allowed | document.allowed[..., None, None]).reshape(heads, -1)),
         document=document.allowed,
         bounded=(allowed & ~document.allowed[..., None, None]).reshape(heads, -1),
         base=base,
