@@ -18,9 +18,9 @@ from grammask.bench import run
 from grammask.bench.cases import list_cases, memory_cases
 from grammask.bench.contender import CannotRunError, Contender, Ready, warm
 from grammask.bench.documents import LongText, load_long_text, ragged_lengths
-from grammask.bench.encoder import lengthen
 from grammask.bench.levels.whole_model import ideal_speedup, without_attention
 from grammask.bench.memory_worker import measure
+from grammask.bench.models import lengthen
 from grammask.bench.operator_inputs import density, make_inputs
 from grammask.bench.ours import ours
 from grammask.bench.peak_memory import measure_memory
@@ -86,6 +86,7 @@ def test_calls_take_turns_until_the_time_is_over():
 def test_speedup_is_the_median_of_ratios_within_rounds():
     row = summarise_rounds([1.0, 2.0, 4.0], [3.0, 4.0, 4.0], ideal=4.0)
     assert (row["speedup"], row["speedup_quartiles"], row["median_seconds"]) == (2.0, [1.5, 2.5], 2.0)
+    assert row["ratio"] == 0.5
     assert (row["rounds"], row["share_of_ideal"], row["seconds"]) == (3, 0.5, [1.0, 2.0, 4.0])
     assert summarise_rounds([1.0], [1.0], ideal=None)["share_of_ideal"] is None
 

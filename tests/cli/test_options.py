@@ -64,7 +64,7 @@ def meant(given, name):
 
 
 def test_an_option_says_which_values_there_are():
-    assert setting(BenchConfig, "passes").help.endswith("Any of forward, training, with commas.")
+    assert setting(BenchConfig, "passes").help.endswith("Any of forward, training, prefill, with commas.")
     assert setting(BenchConfig, "threads").help.endswith("Several with commas.")
     assert setting(Config, "grammars", several="by repeating it").help.endswith("Several by repeating it.")
     assert setting(Config, "precision").help.endswith("One of auto, float32, bfloat16.")

@@ -46,20 +46,34 @@ class Case:
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """The type of the tensors, or of autocast."""
-        return torch.bfloat16 if self.dtype == "bfloat16" else torch.float32
+        """The type of the operator's tensors."""
+        return torch.float32 if self.dtype == "float32" else torch.bfloat16
+
+    @property
+    def weights_dtype(self) -> torch.dtype:
+        """The type of a whole model's weights."""
+        return torch.bfloat16 if self.dtype == "bfloat16-weights" else torch.float32
 
 
 def list_cases(config: BenchConfig, grammars: Iterable[str]) -> tuple[Case, ...]:
-    """Return all cases under `grammars` (names), lengths innermost; from text there is a forward pass only."""
+    """Return all cases under `grammars` (names), lengths innermost."""
     threads = config.threads or (torch.get_num_threads(),)
     names = tuple(grammars)
     sizes = (config.dtypes, threads, config.batch_sizes, config.lengths)
     return tuple(
         Case(level, *rest)
         for level in config.levels
-        for rest in product(names, config.strategies, ("forward",) if level == "end-to-end" else config.passes, *sizes)
+        for rest in product(names, config.strategies, _passes(level, config.passes), *sizes)
     )
+
+
+def _passes(level: Level, passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
+    """Return the passes of a level: one layer has no prefill, and from text nothing is trained."""
+    if level == "operator":
+        return tuple(work for work in passes if work != "prefill")
+    if level == "end-to-end":
+        return tuple(work for work in passes if work == "prefill") or ("forward",)
+    return passes
 
 
 def memory_cases(config: BenchConfig, grammars: Iterable[str]) -> tuple[Case, ...]:
@@ -69,5 +83,5 @@ def memory_cases(config: BenchConfig, grammars: Iterable[str]) -> tuple[Case, ..
     threads = (config.threads or (torch.get_num_threads(),))[0]
     return tuple(
         Case("operator", *rest, config.dtypes[0], threads, config.batch_sizes[0], max(config.lengths))
-        for rest in product(grammars, config.strategies, config.passes)
+        for rest in product(grammars, config.strategies, _passes("operator", config.passes))
     )

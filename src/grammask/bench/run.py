@@ -15,10 +15,10 @@ from ..report.bench_page import write_bench_report
 from ..tagging.load_tagger import load_tagger
 from .cases import Case, list_cases, memory_cases
 from .documents import DocumentBatches, load_long_text
-from .encoder import Encoder
 from .levels.end_to_end import run_end_to_end
 from .levels.operator import run_operator
 from .levels.whole_model import run_model
+from .models import BenchModel
 from .peak_memory import measure_memory
 from .settings import BenchConfig, load_grammars
 
@@ -33,28 +33,27 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
     """
     check_folder(out, force=force)
     grammars = load_grammars(config)
-    encoder = Encoder(
+    model = BenchModel(
         config.model, longest=max(config.lengths), attention_dropout=config.attention_dropout, seed=config.seed
     )
-    long_text = load_long_text(config.text, encoder.tokenizer)
-    documents = DocumentBatches(long_text, encoder.tokenizer, load_tagger(config.tagger), seed=config.seed)
+    _check_prefill(config, model)
+    long_text = load_long_text(config.text, model.tokenizer)
+    documents = DocumentBatches(long_text, model.tokenizer, load_tagger(config.tagger), seed=config.seed)
     whole = set(config.levels) & {"model", "end-to-end"}
     if whole:
         for grammar in grammars.values():
-            encoder.guided(grammar, "hard")  # one that doesn't fit the model is refused now
+            model.guided(grammar, "hard", torch.float32)  # one that doesn't fit the model is refused now
     cases = list_cases(config, grammars)
+    machine = environment(", ".join(config.dtypes)) | {"instructions": _instructions(), "bfloat16": _bfloat16()}
+    processor = {name: machine[name] for name in ("cpu", "instructions")}
     results: dict[str, Any] = {
         "format": 1,
         "config": config.model_dump(mode="json"),
         "grammars": {name: grammar.to_dict() for name, grammar in grammars.items()},
         "text": {"source": long_text.name, "tokens": long_text.tokens, "repeats": 1},
-        "model": encoder.facts() if whole else None,
+        "model": model.facts() if whole else None,
         "tagger": {"name": documents.tagger.name, "version": documents.tagger.version},
-        "environment": {
-            **environment(", ".join(config.dtypes)),
-            "instructions": torch.backends.cpu.get_cpu_capability(),
-            "bfloat16": _bfloat16(),
-        },
+        "environment": machine,
         "planned_cases": len(cases),
         "cases": 0,
         "complete": False,
@@ -66,14 +65,16 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
         for number, case in enumerate(cases, start=1):
             say(f"{number} of {len(cases)}: {case.title}")
             torch.set_num_threads(case.threads)
-            results["rows"] += _run(case, config, encoder, grammars[case.grammar], documents)
+            rows = _run(case, config, model, grammars[case.grammar], documents)
+            results["rows"] += [{**row, **processor} for row in rows]
             results["cases"] = number
             results["text"]["repeats"] = documents.repeats
             _write(results, out)
         for case in memory_cases(config, grammars):
             say(f"memory: {case.title}")
             annotation = documents.whole(case.batch_size, case.length)
-            results["memory"] += measure_memory(case, config, grammar=grammars[case.grammar], annotation=annotation)
+            rows = measure_memory(case, config, grammar=grammars[case.grammar], annotation=annotation)
+            results["memory"] += [{**row, **processor} for row in rows]
             _write(results, out)
         results["complete"] = True
     finally:
@@ -96,19 +97,34 @@ def check_folder(out: Path, *, force: bool) -> None:
         raise ExperimentError(f"--out {out} holds a benchmark; name another folder, or overwrite it with --force")
 
 
+def _check_prefill(config: BenchConfig, model: BenchModel) -> None:
+    if "prefill" not in config.passes:
+        return
+    if not model.causal:
+        raise ExperimentError(f"setting 'passes' is 'prefill', but {config.model} isn't causal; use --model llama")
+    if set(config.levels) == {"operator"}:
+        raise ExperimentError("setting 'passes' is 'prefill', which one layer alone doesn't have; use --levels model")
+
+
 def _run(
-    case: Case, config: BenchConfig, encoder: Encoder, grammar: Grammar, documents: DocumentBatches
+    case: Case, config: BenchConfig, model: BenchModel, grammar: Grammar, documents: DocumentBatches
 ) -> list[dict[str, Any]]:
     if case.level == "operator":
         annotation = documents.whole(case.batch_size, case.length)
         return run_operator(case, config, grammar=grammar, annotation=annotation)
     if case.level == "model":
         batch: Mapping[str, Tensor] = documents.ragged_batch(case.batch_size, case.length)
-        return run_model(case, encoder=encoder, grammar=grammar, batch=batch, seconds=config.seconds)
+        return run_model(case, model=model, grammar=grammar, batch=batch, seconds=config.seconds)
     ragged = documents.ragged(case.batch_size, case.length)
     return run_end_to_end(
-        case, encoder=encoder, annotator=documents.uncached, grammar=grammar, texts=ragged, seconds=config.seconds
+        case, model=model, annotator=documents.uncached, grammar=grammar, texts=ragged, seconds=config.seconds
     )
+
+
+def _instructions() -> str:
+    """Return what of the processor PyTorch's kernels use."""
+    wide = {"AVX512-BF16": torch.cpu._is_avx512_bf16_supported(), "AMX": torch.cpu._is_amx_tile_supported()}
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, there in wide.items() if there)])
 
 
 def _bfloat16() -> str:

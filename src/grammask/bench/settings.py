@@ -13,9 +13,9 @@ from ..tagging.load_tagger import TAGGER_HELP
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 
 Level = Literal["operator", "model", "end-to-end"]
-Pass = Literal["forward", "training"]
+Pass = Literal["forward", "training", "prefill"]
 Guided = Literal["hard", "soft"]
-Dtype = Literal["float32", "bfloat16"]
+Dtype = Literal["float32", "bfloat16", "bfloat16-weights"]
 Peer = Literal["dense-masked", "flex", "longformer", "bigbird"]
 Size = Annotated[int, Field(ge=1, le=4096)]
 
@@ -43,7 +43,9 @@ class BenchConfig(BaseModel):
         description="What is timed: one layer's attention (operator), a model, or a model from text on (end-to-end).",
     )
     passes: tuple[Pass, ...] = Field(
-        default=("forward", "training"), min_length=1, description="Passes that are timed."
+        default=("forward", "training"),
+        min_length=1,
+        description="Passes that are timed; prefill, a prompt up to the next token's logits, is of causal models.",
     )
     lengths: tuple[Annotated[int, Field(ge=8, le=1_048_576)], ...] = Field(
         default=(512, 1024, 2048, 4096), min_length=1, description="Tokens of a text."
@@ -53,7 +55,9 @@ class BenchConfig(BaseModel):
     head_dim: Size = Field(default=64, description="Size of a head at the operator level.")
     threads: tuple[Size, ...] | None = Field(default=None, min_length=1, description="PyTorch's threads.")
     dtypes: tuple[Dtype, ...] = Field(
-        default=("float32",), min_length=1, description="What is computed in; bfloat16 is autocast for whole models."
+        default=("float32",),
+        min_length=1,
+        description="What is computed in; for whole models, bfloat16 is autocast, bfloat16-weights a cast model.",
     )
     backends: tuple[BackendName, ...] = Field(
         default=BACKENDS, description="Backends of grammask at the operator level."
@@ -63,7 +67,8 @@ class BenchConfig(BaseModel):
         description="Other ways of attention at the operator level; full attention is always there.",
     )
     model: str = Field(
-        default="minilm", description="minilm (packaged), a local folder, or a Hub model, of BERT's kind."
+        default="minilm",
+        description="minilm (packaged); bert, modernbert or llama (random weights); a local folder; or a Hub model.",
     )
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     attention_dropout: float = Field(

@@ -45,8 +45,8 @@ def time_rounds(
 def summarise_rounds(taken: Sequence[float], full: Sequence[float], *, ideal: float | None) -> dict[str, Any]:
     """Return what a row says about its rounds, compared with those of full attention.
 
-    `speedup` is the median over rounds of full's seconds / its own, with the quartiles next to it. `share_of_ideal` is
-    its share of the `ideal` speed-up, where there is one.
+    `speedup` is the median over rounds of full's seconds / its own, with the quartiles next to it, and `ratio` that of
+    its own / full's. `share_of_ideal` is its share of the `ideal` speed-up, where there is one.
     """
     ratios = np.asarray(full) / np.asarray(taken)
     low, speedup, high = (float(value) for value in np.quantile(ratios, [0.25, 0.5, 0.75]))
@@ -55,6 +55,7 @@ def summarise_rounds(taken: Sequence[float], full: Sequence[float], *, ideal: fl
         "median_seconds": float(np.median(taken)),
         "speedup": speedup,
         "speedup_quartiles": [low, high],
+        "ratio": float(np.median(1 / ratios)),
         "ideal": ideal,
         "share_of_ideal": None if ideal is None else speedup / ideal,
         "seconds": [round(value, 7) for value in taken],

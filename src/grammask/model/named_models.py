@@ -12,6 +12,7 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from torch import nn
 from transformers import (
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -99,10 +100,7 @@ def load_classifier(source: ModelSource, label_names: tuple[str, ...]) -> Loaded
 
     Raises `ModelError`, also for a model that was saved with a grammar, which would be lost.
     """
-    if _has_grammar(source):
-        raise ModelError(
-            f"model {source.name!r} was saved with a grammar; take the stock model that it was trained from"
-        )
+    _check_stock(source)
     return load_weights(
         AutoModelForSequenceClassification,
         source.location,
@@ -115,6 +113,12 @@ def load_classifier(source: ModelSource, label_names: tuple[str, ...]) -> Loaded
         output_hidden_states=False,
         return_dict=True,
     )
+
+
+def load_causal(source: ModelSource) -> PreTrainedModel:
+    """Load a causal language model; raises `ModelError`, also for a model that was saved with a grammar."""
+    _check_stock(source)
+    return load_weights(AutoModelForCausalLM, source.location).model
 
 
 def count_positions(model: PreTrainedModel) -> int | None:
@@ -150,6 +154,13 @@ def load_saved(source: ModelSource) -> PreTrainedModel:
         )
     model: PreTrainedModel = from_pretrained(source.location)
     return model
+
+
+def _check_stock(source: ModelSource) -> None:
+    if _has_grammar(source):
+        raise ModelError(
+            f"model {source.name!r} was saved with a grammar; take the stock model that it was trained from"
+        )
 
 
 def _has_grammar(source: ModelSource) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 Row = Mapping[str, Any]
 # Relative to the largest value; beyond it, a contender computes something else.
-_TOLERANCES: Final[Mapping[str, float]] = {"float32": 1e-3, "bfloat16": 5e-2}
+_TOLERANCES: Final[Mapping[str, float]] = {"float32": 1e-3, "bfloat16": 5e-2, "bfloat16-weights": 5e-2}
 _BUSY: Final[float] = 0.1  # cores
 
 
@@ -75,7 +75,7 @@ def warnings(results: Mapping[str, Any]) -> list[str]:
             f"Other processes kept up to {busy:.1f} of {machine['cores']} cores busy during the rounds: times are too "
             "long, most of all with several threads. Measure again on an idle machine."
         )
-    if "bfloat16" in results["config"]["dtypes"] and machine["bfloat16"] == "emulated":
+    if set(results["config"]["dtypes"]) - {"float32"} and machine["bfloat16"] == "emulated":
         said.append(
             "This processor does not compute in bfloat16, it emulates it: those times say nothing of one that does."
         )

@@ -1,4 +1,4 @@
-"""The end-to-end level: from text to the encoder's output, tagging and planning included for our own attention."""
+"""The end-to-end level: from text to the model's output, tagging and planning included for our own attention."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,19 +11,20 @@ from ...grammar.grammar import Grammar
 from ...tagging.annotate import Annotator
 from ..cases import Case
 from ..contender import Contender, Outputs, Ready
-from ..encoder import Encoder
+from ..models import BenchModel
 from ..race import race
 from ..settings import FULL
-from .whole_model import batch_facts, forward_step
+from .steps import Step, make_step
+from .whole_model import batch_facts
 
 
 def run_end_to_end(
-    case: Case, *, encoder: Encoder, annotator: Annotator, grammar: Grammar, texts: Sequence[str], seconds: float
+    case: Case, *, model: BenchModel, annotator: Annotator, grammar: Grammar, texts: Sequence[str], seconds: float
 ) -> list[dict[str, Any]]:
     """Return the rows of a case. `annotator` must not cache; `text_seconds` is what comes before the model."""
 
     def tokenize() -> BatchEncoding:
-        made: BatchEncoding = encoder.tokenizer(
+        made: BatchEncoding = model.tokenizer(
             list(texts), padding=True, truncation=True, max_length=case.length, return_tensors="pt"
         )
         return made
@@ -31,17 +32,19 @@ def run_end_to_end(
     def annotate() -> BatchEncoding:
         return annotator(list(texts), max_length=case.length, return_tensors="pt")
 
+    def ready(loaded: PreTrainedModel, read: Callable[[], BatchEncoding]) -> Ready:
+        return _from_text(make_step(loaded, case, causal=model.causal), read)
+
     contenders = [
-        Contender(FULL, "full", lambda: _ready(case, encoder.copy(), tokenize)),
-        Contender("auto", "ours", lambda: _ready(case, encoder.guided(grammar, case.strategy), annotate)),
+        Contender(FULL, "full", lambda: ready(model.copy(case.weights_dtype), tokenize)),
+        Contender("auto", "ours", lambda: ready(model.guided(grammar, case.strategy, case.weights_dtype), annotate)),
     ]
-    facts = batch_facts(case, grammar, annotate(), encoder)
+    facts = batch_facts(case, grammar, annotate(), model)
     rows = race(contenders, seconds=seconds)  # no ideal: words must be tagged in any case
     return [{**case.facts(), **facts, **_with_median(row)} for row in rows]
 
 
-def _ready(case: Case, model: PreTrainedModel, read: Callable[[], BatchEncoding]) -> Ready:
-    step = forward_step(model, case)
+def _from_text(step: Step, read: Callable[[], BatchEncoding]) -> Ready:
     reading: list[float] = []
 
     def call() -> Outputs:

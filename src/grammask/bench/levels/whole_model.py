@@ -1,9 +1,8 @@
-"""The model level: a whole encoder's forward pass, or a training step, on ragged batches of real text."""
+"""The model level: a step of a whole model on ragged batches of real text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
@@ -13,10 +12,11 @@ from ...grammar.grammar import Grammar
 from ...grammar.tables import compile_layers
 from ...model.guide import INPUTS
 from ..cases import Case
-from ..contender import Contender, Outputs, Ready
-from ..encoder import Encoder
+from ..contender import Contender, Ready
+from ..models import BenchModel
 from ..race import race
 from ..settings import FULL
+from .steps import make_step
 
 # A model whose attention mixes nothing: no attention can make a whole model faster.
 FLOOR: Final[str] = "no attention"
@@ -24,16 +24,23 @@ _NAME: Final[str] = "grammask_floor"
 
 
 def run_model(
-    case: Case, *, encoder: Encoder, grammar: Grammar, batch: Mapping[str, Tensor], seconds: float
+    case: Case, *, model: BenchModel, grammar: Grammar, batch: Mapping[str, Tensor], seconds: float
 ) -> list[dict[str, Any]]:
     """Return the rows of a case: the stock model, one without attention, and the guided one, planning included."""
     plain = {name: tensor for name, tensor in batch.items() if name not in INPUTS}
+
+    def stock() -> PreTrainedModel:
+        return model.copy(case.weights_dtype)
+
+    def guided() -> PreTrainedModel:
+        return model.guided(grammar, case.strategy, case.weights_dtype)
+
     contenders = [
-        Contender(FULL, "full", lambda: _ready(case, encoder.copy(), plain)),
-        Contender(FLOOR, "floor", lambda: _ready(case, without_attention(encoder.copy()), plain)),
-        Contender("auto", "ours", lambda: _ready(case, encoder.guided(grammar, case.strategy), batch)),
+        Contender(FULL, "full", lambda: _ready(case, stock(), plain, causal=model.causal)),
+        Contender(FLOOR, "floor", lambda: _ready(case, without_attention(stock()), plain, causal=model.causal)),
+        Contender("auto", "ours", lambda: _ready(case, guided(), batch, causal=model.causal)),
     ]
-    facts = batch_facts(case, grammar, batch, encoder)
+    facts = batch_facts(case, grammar, batch, model)
     rows = race(contenders, seconds=seconds)
     seconds_of = {row["contender"]: row.get("median_seconds") for row in rows}
     if seconds_of[FULL] is not None and seconds_of[FLOOR] is not None:
@@ -57,17 +64,18 @@ def ideal_speedup(full: float, floor: float, share: float) -> float:
 
 
 def _itself(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
-    output = value + 0.0 * (query + key)
+    groups = query.shape[1] // value.shape[1]
+    output = 0.0 * query + (value + 0.0 * key).repeat_interleave(groups, dim=1)
     return output.transpose(1, 2).contiguous(), None
 
 
-def batch_facts(case: Case, grammar: Grammar, batch: Mapping[str, Tensor], encoder: Encoder) -> dict[str, float]:
+def batch_facts(case: Case, grammar: Grammar, batch: Mapping[str, Tensor], model: BenchModel) -> dict[str, float]:
     """Return the tokens of a batch, its density (1 under soft, which blocks nothing), and the share to compute.
 
     The share is of all pairs of the padded batch, since full attention computes all of them.
     """
     texts, length = batch["tag_ids"].shape
-    config = encoder.stock.config
+    config = model.stock.config
     compiled = compile_layers(grammar, layers=config.num_hidden_layers, heads=config.num_attention_heads)
     hard = case.strategy == "hard"
     density = count_layers(compiled, Annotation(**{name: batch[name] for name in INPUTS})).density if hard else 1.0
@@ -79,38 +87,6 @@ def batch_facts(case: Case, grammar: Grammar, batch: Mapping[str, Tensor], encod
     }
 
 
-def _ready(case: Case, model: PreTrainedModel, batch: Mapping[str, Tensor]) -> Ready:
-    step = forward_step(model, case) if case.work == "forward" else training_step(model, case)
+def _ready(case: Case, model: PreTrainedModel, batch: Mapping[str, Tensor], *, causal: bool) -> Ready:
+    step = make_step(model, case, causal=causal)
     return Ready(lambda: step(batch))
-
-
-def forward_step(model: PreTrainedModel, case: Case) -> Callable[[Mapping[str, Tensor]], Outputs]:
-    """Return a forward pass of the encoder without its head, in eval mode and without gradients."""
-    base = model.base_model.eval()
-
-    def step(batch: Mapping[str, Tensor]) -> Outputs:
-        with torch.no_grad(), _autocast(case):
-            return (base(**batch).last_hidden_state,)
-
-    return step
-
-
-def training_step(model: PreTrainedModel, case: Case) -> Callable[[Mapping[str, Tensor]], Outputs]:
-    """Return a step of AdamW on the sequence classifier, in train mode."""
-    model.train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6)
-
-    def step(batch: Mapping[str, Tensor]) -> Outputs:
-        labels = torch.arange(len(batch["input_ids"])) % 2
-        with _autocast(case):
-            loss = model(**batch, labels=labels).loss
-        loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
-        return (loss.detach(),)
-
-    return step
-
-
-def _autocast(case: Case) -> torch.autocast:
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=case.dtype == "bfloat16")

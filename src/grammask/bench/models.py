@@ -1,0 +1,132 @@
+"""The model of a benchmark: pretrained or random, with positions for as many tokens as are asked for."""
+
+from copy import deepcopy
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from ..errors import ModelError
+from ..grammar.grammar import Grammar
+from ..model.attach import attach
+from ..model.model_files import read_config
+from ..model.named_models import (  # fmt: skip
+    PACKAGED_MODEL,
+    ModelSource,
+    find_model,
+    load_causal,
+    load_classifier,
+    load_tokenizer,
+)
+from .random_models import SHAPES, random_model
+from .settings import Guided
+
+
+class BenchModel:
+    """A tokenizer, and a model that is made when a copy of it is first asked for.
+
+    It is a sequence classifier, or a causal language model where the name is that of one. A random model has the
+    tokenizer of the packaged one.
+    """
+
+    def __init__(self, name: str, *, longest: int, attention_dropout: float, seed: int) -> None:
+        self._name = name
+        self._random = SHAPES.get(name)
+        self._source: ModelSource = find_model(name if self._random is None else PACKAGED_MODEL)
+        self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(self._source)
+        self.causal = _is_causal(self._source) if self._random is None else self._random.causal
+        self._longest = longest
+        self._attention_dropout = attention_dropout
+        self._seed = seed
+
+    @cached_property
+    def stock(self) -> PreTrainedModel:
+        """The model as made, with longer positions and the wanted attention dropout; never changed."""
+        model = self._load() if self._random is None else self._draw()
+        _set_attention_dropout(model, self._attention_dropout)
+        if self.causal:
+            model.config.use_cache = False  # a guided model takes none, so neither gets one
+        return model
+
+    def _load(self) -> PreTrainedModel:
+        set_seed(self._seed)
+        model = load_causal(self._source) if self.causal else load_classifier(self._source, ("0", "1")).model
+        lengthen(model, self._longest)
+        return model
+
+    def _draw(self) -> PreTrainedModel:
+        return random_model(self._name, self.tokenizer, longest=self._longest, seed=self._seed)
+
+    def copy(self, dtype: torch.dtype) -> PreTrainedModel:
+        """Return a copy of the stock model, with weights of this type."""
+        copied: Any = deepcopy(self.stock)  # transformers' annotations of `to` are wrong
+        model: PreTrainedModel = copied.to(dtype)
+        return model
+
+    def guided(self, grammar: Grammar, strategy: Guided, dtype: torch.dtype) -> PreTrainedModel:
+        """Return such a copy under a grammar."""
+        return attach(self.copy(dtype), grammar, strategy)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the results say about the model."""
+        config = self.stock.config
+        return {
+            "name": self._name, "weights": self._weights(), "model_type": config.model_type,
+            "layers": config.num_hidden_layers, "heads": config.num_attention_heads,
+            "key_heads": getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
+            "hidden_size": config.hidden_size, "parameters": self.stock.num_parameters(),
+            "attention": config._attn_implementation, "attention_dropout": self._attention_dropout,
+            "causal": self.causal, "use_cache": False,
+        }  # fmt: skip
+
+    def _weights(self) -> str:
+        if self._random is None:
+            return f"sha256 {self._source.sha256}"
+        return f"random, of seed {self._seed}, in the shape of {self._random.like}; tokens of {PACKAGED_MODEL}"
+
+
+def _is_causal(source: ModelSource) -> bool:
+    architectures = read_config(source.location).architectures or ()
+    return any(name.endswith("ForCausalLM") for name in architectures)
+
+
+def lengthen(model: PreTrainedModel, length: int) -> None:
+    """Give a BERT-like model positions for `length` tokens, in place, by repeating those it has.
+
+    What it computes there means nothing, but it takes as long as a real one. Rotary positions have no end. Raises
+    `ModelError` for a model whose positions are neither.
+    """
+    if length <= model.config.max_position_embeddings or hasattr(model.base_model, "rotary_emb"):
+        return
+    embeddings: Any = getattr(model.base_model, "embeddings", None)
+    table = getattr(embeddings, "position_embeddings", None)
+    if not isinstance(table, nn.Embedding) or table.padding_idx is not None or model.config.model_type != "bert":
+        raise ModelError(
+            f"{model.config.model_type} reads at most {model.config.max_position_embeddings} tokens, and only BERT's "
+            f"table of positions can be repeated up to {length}; use --model minilm, or shorter --lengths"
+        )
+    had = table.weight.detach()
+    wider = nn.Embedding(length, had.shape[1])
+    wider.weight = nn.Parameter(had.repeat(-(-length // len(had)), 1)[:length].clone())
+    embeddings.position_embeddings = wider
+    embeddings.position_ids = torch.arange(length)[None]
+    embeddings.token_type_ids = torch.zeros(1, length, dtype=torch.long)
+    for module in model.modules():
+        config: Any = getattr(module, "config", None)
+        if config is not None:
+            config.max_position_embeddings = length
+
+
+def _set_attention_dropout(model: PreTrainedModel, share: float) -> None:
+    """Set the dropout of attention weights: a number of the module, or the `dropout` beside a query projection."""
+    for module in model.modules():
+        dropout = getattr(module, "dropout", None)
+        if isinstance(dropout, nn.Dropout) and hasattr(module, "query"):
+            dropout.p = share
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            setattr(module, "attention_dropout", share)  # noqa: B010 - no tensor, as mypy takes it to be
+    for name in ("attention_probs_dropout_prob", "attention_dropout"):
+        if hasattr(model.config, name):
+            setattr(model.config, name, share)
