@@ -35,13 +35,13 @@ def heads_of(tables: Sequence[ReachTables]) -> int:
     return tables[0].allowed.shape[0]
 
 
-def dense_bias(tables: Sequence[ReachTables], annotation: Annotation) -> Tensor:
-    """Return what `masks.pair_strengths` does: float32 (batch, heads, length, length)."""
-    lookup, index = _index(tables, annotation, ALL)
+def dense_bias(tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL) -> Tensor:
+    """Return what `masks.pair_strengths` does: float32 (batch, heads, length, length), or the rows of some queries."""
+    lookup, index = _index(tables, annotation, rows)
     return take_cells(lookup.strength, index)
 
 
 def _index(tables: Sequence[ReachTables], annotation: Annotation, rows: slice) -> tuple[PairLookup, Tensor]:
     lookup = compile_lookup(tuple(tables)).to(annotation.tag_ids.device)
     tokens = Tokens.of(annotation.tag_ids, annotation.word_ids, annotation.sentence_ids)
-    return lookup, lookup.index(tokens.at((ALL, rows)), tokens)
+    return lookup, lookup.index(tokens if rows == ALL else tokens.at((ALL, rows)), tokens)

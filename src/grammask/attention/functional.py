@@ -6,7 +6,6 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
@@ -14,6 +13,7 @@ from ..grammar.limits import MAX_LAYERS
 from ..grammar.rules import check_strategy
 from .arguments import check_dropout, check_inputs, check_scale
 from .backends import TABLE, Kernel
+from .dense_attention import dense_attention
 from .dispatch import Call, choose_backend
 from .inputs import check_whole
 from .make_plan import plan_batch
@@ -123,16 +123,6 @@ def attend(
     return kernel(query, key, value, plan, layer, model_mask, scale=scale, dropout=dropout)
 
 
-def _dense(
-    query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, model_mask: Tensor | None, *, scale: float,
-    dropout: float,
-) -> Tensor:  # fmt: skip
-    mask = plan.mask(layer, model_mask, query.dtype)
-    return F.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale, enable_gqa=key.shape[1] < query.shape[1]
-    )
-
-
 def _in_blocks(
     query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, _: Tensor | None, *, scale: float, dropout: float
 ) -> Tensor:
@@ -152,7 +142,7 @@ def _in_blocks(
     )
 
 
-_KERNELS: Final[dict[Kernel, Callable[..., Tensor]]] = {"dense": _dense, "blocks": _in_blocks}
+_KERNELS: Final[dict[Kernel, Callable[..., Tensor]]] = {"dense": dense_attention, "blocks": _in_blocks}
 
 
 def _layers(grammar: Grammar, layer: int) -> int:

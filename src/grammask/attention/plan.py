@@ -16,11 +16,12 @@ from ..grammar.masks import merge_masks
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
-from .blocks.block import BlockGroup, as_bias
+from .blocks.block import ALL, BlockGroup, as_bias
 from .blocks.head_bits import EVERY, NONE, additive_mask
 from .blocks.make_blocks import UnsortedError, make_block_groups
 from .dense import allowed_bits, dense_bias, dense_mask, heads_of
 from .inputs import Annotation
+from .parts import WHOLE, Part, is_large
 
 # From a mask (hard) or bias (soft) (batch, heads, length, length), the annotation, and how many of them the plan made
 # before, to another mask, or to a bias of the scores.
@@ -90,12 +91,20 @@ class Plan:
             return str(error)
         return None
 
-    def mask(self, layer: int, model_mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    def cells(self, layer: int) -> int:
+        """Return how many cells the mask of a layer has that is worth making in parts: one that heads don't share."""
+        if self.strategy == "full" or self.learned is not None or self.mask_transform is not None:
+            return 0
+        heads, (batch, length) = heads_of(self.layer_tables[layer]), self.shape
+        return 0 if heads == 1 else batch * heads * length**2
+
+    def mask(self, layer: int, model_mask: Tensor | None, dtype: torch.dtype, part: Part = WHOLE) -> Tensor | None:
         """Return the mask of a layer, additive: the grammar's and the model's own, ANDed (hard) or added (soft).
 
         `model_mask` is None, bool (True means "may read") or additive, broadcastable to (batch, heads, query, key).
         Rows of padding are left to the model's own mask, so that they hold what the stock model would hold. What it
         blocks for a token together with the grammar may be all keys: such a token reads nothing, see `merge_masks`.
+        `part` asks for some rows only, where `cells` is not 0.
         """
         if self.strategy == "full":
             return model_mask
@@ -103,12 +112,12 @@ class Plan:
             # Never kept: each layer has its own, and recomputed layers must make their own graph.
             return merge_masks(self._learned_bias(layer).to(dtype), model_mask).to(dtype)
         tables = self.layer_tables[layer]
-        if model_mask is not None and model_mask.requires_grad:
-            return self._make_mask(tables, model_mask, dtype)
+        if self._is_passing(layer) or (model_mask is not None and model_mask.requires_grad):
+            return self._make_mask(tables, model_mask, dtype, part)
         key = (id(tables), id(model_mask), _version(model_mask), dtype)
         if key not in self._masks:
             with outside_inference_mode():
-                mask = self._make_mask(tables, model_mask, dtype)
+                mask = self._make_mask(tables, model_mask, dtype, part)
             self._masks.setdefault(key, (tables, model_mask, mask))
         return self._masks[key][2]
 
@@ -120,25 +129,31 @@ class Plan:
                 self._readable = (self._checked.tag_ids != PAD)[:, None, None, :]
         return self._readable
 
-    def _make_mask(self, tables: tuple[ReachTables, ...], model_mask: Tensor | None, dtype: torch.dtype) -> Tensor:
-        if self.mask_transform is None and self.strategy == "hard":
-            bits = allowed_bits(tables, self._checked)
-            bits.masked_fill_((self._checked.tag_ids == PAD)[:, None, :, None], EVERY)
-            if model_mask is not None and model_mask.dtype == torch.bool and model_mask.shape[1] == 1:
-                # Once for all heads.
-                bits.masked_fill_(~model_mask, NONE)
-                model_mask = None
-            mask = additive_mask(bits, heads_of(tables), dtype)
-        else:
-            mask = self._bias(tables, dtype)
-        return merge_masks(mask, model_mask).to(dtype)
+    def _is_passing(self, layer: int) -> bool:
+        """Tell whether a layer's mask is let go: a large one, or one of many that no other layer shares."""
+        cells, tables = self.cells(layer), self.layer_tables[layer]
+        shared = len(self.layer_tables) == 1 or sum(other is tables for other in self.layer_tables) > 1
+        return is_large(cells) or (cells > 0 and not shared)
 
-    def _bias(self, tables: tuple[ReachTables, ...], dtype: torch.dtype) -> Tensor:
-        if self.mask_transform is not None:
-            bias = self._transformed(tables, self.mask_transform)
-        else:
-            bias = dense_bias(tables, self._checked)
-        return self._without_padding(bias).to(dtype)
+    def _make_mask(
+        self, tables: tuple[ReachTables, ...], model_mask: Tensor | None, dtype: torch.dtype, part: Part
+    ) -> Tensor:
+        at = self._checked if part is WHOLE else part.of_annotation(self._checked)
+        model_mask = None if model_mask is None else part.of_mask(model_mask)
+        if self.mask_transform is not None or self.strategy == "soft":
+            return merge_masks(self._bias(tables, at, part.rows).to(dtype), model_mask).to(dtype)
+        bits = allowed_bits(tables, at, rows=part.rows)
+        bits.masked_fill_((at.tag_ids == PAD)[:, None, part.rows, None], EVERY)
+        if model_mask is not None and model_mask.dtype == torch.bool and model_mask.shape[1] == 1:
+            # Once for all heads.
+            bits.masked_fill_(~model_mask, NONE)
+            model_mask = None
+        return merge_masks(additive_mask(bits, heads_of(tables), dtype), model_mask).to(dtype)
+
+    def _bias(self, tables: tuple[ReachTables, ...], at: Annotation, rows: slice) -> Tensor:
+        if self.mask_transform is not None:  # always of the whole batch
+            return _without_padding(self._transformed(tables, self.mask_transform), at, rows)
+        return _without_padding(dense_bias(tables, at, rows=rows), at, rows)
 
     def _transformed(self, tables: tuple[ReachTables, ...], mask_transform: MaskTransform) -> Tensor:
         """Return the bias that `mask_transform` makes of a layer's mask or bias: once, since it counts its calls."""
@@ -153,19 +168,20 @@ class Plan:
         assert self.learned is not None  # noqa: S101
         tag_ids = self._checked.tag_ids
         table = self.learned[layer]
-        return self._without_padding(table[:, tag_ids[:, :, None], tag_ids[:, None, :]].transpose(0, 1))
-
-    def _without_padding(self, bias: Tensor) -> Tensor:
-        padding = self._checked.tag_ids == PAD
-        bias = bias.masked_fill(padding[:, None, :, None], 0.0)
-        # A key of padding is never read: a row of padding itself, which the model's own mask governs, may.
-        blocked = padding[:, None, None, :] & ~padding[:, None, :, None]
-        return bias.masked_fill(blocked, -torch.inf)
+        return _without_padding(table[:, tag_ids[:, :, None], tag_ids[:, None, :]].transpose(0, 1), self._checked)
 
     @property
     def _checked(self) -> Annotation:
         assert self.annotation is not None  # noqa: S101 - the constructor saw to it
         return self.annotation
+
+
+def _without_padding(bias: Tensor, at: Annotation, rows: slice = ALL) -> Tensor:
+    keys = (at.tag_ids == PAD)[:, None, None, :]
+    queries = keys.transpose(2, 3)[:, :, rows]
+    bias = bias.masked_fill(queries, 0.0)
+    # A key of padding is never read: a row of padding itself, which the model's own mask governs, may.
+    return bias.masked_fill(keys & ~queries, -torch.inf)
 
 
 def _version(tensor: Tensor | None) -> int:

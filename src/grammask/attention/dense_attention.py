@@ -1,0 +1,52 @@
+"""The dense path: PyTorch's own attention under a plan's mask, which is never larger than it must be.
+
+A mask that all heads and layers share is made once. One that tells heads apart, mostly another in every layer, is made
+for a part of the queries at a time where it is large, and let go: so it stays in the processor's cache, and memory
+doesn't grow with layers. A part costs one more call of attention, a few hundredths of its time.
+"""
+
+from functools import partial
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from .parts import Part, parts_of
+from .plan import Plan
+
+# Where the masks of all layers have more cells than this, 1 GiB in float32, a backward pass doesn't hold them, but
+# computes the attention once more. That costs a third of the attention's time.
+_HELD: Final[int] = 1 << 28
+
+
+def dense_attention(
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, model_mask: Tensor | None, *, scale: float,
+    dropout: float,
+) -> Tensor:  # fmt: skip
+    """Return attention (batch, heads, length, head_dim) in one layer of a plan; see `functional.attend`."""
+    attend = partial(_attend, plan=plan, layer=layer, model_mask=model_mask, scale=scale, dropout=dropout)
+    parts = parts_of(plan.cells(layer), *plan.shape)
+    if len(parts) == 1:
+        return attend(query, key, value, part=parts[0])
+    if torch.is_grad_enabled() and plan.cells(layer) * len(plan.layer_tables) > _HELD:
+        attend = partial(checkpoint, attend, use_reentrant=False)
+    # Joined in the order in which attention lays out its results, so that the model's own transposing is free.
+    outputs: dict[int, list[Tensor]] = {}
+    for part in parts:
+        found = attend(query[part.texts, :, part.rows], key[part.texts], value[part.texts], part=part)
+        outputs.setdefault(part.texts.start, []).append(found.transpose(1, 2))
+    return torch.cat(
+        [torch.cat(of_rows, 1) if len(of_rows) > 1 else of_rows[0] for of_rows in outputs.values()]
+    ).transpose(1, 2)
+
+
+def _attend(
+    query: Tensor, key: Tensor, value: Tensor, *, plan: Plan, layer: int, model_mask: Tensor | None, scale: float,
+    dropout: float, part: Part,
+) -> Tensor:  # fmt: skip
+    mask = plan.mask(layer, model_mask, query.dtype, part)
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale, enable_gqa=key.shape[1] < query.shape[1]
+    )

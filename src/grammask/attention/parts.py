@@ -1,0 +1,57 @@
+"""Parts of a batch's queries, over which masks are made one at a time."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from .blocks.block import ALL
+from .inputs import Annotation
+
+# Cells of a mask that is made at a time: 16 MiB in float32. Fewer start too many calls of attention, more leave the
+# cache; measured from 2^18 to 2^25.
+MOST_CELLS: Final[int] = 1 << 22
+_FEWEST_ROWS: Final[int] = 64  # with fewer queries at a time, attention reads its keys more often than it computes
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some texts of a batch, and some of their queries."""
+
+    texts: slice
+    rows: slice
+
+    def of_annotation(self, at: Annotation) -> Annotation:
+        """Return the annotation of the part's texts."""
+        sentences = None if at.sentence_ids is None else at.sentence_ids[self.texts]
+        return Annotation(at.tag_ids[self.texts], at.word_ids[self.texts], sentences)
+
+    def of_mask(self, mask: Tensor) -> Tensor:
+        """Return the part of a mask that broadcasts to (batch, heads, query, key)."""
+        texts = self.texts if mask.shape[0] > 1 else ALL
+        return mask[texts, :, self.rows if mask.shape[2] > 1 else ALL]
+
+
+WHOLE: Final = Part(ALL, ALL)
+
+
+def is_large(cells: int) -> bool:
+    """Tell whether a mask of so many cells is made in parts."""
+    return cells > MOST_CELLS
+
+
+def parts_of(cells: int, batch: int, length: int) -> list[Part]:
+    """Return the parts of a batch of texts of this `length`, whose mask has `cells`, so that none has a large mask."""
+    if not is_large(cells) or torch.compiler.is_compiling():  # a trace must not depend on the batch's size
+        return [WHOLE]
+    of_text = cells // batch
+    if of_text <= MOST_CELLS:
+        step = MOST_CELLS // of_text
+        return [Part(slice(start, start + step), ALL) for start in range(0, batch, step)]
+    step = max(_FEWEST_ROWS, MOST_CELLS * length // of_text)
+    return [
+        Part(slice(text, text + 1), slice(start, min(start + step, length)))
+        for text in range(batch)
+        for start in range(0, length, step)
+    ]
