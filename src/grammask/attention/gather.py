@@ -27,7 +27,12 @@ def gather(tensor: Tensor, positions: slice | Tensor, name: str) -> Tensor:
 def scatter_permuted(target: Tensor, span: slice, values: Tensor, inverse: Tensor, *, adding: bool) -> None:
     """Write (heads, positions, ...), permuted, into a span of (heads, tokens, ...), or add it."""
     inside = target[:, span].transpose(0, 1)
-    if not adding and inside.is_contiguous() and values.dtype == target.dtype and values.stride(0) < values.stride(1):
+    if (
+        not adding
+        and inside[0].is_contiguous()
+        and values.dtype == target.dtype
+        and values.stride(0) < values.stride(1)
+    ):
         torch.index_select(values.transpose(0, 1), 0, inverse, out=inside)
     else:
         scatter(target, span, gather(values, inverse, "inverse"), adding=adding)

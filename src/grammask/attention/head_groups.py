@@ -30,11 +30,12 @@ class HeadGroup:
     @property
     def in_place(self) -> bool:
         """Whether results can be written where they belong at once."""
-        return (
-            isinstance(self.block_group.rows.positions, slice)
-            and isinstance(self.heads, slice)
-            and not self.block_group.accumulates
-        )
+        return _is_view(self.block_group.rows, self.heads) and not self.block_group.accumulates
+
+    @property
+    def keys_in_place(self) -> bool:
+        """Whether gradients of keys can be added up where they belong at once."""
+        return _is_view(self.block_group.keys, self.key_heads)
 
     def take_rows(self, name: str, batch: Tensor) -> Tensor:
         """Return the group's heads and queries of (batch, heads, queries, ...): (heads, rows, ...).
@@ -60,26 +61,42 @@ class HeadGroup:
 
         `strengths` (heads or 1, tags, tags) is the learned table that blocks with a `table_row` look up.
         """
-        if block.table_row is not None and strengths is not None:
-            rows = self.of_heads(strengths.detach(), axis=0)[:, block.table_row]
-            return rows[:, self.block_group.key_tags][None, :, None].to(dtype)
+        row = self._table_bias(block, strengths, dtype)
         bias = block.bias() if callable(block.bias) else block.bias
-        return None if bias is None else as_bias(self.of_heads(bias, axis=1)).to(dtype)
+        if bias is None:
+            return row
+        bias = self.of_heads(bias, axis=1)
+        if bias.dtype == torch.bool:
+            bias = as_bias(bias, scratch("bias", bias.shape, torch.float32))
+        return bias.to(dtype) if row is None else row + bias
+
+    def _table_bias(self, block: Block, strengths: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+        """Return what the learned table adds to a block's scores: (stack, heads or 1, 1, keys)."""
+        if block.table_row is None or strengths is None:
+            return None
+        row = self.of_heads(strengths.detach(), axis=0)[:, block.table_row]
+        return row[:, self._key_tags(block)].transpose(0, 1)[:, :, None].to(dtype)
+
+    def _key_tags(self, block: Block) -> Tensor:
+        """Return the tags (stack, keys) of the keys of a block that looks up a learned table."""
+        assert self.block_group.key_tags is not None  # noqa: S101 - such groups have them
+        return self.block_group.key_tags[block.keys].view(block.stack, -1)
 
     def add_to_table(self, to_table: Tensor, to_bias: Tensor, block: Block) -> None:
-        """Add the gradient of a bias row (1, heads, 1, keys) to that of the learned table (heads or 1, tags, tags)."""
-        if block.table_row is None or self.block_group.key_tags is None:
+        """Add the gradient of a bias row (stack, heads, 1, keys) to that of the table (heads or 1, tags, tags)."""
+        if block.table_row is None:
             return
-        by_tag = to_bias.new_zeros(to_bias.shape[1], len(TAGS)).index_add_(
-            1, self.block_group.key_tags, to_bias[0, :, 0]
-        )
-        to_row = self.of_heads(to_table, axis=0)[:, block.table_row]
-        to_row += by_tag if len(to_row) > 1 else by_tag.sum(0, keepdim=True)
+        of_keys = to_bias[:, :, 0].transpose(0, 1).flatten(1)
+        by_tag = of_keys.new_zeros(len(of_keys), len(TAGS)).index_add_(1, self._key_tags(block).flatten(), of_keys)
+        if len(to_table) > 1:
+            to_table[self.heads, block.table_row] += by_tag
+        else:
+            to_table[0, block.table_row] += by_tag.sum(0)
 
     def of_heads(self, tensor: Tensor, *, axis: int) -> Tensor:
         """Select the group's heads along an axis that has an entry for all heads, or one for all of them together."""
-        if tensor.shape[axis] == 1 or isinstance(self.heads, Tensor):
-            return tensor  # blocks for some of the heads are alike in them
+        if tensor.shape[axis] == 1:
+            return tensor
         return tensor[self.heads] if axis == 0 else tensor[:, self.heads]
 
 
@@ -127,6 +144,10 @@ def covers_all(block_groups: Sequence[BlockGroup], query: Tensor) -> bool:
         if not group.accumulates
     )
     return sum(counts) == batch * heads * length
+
+
+def _is_view(tokens: TokenIndex, heads: slice | Tensor) -> bool:
+    return isinstance(tokens.positions, slice) and isinstance(heads, slice)
 
 
 def _put(text: Tensor, heads: slice | Tensor, tokens: TokenIndex, values: Tensor, *, adding: bool) -> None:

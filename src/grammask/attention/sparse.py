@@ -92,8 +92,11 @@ class _SparseAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
         query, key, value, strengths, output, lse = ctx.saved_tensors
+        lse = lse.masked_fill(lse.isneginf(), 0.0)  # what reads nothing has weights 0, not nan
         grad = grad if grad.stride(-1) == 1 else grad.contiguous()
-        totals = [results_like(tensor, lse.dtype).zero_() for tensor in (query, key, value)]
+        totals = [results_like(tensor, lse.dtype) for tensor in (query, key, value)]
+        for total in totals[1:] if covers_all(ctx.block_groups, query) else totals:
+            total.zero_()
         to_table = None if strengths is None else torch.zeros_like(strengths, dtype=lse.dtype)
         drawn = ctx.dropout
         for group in head_groups(ctx.block_groups, query, key, drops=ctx.dropout.share > 0):
@@ -102,12 +105,14 @@ class _SparseAttention(torch.autograd.Function):
                 for name, tensor in (("grad", grad), ("query", query), ("output", output), ("lse", lse))
             ]
             keys, values = group.take_keys("key", key), group.take_keys("value", value)
-            to_query, to_key, to_value = (
-                scratch_like(name, tensor, lse.dtype)
-                for name, tensor in (("to query", of_rows[1]), ("to key", keys), ("to value", values))
+            to_query = (
+                group.take_rows("", totals[0]) if group.in_place else scratch_like("to query", of_rows[1], lse.dtype)
             )
-            to_key.zero_()
-            to_value.zero_()
+            if group.keys_in_place:
+                to_key, to_value = (group.take_keys("", total) for total in totals[1:])
+            else:
+                to_key = scratch_like("to key", keys, lse.dtype).zero_()
+                to_value = scratch_like("to value", values, lse.dtype).zero_()
             for block in group.block_group.blocks:
                 grads, queries, outputs, lses = (stack_rows(tensor, block) for tensor in of_rows)
                 inputs = (
@@ -124,15 +129,17 @@ class _SparseAttention(torch.autograd.Function):
                 put_rows(to_query, block, block_grads[0])
                 scatter(to_key, block.keys, unstack(block_grads[1]), adding=True)
                 scatter(to_value, block.keys, unstack(block_grads[2]), adding=True)
-            group.put_rows(totals[0], to_query, adding=True)
-            group.put_keys(totals[1], to_key, adding=True)
-            group.put_keys(totals[2], to_value, adding=True)
+            if not group.in_place:
+                group.put_rows(totals[0], to_query, adding=group.block_group.accumulates)
+            if not group.keys_in_place:
+                group.put_keys(totals[1], to_key, adding=True)
+                group.put_keys(totals[2], to_value, adding=True)
         to_strengths = None if strengths is None or to_table is None else to_table.to(strengths.dtype)
         return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None, None
 
 
 def _merge(output: Tensor, lse: Tensor, before: Tensor, lse_before: Tensor) -> None:
     """Merge, in place, two attentions (heads, queries, head_dim) of the same queries over keys of their own."""
-    share = torch.sigmoid(lse - lse_before)[..., None]
+    share = torch.sigmoid(lse - lse_before).nan_to_num_(0.0)[..., None]  # what reads nothing in both stays 0
     output.copy_(torch.lerp(before.to(share.dtype), output.to(share.dtype), share))
     torch.logaddexp(lse_before, lse, out=lse)

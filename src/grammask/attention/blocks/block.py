@@ -52,10 +52,11 @@ class Block:
 
     `rows` and `keys` count among the group's; `keys` may be indices (stack * keys,). A block may be a stack of equal
     rectangles of `chunk` queries each, as in a band; the last may be short of queries. `pairs` counts what is computed.
-    `bias` (stack, heads or 1, queries or 1, keys) is bool (True means "may read") or float, added to the scores; a
-    function makes it anew each time, where it is too large to keep. `empty` (stack, heads or 1, queries) marks queries
-    that read nothing in this block, if there are any. `table_row` names the row of a learned strength table (tags, by
-    query) that the keys' tags select the bias from.
+    `bias` (stack, all heads or 1, queries or 1, keys) is bool (True means "may read") or float, added to the scores; a
+    function makes it anew each time, where it is too large to keep. Floats that are alike in the whole stack may be
+    expanded: they are read without a copy. `empty` (stack, all heads or 1, queries) marks queries that read nothing in
+    this block, if there are any. `table_row` names the row of a learned strength table (tags, by query) that the keys'
+    tags select a bias from, which is added to `bias`.
     """
 
     rows: slice
@@ -72,7 +73,8 @@ class Block:
 class BlockGroup:
     """Blocks of one text (counted in the batch) that together have each of the group's queries exactly once.
 
-    `heads` (None: all) are those that the blocks are for. `key_tags` (keys,) are the keys' tags, where a learned table
+    `rows` count among the queries, `keys` among the keys: the two may differ in length. `heads` (None: all) are those
+    that the blocks are for. `key_tags` (keys,) are the keys' tags, where a learned table
     needs them. `accumulates` tells that an earlier group has read other pairs of these queries: the results are merged
     by log-sum-exp.
     """
@@ -100,10 +102,10 @@ def find_empty(bias: Tensor) -> Tensor | None:
     return empty if bool(empty.any()) else None
 
 
-def as_bias(mask: Tensor) -> Tensor:
-    """Return a mask (True means "may read") as the float bias that it stands for; a bias stays as it is."""
-    return (
-        torch.zeros_like(mask, dtype=torch.float32).masked_fill_(~mask, -torch.inf)
-        if mask.dtype == torch.bool
-        else mask
-    )
+def as_bias(mask: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return a mask (True means "may read") as the float bias that it stands for, in `out`; a bias stays as it is."""
+    if mask.dtype != torch.bool:
+        return mask
+    bias = torch.empty(mask.shape, dtype=torch.float32, device=mask.device) if out is None else out
+    # 1 - 1/1 is 0, 1 - 1/0 is -inf: three passes that are vectorized, unlike filling and choosing.
+    return torch.sub(torch.ones((), device=mask.device), bias.copy_(mask).reciprocal_(), out=bias)
