@@ -1,4 +1,4 @@
-"""Which way one call's attention goes, decided from its lengths and the plan's own work; nothing is remembered.
+"""Which way one call's attention goes, decided from the call, the plan's own work and this machine's rates alone.
 
 Short batches take the dense path, where one fused call beats many small ones. `backend="auto"` compares estimates; a
 backend that is asked for by name is obeyed, or an error says why it cannot be.
@@ -6,62 +6,62 @@ backend that is asked for by name is obeyed, or an error says why it cannot be.
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor
 
 from ..errors import GrammarError, InputError
 from ..grammar.limits import MAX_HEADS, MAX_LAYERS
 from ..printing import quoted
 from .backends import DENSE, TABLE, Backend, backend_for, check_backend, check_name
 from .blocks.make_blocks import reaches_of
+from .calibration.count import Shape
+from .calibration.current import rates_for
+from .calibration.rates import Rates
+from .estimates import Estimate
 from .inputs import check_whole
 from .plan import Plan
 from .plan_checks import check_plan, check_size
 
 _LOG = logging.getLogger(__name__)
 
-# Estimates are of one thread of a current processor, fitted to measurements; only their ratio decides. Milliseconds.
-_GIGA = 60e6  # floating-point operations a millisecond, in the fused kernel at its best
-_RAMP = 12  # queries that a block of few queries pays for without having them
-_MASKED = 1.08  # what a dense mask costs on top
-_MASKING = 13e-6  # making a dense mask, for each pair, once for all layers
-_MOVED = 6e6  # bytes copied a millisecond
-_BLOCK = 0.1  # starting a block
-_GROUP = 0.3  # starting a group of blocks
-_PLANNING = 1.2  # planning one text, once for all layers
-_LEAST = 0.5  # what a text costs at least, in a few blocks
-
 
 @dataclass(frozen=True)
 class Choice:
     """What a call takes, "dense" or a sparse backend, why, and the estimates behind it (None: not needed).
 
-    Estimates are milliseconds of one layer's forward pass on one thread of a current processor.
+    Estimates are milliseconds of one layer's pass on this machine, planning included, by `rates`: those that were
+    measured here, or the defaults of this kind of processor.
     """
 
     backend: str
     reason: str
     dense_ms: float
     sparse_ms: float | None = None
+    rates: str = ""
 
     def __str__(self) -> str:
         sparse = "" if self.sparse_ms is None else f", sparse {self.sparse_ms:.2f} ms"
-        return f"{self.backend}: {self.reason} (estimates a layer: dense {self.dense_ms:.2f} ms{sparse})"
+        estimates = f"dense {self.dense_ms:.2f} ms{sparse}; {self.rates}"
+        return f"{self.backend}: {self.reason} (estimates a layer: {estimates})"
 
 
 @dataclass(frozen=True)
 class Call:
     """What dispatch needs to know of one call beside its plan.
 
-    `drops` tells that attention weights will be dropped; `obstacle` says what only the dense path can do, if anything.
+    `dtype` is what is computed in; `trains` tells that a backward pass will follow, `drops` that attention weights
+    will be dropped; `obstacle` says what only the dense path can do, if anything.
     """
 
     layer: int
     heads: int
+    key_heads: int
     head_dim: int
     backend: str
     device: torch.device
+    dtype: torch.dtype
+    trains: bool
     drops: bool
     obstacle: str | None = None
 
@@ -71,31 +71,39 @@ def explain_dispatch(
     *,
     heads: int,
     head_dim: int,
+    key_heads: int | None = None,
     layer: int = 0,
     backend: str = "auto",
     device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    training: bool = False,
     drops: bool = False,
 ) -> Choice:
     """Return which backend a call with this plan takes in a layer, why, and by which estimates.
 
-    Every call logs the same line at debug level.
+    Every call logs the same line at debug level. Estimates are for the present number of PyTorch's threads, by rates
+    that were measured on this machine (`grammask bench --calibrate`) or else the defaults of its kind of processor.
 
     Args:
         plan: What `make_plan` made.
         heads: The number of heads.
         head_dim: The size of each head.
+        key_heads: The number of heads of keys and values; None: as many.
         layer: The layer, counted from 0.
         backend: "auto" lets estimates decide; any other (see the table in docs/kernels.md) is obeyed or refused.
         device: Where the tensors are.
+        dtype: What is computed in.
+        training: Whether a backward pass will follow.
         drops: Whether attention weights will be dropped.
 
     Returns:
-        The `backend`, the `reason`, and the estimates `dense_ms` and `sparse_ms` (None: not needed): milliseconds of
-        one layer's forward pass on one thread of a current processor.
+        The `backend`, the `reason`, the estimates `dense_ms` and `sparse_ms` (None: not needed), in milliseconds of one
+        layer's pass with its share of planning, and the `rates` behind them.
 
     Raises:
         GrammarError: For a backend that is unknown or cannot do the grammar.
-        InputError: For a layer or heads that the plan doesn't have, and a sparse backend that these inputs cannot take.
+        InputError: For a layer or heads that the plan doesn't have, a dtype that isn't floating point, and a sparse
+            backend that these inputs cannot take.
 
     Example:
         >>> plan = grammask.make_plan("banded", tag_ids=torch.arange(4096)[None] % 17)
@@ -106,11 +114,19 @@ def explain_dispatch(
     plan = check_plan(plan)
     layer = check_whole("layer", layer, lowest=0, highest=MAX_LAYERS - 1)
     heads = check_whole("heads", heads, lowest=1, highest=MAX_HEADS)
+    key_heads = heads if key_heads is None else check_whole("key_heads", key_heads, lowest=1, highest=heads)
+    if heads % key_heads:
+        raise InputError(f"key_heads must divide heads, but {heads} heads cannot share {key_heads}")
     head_dim = check_whole("head_dim", head_dim, lowest=1, highest=1 << 20)
     check_size(plan, layer=layer, heads=heads)
-    if not isinstance(drops, bool):
-        raise InputError(f"drops must be True or False, but is {quoted(drops)}")
-    return choose_backend(plan, Call(layer, heads, head_dim, backend, _device(device), drops))
+    for name, flag in (("drops", drops), ("training", training)):
+        if not isinstance(flag, bool):
+            raise InputError(f"{name} must be True or False, but is {quoted(flag)}")
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InputError(f"dtype must be a floating-point dtype of torch, but is {quoted(dtype)}")
+    return choose_backend(
+        plan, Call(layer, heads, key_heads, head_dim, backend, _device(device), dtype, training, drops)
+    )
 
 
 def _device(name: str | torch.device) -> torch.device:
@@ -123,22 +139,29 @@ def _device(name: str | torch.device) -> torch.device:
 def choose_backend(plan: Plan, call: Call) -> Choice:
     """Choose for one call; raises as `explain_dispatch` does."""
     check_name(call.backend)
-    choice = _choose(plan, call)
+    rates = rates_for(call.dtype, torch.get_num_threads())
+    # What hangs on nothing else is worked out once.
+    if (call, rates) not in plan.choices:
+        plan.choices[call, rates] = _choose(plan, call, rates)
+    choice: Choice = plan.choices[call, rates]
     _LOG.debug("layer %d: %s", call.layer, choice)
     return choice
 
 
-def _choose(plan: Plan, call: Call) -> Choice:
-    dense = _dense(plan, call)
+def _choose(plan: Plan, call: Call, rates: Rates) -> Choice:
+    batch, length = plan.shape
+    shape = Shape(batch, call.heads, call.key_heads, length, call.head_dim)
+    estimate = Estimate(plan, call.layer, shape, call.dtype, trains=call.trains, drops=call.drops, rates=rates)
+    answer = partial(Choice, dense_ms=estimate.dense_ms, rates=rates.source)
     named = TABLE.get(call.backend)
     if plan.strategy == "full":
         if named not in (None, DENSE):
             raise GrammarError(
                 f"strategy 'full' has no backend {call.backend!r}: it is the stock model; leave backend out"
             )
-        return Choice(DENSE.name, "full attention is the stock model's", dense)
+        return answer(DENSE.name, "full attention is the stock model's")
     if named is DENSE:
-        return Choice(DENSE.name, "asked for", dense)
+        return answer(DENSE.name, "asked for")
     reaches = reaches_of(plan.layer_tables[call.layer])
     fitting = backend_for(plan.strategy, reaches, call.device.type)
     obstacle = _obstacle(plan, call, named or fitting)
@@ -146,18 +169,16 @@ def _choose(plan: Plan, call: Call) -> Choice:
         if obstacle is not None:
             raise InputError(f'backend {named.name!r} cannot be used here: {obstacle}; use backend="dense" or "auto"')
         check_backend(named.name, plan.strategy, reaches, plan.name)
-        return Choice(named.name, "asked for", dense, _sparse(plan, call))
+        return answer(named.name, "asked for", sparse_ms=estimate.sparse_ms)
     if obstacle is not None:
-        return Choice(DENSE.name, obstacle, dense)
-    batch, length = plan.shape
-    if dense <= batch * (_LEAST + _PLANNING / len(plan.layer_tables)):
-        return Choice(DENSE.name, f"{batch} x {length} tokens are too few for anything else", dense)
+        return answer(DENSE.name, obstacle)
+    if estimate.dense_ms <= estimate.least_sparse_ms:
+        return answer(DENSE.name, f"{batch} x {length} tokens are too few for anything else")
     if (unsorted := plan.why_unsorted(call.layer, drops=call.drops)) is not None:
-        return Choice(DENSE.name, unsorted, dense)
-    sparse = _sparse(plan, call)
-    if dense <= sparse:
-        return Choice(DENSE.name, "the blocks of this grammar would cost more", dense, sparse)
-    return Choice(fitting.name, "cheaper than dense", dense, sparse)
+        return answer(DENSE.name, unsorted)
+    if estimate.dense_ms <= estimate.sparse_ms:
+        return answer(DENSE.name, "the blocks of this grammar would cost more", sparse_ms=estimate.sparse_ms)
+    return answer(fitting.name, "cheaper than dense", sparse_ms=estimate.sparse_ms)
 
 
 def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
@@ -173,25 +194,3 @@ def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
     if plan.strategy == "hard" and plan.layer_tables[call.layer][0].sink_tokens:
         return "the blocks don't hold sink tokens yet"
     return None
-
-
-def _dense(plan: Plan, call: Call) -> float:
-    batch, length = plan.shape
-    attention = _MASKED * 4 * call.heads * call.head_dim / _GIGA
-    return batch * length**2 * (attention + _MASKING / max(len(plan.layer_tables), 1))
-
-
-def _sparse(plan: Plan, call: Call) -> float:
-    width = call.heads * call.head_dim
-    total = 0.0
-    for group in plan.block_groups(call.layer, drops=call.drops):
-        share = 1.0 if group.heads is None else len(group.heads) / call.heads
-        copied = sum(
-            tokens.count for tokens in (group.rows, group.keys, group.keys) if isinstance(tokens.positions, Tensor)
-        )
-        for block in group.blocks:
-            queries = block.chunk or block.rows.stop - block.rows.start
-            total += 4 * width * share * block.pairs * (1 + _RAMP / queries) / _GIGA + _BLOCK
-            copied += 2 * len(block.keys) if isinstance(block.keys, Tensor) else 0
-        total += copied * share * 8 * width / _MOVED + _GROUP
-    return total

@@ -118,7 +118,11 @@ def attend(
     elif value.shape[-1] != query.shape[-1]:
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
     _, heads, _, head_dim = query.shape
-    choice = choose_backend(plan, Call(layer, heads, head_dim, backend, query.device, dropout > 0, obstacle))
+    trains = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)
+    choice = choose_backend(
+        plan,
+        Call(layer, heads, key.shape[1], head_dim, backend, query.device, _dtype(query), trains, dropout > 0, obstacle),
+    )
     kernel = _KERNELS[TABLE[choice.backend].kernel]
     return kernel(query, key, value, plan, layer, model_mask, scale=scale, dropout=dropout)
 
@@ -126,10 +130,8 @@ def attend(
 def _in_blocks(
     query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, _: Tensor | None, *, scale: float, dropout: float
 ) -> Tensor:
-    if torch.is_autocast_enabled("cpu"):
-        # As autocast does for PyTorch's own attention: rotary positions leave queries and keys in float32.
-        dtype = torch.get_autocast_dtype("cpu")
-        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    dtype = _dtype(query)
+    query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     strengths = None if plan.learned is None else plan.learned[layer]
     return sparse_attention(
         query,
@@ -140,6 +142,14 @@ def _in_blocks(
         dropout=dropout,
         strengths=strengths,
     )
+
+
+def _dtype(query: Tensor) -> torch.dtype:
+    """Return what attention is computed in: under autocast the same as PyTorch's own attention."""
+    # Rotary positions leave queries and keys in float32.
+    device = query.device.type
+    casts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if casts else query.dtype
 
 
 _KERNELS: Final[dict[Kernel, Callable[..., Tensor]]] = {"dense": dense_attention, "blocks": _in_blocks}

@@ -6,6 +6,7 @@ dense mask or bias of a short batch.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,6 +67,8 @@ class Plan:
         self._block_groups: dict[tuple[int, bool], tuple[object, tuple[BlockGroup, ...]]] = {}
         self._readable: Tensor | None = None
         self._masks: dict[tuple[int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
+        # What dispatch chose for each call, by all that the choice hangs on.
+        self.choices: dict[object, Any] = {}
 
     def block_groups(self, layer: int, *, drops: bool = False) -> tuple[BlockGroup, ...]:
         """Return the groups of blocks of a layer, hard or soft.

@@ -1,6 +1,5 @@
 """Tags on disk: a text is tagged once per tagger and version, in whatever experiment it turns up."""
 
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -9,10 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from platformdirs import user_cache_path
-
 from ..errors import TaggingError
-from ..files.read import expand_home
+from ..files.cache_folder import cache_folder
 from .packed import pack, unpack
 from .tagger import TaggedText, Tagger, TaggerWrapper
 
@@ -25,8 +22,7 @@ _ELSEWHERE: Final[str] = "set GRAMMASK_CACHE to a folder that can be written"
 
 def cache_file() -> Path:
     """Return where tags are kept: in $GRAMMASK_CACHE if set, else in the user's cache folder."""
-    folder = os.environ.get("GRAMMASK_CACHE")
-    return (expand_home(folder) if folder else user_cache_path("grammask")) / "tags.sqlite"
+    return cache_folder() / "tags.sqlite"
 
 
 class CachedTagger(TaggerWrapper):

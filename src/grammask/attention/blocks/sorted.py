@@ -19,7 +19,7 @@ from .lookup import PairLookup, occurring_tags
 # What starting a block costs, in pairs that could be computed meanwhile: small groups share a masked block.
 _START: Final[int] = 600
 # About how often each tag occurs in English, in the order of TAGS; only the speed depends on it.
-_FREQUENCY: Final = np.array(
+FREQUENCY: Final = np.array(
     [8, 10, 6, 6, 4, 10, 1, 18, 2, 3, 7, 6, 12, 2, 1, 11, 1, 1, 1, 0, 1], dtype=np.float64
 ) / 100  # fmt: skip
 
@@ -83,7 +83,7 @@ def key_order(table: bytes, tags: int) -> NDArray[np.int8]:
     Starting from tags with equal readers side by side, single tags are moved while that lowers the keys to copy.
     """
     sets = np.unique(np.frombuffer(table, dtype=np.bool_).reshape(tags, tags), axis=0)
-    weights = sets @ _FREQUENCY
+    weights = sets @ FREQUENCY
     order = np.lexsort(sets).tolist()
 
     def copied(candidate: list[int]) -> float:

@@ -1,0 +1,113 @@
+"""Counting the work of calls and plans in parts, from shapes and from a plan's own blocks."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..blocks.block import Block, BlockGroup
+from ..head_groups import head_groups
+from .parts import DenseParts, MaskParts, PlanParts, SparseParts
+
+
+class Shape(NamedTuple):
+    """The sizes of a call; `key_heads` may be fewer than `heads`, which share them then."""
+
+    batch: int
+    heads: int
+    key_heads: int
+    length: int
+    head_dim: int
+
+
+def dense_parts(shape: Shape, *, mask_heads: int, is_learned: bool = False, calls: int = 1) -> DenseParts:
+    """Count `calls` on the dense path, for a part of the queries each, under a mask or bias of `mask_heads` heads.
+
+    `mask_heads` is 0 where there is none. One that is learned is made anew in each call.
+    """
+    batch, heads, _, length, head_dim = shape
+    scores, cells = batch * heads * length**2, batch * mask_heads * length**2
+    return DenseParts(
+        calls=calls,
+        numbers_out=batch * heads * length * head_dim,
+        products=scores * head_dim,
+        scores=scores,
+        masked=scores if mask_heads else 0,
+        gathered=cells if is_learned else 0,
+    )
+
+
+def mask_parts(shape: tuple[int, int], *, mask_heads: int, masks: int = 1) -> MaskParts:
+    """Count the making of the mask or bias of a batch (batch, length), as one or as several `masks` of a part each."""
+    batch, length = shape
+    return MaskParts(masks=masks, pairs=batch * length**2, cells=batch * mask_heads * length**2)
+
+
+def sparse_parts(block_groups: Sequence[BlockGroup], shape: Shape, dtype: torch.dtype, *, drops: bool) -> SparseParts:
+    """Count a call in blocks."""
+    batch, heads, key_heads, length, head_dim = shape
+    counts = dict.fromkeys(SparseParts.names(), 0.0)
+    counts["calls"], counts["numbers_out"] = 1, batch * heads * length * head_dim
+    query = torch.empty((batch, heads, length, head_dim), dtype=dtype, device="meta")
+    key = torch.empty((batch, key_heads, length, head_dim), dtype=dtype, device="meta")
+    for group in head_groups(block_groups, query, key, drops=drops):
+        width = head_dim * _count(group.heads), head_dim * _count(group.key_heads)
+        _count_group(counts, group.block_group, *width)
+        for block in group.block_group.blocks:
+            _count_block(counts, block, _count(group.heads), head_dim, width[1])
+    return SparseParts(**counts)
+
+
+def _count(heads: slice | Tensor) -> int:
+    return heads.stop - heads.start if isinstance(heads, slice) else len(heads)
+
+
+def _count_group(counts: dict[str, float], group: BlockGroup, width: int, key_width: int) -> None:
+    counts["groups"] += 1
+    if isinstance(group.rows.positions, Tensor):
+        counts["copied_rows"] += group.rows.count * width
+    if isinstance(group.keys.positions, Tensor):
+        counts["copied_keys"] += group.keys.count * key_width
+    if group.accumulates:
+        counts["merged"] += group.rows.count * width
+
+
+def _count_block(counts: dict[str, float], block: Block, heads: int, head_dim: int, key_width: int) -> None:
+    queries = block.chunk or block.rows.stop - block.rows.start
+    tiles = heads * block.stack * -(-queries // _tile(queries))
+    scores = heads * block.pairs
+    counts["starts"] += 1
+    counts["tiles"] += tiles
+    counts["loads"] += tiles * head_dim * block.pairs / (block.stack * queries)
+    counts["products"] += scores * head_dim
+    counts["scores"] += scores
+    if isinstance(block.keys, Tensor):
+        counts["copied_keys"] += key_width * len(block.keys)
+    if callable(block.bias):
+        counts["masked"] += scores
+        counts["explicit"] += block.pairs
+    elif block.table_row is not None or (block.bias is not None and block.bias.shape[2] == 1 < queries):
+        counts["rows"] += scores
+    elif block.bias is not None:
+        counts["masked"] += scores
+        # Masks of all heads are made for those of the head group alone.
+        counts["converted"] += block.pairs * min(heads, block.bias.shape[1]) if block.bias.dtype == torch.bool else 0
+
+
+def _tile(queries: int) -> int:
+    """Return how many queries PyTorch's fused CPU kernel takes at a time."""
+    return 256 if queries >= 768 else 64 if queries >= 192 else 32
+
+
+def plan_parts(block_groups: Sequence[BlockGroup]) -> PlanParts:
+    """Count the making of blocks."""
+    blocks = [block for group in block_groups for block in group.blocks]
+    masks = [block for block in blocks if isinstance(block.bias, Tensor) and block.bias.shape[2] > 1]
+    return PlanParts(
+        texts=len({group.text for group in block_groups}),
+        tokens=sum(group.rows.count + group.keys.count for group in block_groups),
+        blocks=len(blocks),
+        pairs=sum(block.pairs for block in masks),
+        cells=sum(block.pairs * block.bias.shape[1] for block in masks if isinstance(block.bias, Tensor)),
+    )

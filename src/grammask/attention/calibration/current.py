@@ -1,0 +1,32 @@
+"""The rates that hold in this process: those that were measured on this machine, else the defaults of its kind."""
+
+import os
+from typing import Final
+
+import torch
+
+from .defaults import default_rates
+from .rates import Rates
+from .stored import Machine, read_rates
+
+SWITCH: Final[str] = "GRAMMASK_CALIBRATE"  # "0": neither measure nor read what was measured
+_RATES: Final[dict[tuple[torch.dtype, int], Rates]] = {}
+
+
+def rates_for(dtype: torch.dtype, threads: int) -> Rates:
+    """Return the rates for a dtype and a number of threads. Files are read once in a process."""
+    key = (dtype, threads)
+    if key not in _RATES:
+        stored = read_rates(Machine.here(dtype, threads)) if may_calibrate() else None
+        _RATES.setdefault(key, stored or default_rates(dtype, threads))
+    return _RATES[key]
+
+
+def may_calibrate() -> bool:
+    """Tell whether measured rates are wanted, as they are unless $GRAMMASK_CALIBRATE is 0."""
+    return os.environ.get(SWITCH) != "0"
+
+
+def forget_rates() -> None:
+    """Let the next call read the files again."""
+    _RATES.clear()

@@ -1,0 +1,58 @@
+"""Measuring what the parts of work cost here and now, in short rounds that take turns."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import torch
+
+from .fit import fit_prices
+from .made_up import mask_probes, plan_probes
+from .parts import Parts, Probe
+from .probes import dense_probes, sparse_probes
+from .rates import PASSES, Pass, PassRates, Rates
+
+First = TypeVar("First", bound=Parts)
+Second = TypeVar("Second", bound=Parts)
+
+_SECONDS: Final[float] = 0.2  # for each kind of work, unless the fewest rounds take longer
+_ROUNDS: Final[tuple[int, int]] = (3, 30)
+
+
+def measure_rates(dtype: torch.dtype) -> Rates:
+    """Return the rates of this machine for `dtype` and the present number of threads."""
+    passes: dict[Pass, PassRates] = {kind: _measure_pass(dtype, kind) for kind in PASSES}
+    masks, plans = _fit(mask_probes(dtype), plan_probes())
+    return Rates(**passes, masks=masks, plans=plans, source="measured on this machine")
+
+
+def _measure_pass(dtype: torch.dtype, kind: Pass) -> PassRates:
+    heads = max(2, torch.get_num_threads())  # so that each thread has work, as in a model
+    return PassRates(*_fit(dense_probes(dtype, kind, heads=heads), sparse_probes(dtype, kind, heads=heads)))
+
+
+def _fit(first: Sequence[Probe[First]], second: Sequence[Probe[Second]]) -> tuple[First, Second]:
+    """Return the prices of two kinds of work, timed in the same rounds: what counts most is how they compare."""
+    taken = fastest_rounds([probe.call for probe in first] + [probe.call for probe in second])
+    return (
+        fit_prices([probe.parts for probe in first], taken[: len(first)]),
+        fit_prices([probe.parts for probe in second], taken[len(first) :]),
+    )
+
+
+def fastest_rounds(calls: Sequence[Callable[[], object]]) -> list[int]:
+    """Return the fewest nanoseconds that each call took, over rounds in which all take turns."""
+    # A single thread's own time leaves out what other programs took meanwhile.
+    clock = time.thread_time_ns if torch.get_num_threads() == 1 else time.perf_counter_ns
+    for call in calls:
+        call()
+    fastest = [1 << 62] * len(calls)
+    begun, (least, most) = time.perf_counter(), _ROUNDS
+    for done in range(most):
+        if done >= least and time.perf_counter() - begun > _SECONDS:
+            break
+        for place, call in enumerate(calls):
+            start = clock()
+            call()
+            fastest[place] = min(fastest[place], clock() - start)
+    return fastest

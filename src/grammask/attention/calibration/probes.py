@@ -1,0 +1,113 @@
+"""The calls that a calibration times: small, of chosen shapes, and of made-up texts."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ...grammar.rules import Strategy
+from ...grammar.tags import TAGS
+from ..blocks.block import BlockGroup
+from ..functional import attend
+from ..plan import Plan
+from ..sparse import sparse_attention
+from .count import Shape, dense_parts, sparse_parts
+from .made_up import made_up_plan, unmade
+from .parts import DenseParts, Probe, SparseParts
+from .rates import Pass
+from .shapes import band, block, blocks, group
+
+
+def sparse_probes(dtype: torch.dtype, kind: Pass, *, heads: int) -> list[Probe[SparseParts]]:
+    """Return calls in blocks, of which each part of the work weighs much in some."""
+    zeros = torch.zeros(1, 1, 128, 512)
+    made = [
+        ((group(blocks(1, 8, 8), 8, 8),), 64, 64),
+        ((group(blocks(16, 8, 8), 128, 128),), 128, 64),
+        ((group(blocks(1, 8, 8), 8, 8, shuffled=True),) * 8, 64, 64),
+        ((group(blocks(8, 32, 64), 256, 256),), 256, 32),
+        ((group(blocks(8, 4, 1024), 32, 1024),), 1024, 64),
+        ((group(blocks(4, 32, 768), 128, 768),), 768, 64),
+        ((group(blocks(1, 256, 512), 256, 512),), 512, 64),
+        ((group(blocks(1, 256, 512), 256, 512),), 512, 32),
+        ((group(blocks(1, 768, 256), 768, 256),), 768, 64),
+        ((group(blocks(1, 768, 256), 768, 256),), 768, 32),
+        ((group([block(0, 128, 512, bias=zeros)], 128, 512),), 512, 32),
+        ((group([block(0, 128, 512, bias=zeros == 0)], 128, 512),), 512, 32),
+        ((group([block(0, 128, 512, bias=zeros[:, :, :1])], 128, 512),), 512, 32),
+        ((group([block(0, 128, 512, bias=lambda: zeros + 1)], 128, 512),), 512, 32),
+        ((group([band(16, 32, 96, 512)], 512, 512),), 512, 64),
+        ((group([band(8, 64, 224, 512)], 512, 512),), 512, 32),
+        ((group(blocks(1, 1024, 16), 1024, 1024, shuffled=True),), 1024, 64),
+        ((group(blocks(1, 64, 1024), 64, 1024, shuffled=True),), 1024, 64),
+        ((group(blocks(1, 512, 32), 512, 32), group(blocks(1, 512, 32), 512, 32, accumulates=True)), 512, 64),
+        ((group(blocks(1, 32, 32), 32, 32),), 4096, 64),
+    ]  # fmt: skip
+    probes = [_in_blocks(groups, Shape(1, heads, heads, length, size), dtype, kind) for groups, length, size in made]
+    plans: list[tuple[str, Strategy, int, int]] = [
+        ("paper", "hard", 512, 64), ("mixed", "hard", 512, 32), ("paper", "soft", 512, 32),
+    ]  # fmt: skip
+    for grammar, strategy, length, size in plans:
+        plan = made_up_plan(grammar, strategy, length)
+        probes.append(
+            _in_blocks(plan.block_groups(0, drops=kind == "eager"), Shape(1, heads, heads, length, size), dtype, kind)
+        )
+    return probes
+
+
+def _in_blocks(groups: Sequence[BlockGroup], shape: Shape, dtype: torch.dtype, kind: Pass) -> Probe[SparseParts]:
+    dropout = 0.1 if kind == "eager" else 0.0
+    query, key, value, run = _tensors(shape, dtype, kind)
+    call = run(lambda: sparse_attention(query, key, value, groups, scale=0.1, dropout=dropout))
+    return Probe(sparse_parts(groups, shape, dtype, drops=dropout > 0), call)
+
+
+def dense_probes(dtype: torch.dtype, kind: Pass, *, heads: int) -> list[Probe[DenseParts]]:
+    """Return calls on the dense path: masks and biases, of one head and of all, short and long."""
+    made: list[tuple[str, Strategy, int, int]] = [
+        ("paper", "hard", length, size) for length in (32, 128, 512) for size in (32, 64)
+    ]
+    made += [("paper", "soft", length, 64) for length in (128, 512)]
+    made += [("banded", "full", 128, 32), ("banded", "full", 512, 64), ("paper", "hard", 1024, 32)]
+    probes = []
+    for grammar, strategy, length, size in made:
+        plan = made_up_plan(grammar, strategy, length)
+        probes.append(_densely(plan, Shape(1, heads, heads, length, size), dtype, kind))
+    learned = unmade(made_up_plan("paper", "soft", 256), learned=torch.zeros(1, 1, len(TAGS), len(TAGS)))
+    return [*probes, _densely(learned, Shape(1, heads, heads, 256, 64), dtype, kind)]
+
+
+def _densely(plan: Plan, shape: Shape, dtype: torch.dtype, kind: Pass) -> Probe[DenseParts]:
+    dropout = 0.1 if kind == "eager" else 0.0
+    query, key, value, run = _tensors(shape, dtype, kind)
+    call = run(lambda: attend(query, key, value, plan, 0, None, scale=0.1, dropout=dropout, backend="dense"))
+    parts = dense_parts(
+        shape,
+        mask_heads=int(plan.strategy != "full"),
+        is_learned=plan.learned is not None,
+    )
+    return Probe(parts, call)
+
+
+def _tensors(
+    shape: Shape, dtype: torch.dtype, kind: Pass
+) -> tuple[Tensor, Tensor, Tensor, Callable[[Callable[[], Tensor]], Callable[[], object]]]:
+    generator = torch.Generator().manual_seed(0)
+    sizes = shape.batch, shape.heads, shape.length, shape.head_dim
+    query, key, value, gradient = (torch.randn(sizes, generator=generator).to(dtype) for _ in range(4))
+
+    def run(attention: Callable[[], Tensor]) -> Callable[[], object]:
+        def forward() -> Tensor:
+            with torch.no_grad():
+                return attention()
+
+        def training() -> object:
+            with torch.enable_grad():
+                return torch.autograd.grad(attention(), (query, key, value), gradient)
+
+        return forward if kind == "forward" else training
+
+    if kind != "forward":
+        for tensor in (query, key, value):
+            tensor.requires_grad_()
+    return query, key, value, run

@@ -1,0 +1,111 @@
+"""Rates on disk: one file in the cache folder for each processor, torch version, dtype and number of threads.
+
+A file that is damaged, foreign or absurd is not used: a warning is logged and the defaults hold, since no forward pass
+should end for it.
+"""
+
+import logging
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...environment import processor
+from ...errors import InputError
+from ...files.cache_folder import cache_folder
+from ...files.read import parse_json_object, read_text
+from ...files.write import dump, write_whole
+from .instructions import instructions
+from .rates import PASSES, Rates
+
+_LOG = logging.getLogger(__name__)
+_LARGEST: Final[int] = 1 << 16  # bytes
+_REMEDY: Final[str] = "measure again with grammask bench --calibrate"
+
+
+class Machine(BaseModel):
+    """What rates hang on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    processor: str
+    instructions: str
+    pytorch: str
+    dtype: str
+    threads: int = Field(ge=1, le=4096)
+
+    @classmethod
+    def here(cls, dtype: torch.dtype, threads: int) -> "Machine":
+        """Return this machine's."""
+        return cls(
+            processor=processor(),
+            instructions=instructions(),
+            pytorch=torch.__version__,
+            dtype=str(dtype).removeprefix("torch."),
+            threads=threads,
+        )
+
+    @property
+    def file(self) -> Path:
+        """Where its rates are kept."""
+        # Names of processors may differ in signs that no file name can hold.
+        digest = sha256(self.model_dump_json().encode()).hexdigest()[:8]
+        name = f"{self.processor}-{self.instructions}-torch-{self.pytorch}-{self.dtype}-{self.threads}-{digest}"
+        return cache_folder() / "rates" / (re.sub(r"[^a-z0-9.]+", "-", name.lower())[-200:].lstrip("-.") + ".json")
+
+
+class RatesFile(BaseModel):
+    """What a file of rates holds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = 1
+    machine: Machine
+    rates: Rates
+
+
+def write_rates(machine: Machine, rates: Rates) -> Path:
+    """Keep the rates of a machine and return their file; raises `ExperimentError` when it cannot be written."""
+    write_whole(machine.file, dump(RatesFile(machine=machine, rates=rates).model_dump(mode="json")))
+    return machine.file
+
+
+def read_rates(machine: Machine) -> Rates | None:
+    """Return the rates that are kept for a machine, None where there are none that can be used."""
+    path = machine.file
+    try:
+        if not path.exists():
+            return None
+        return parse_rates(read_text(path, most=_LARGEST, named=False), path, machine)
+    except (InputError, OSError) as error:
+        _LOG.warning("measured rates are not used, defaults are: %s; %s", error, _REMEDY)
+        return None
+
+
+def parse_rates(text: str, origin: Path, machine: Machine | None) -> Rates:
+    """Return the rates of a file's text; raises `InputError` for damage, another `machine` and absurd numbers."""
+    try:
+        found = RatesFile.model_validate(parse_json_object(text, origin=origin))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{origin}: {where}: {first['msg']}, but it is {str(first['input'])[:80]!r}") from error
+    if machine is not None and found.machine != machine:
+        raise InputError(f"{origin}: the rates are of another machine: {found.machine}")
+    check_plausible(found.rates, origin)
+    return found.rates
+
+
+def check_plausible(rates: Rates, origin: object) -> None:
+    """Raise `InputError` unless attention over a thousand tokens takes more than 10 us and less than a minute."""
+    for kind in PASSES:
+        dense, sparse = rates.of(kind).dense, rates.of(kind).sparse
+        for parts in (dense, sparse):
+            ms = (1e6 * parts.scores + 64e6 * parts.products) * 1e-6
+            if not 0.01 < ms < 60_000:
+                raise InputError(
+                    f"{origin}: a million pairs of a {kind} pass would take {ms:.3g} ms, no machine does that"
+                )

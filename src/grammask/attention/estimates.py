@@ -1,0 +1,75 @@
+"""What a call costs on this machine, in milliseconds of one layer, planning included.
+
+What a plan makes once for all layers with equal rules counts in equal shares for each of them, whether it is made
+already or not: the same call is estimated alike whenever it comes.
+"""
+
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+
+from .calibration.count import Shape, dense_parts, mask_parts, plan_parts, sparse_parts
+from .calibration.parts import PlanParts
+from .calibration.rates import Pass, Rates, kind_of_pass
+from .dense import heads_of
+from .parts import is_large, parts_of
+from .plan import Plan
+
+
+class Estimate:
+    """Estimates of one call of a plan's layer, at some rates."""
+
+    def __init__(
+        self, plan: Plan, layer: int, shape: Shape, dtype: torch.dtype, *, trains: bool, drops: bool, rates: Rates
+    ) -> None:
+        self.plan = plan
+        self.layer = layer
+        self.shape = shape
+        self.dtype = dtype
+        self.drops = drops
+        self.rates = rates
+        self.kind: Pass = kind_of_pass(trains=trains, drops=drops, learned=plan.learned is not None)
+
+    @cached_property
+    def dense_ms(self) -> float:
+        """The dense path's."""
+        plan, prices = self.plan, self.rates.of(self.kind).dense
+        if plan.strategy == "full":
+            return dense_parts(self.shape, mask_heads=0).ms(prices)
+        if plan.learned is not None:
+            return dense_parts(self.shape, mask_heads=plan.learned.shape[1], is_learned=True).ms(prices)
+        # Large masks of many heads are made part by part, in each layer anew.
+        cells, heads = plan.cells(self.layer), heads_of(plan.layer_tables[self.layer])
+        calls = len(parts_of(cells, *plan.shape))
+        call = dense_parts(self.shape, mask_heads=heads, calls=calls)
+        mask = mask_parts(plan.shape, mask_heads=heads, masks=calls)
+        return call.ms(prices) + mask.ms(self.rates.masks) / (1 if is_large(cells) else self._sharing)
+
+    @cached_property
+    def sparse_ms(self) -> float:
+        """That of the plan's blocks."""
+        groups = self.plan.block_groups(self.layer, drops=self.drops)
+        call = sparse_parts(groups, self.shape, self.dtype, drops=self.drops)
+        return call.ms(self.rates.of(self.kind).sparse) + plan_parts(groups).ms(self.rates.plans) / self._sharing
+
+    @cached_property
+    def least_sparse_ms(self) -> float:
+        """The least that any blocks cost, without making them: one of each text, with one key for each query."""
+        batch, heads, _, length, head_dim = self.shape
+        prices = self.rates.of(self.kind).sparse
+        call = replace(
+            prices.times(**dict.fromkeys(prices.names(), 0.0)),
+            calls=1,
+            groups=batch,
+            starts=batch,
+            numbers_out=batch * heads * length * head_dim,
+        )
+        planning = PlanParts(texts=batch, tokens=2 * batch * length, blocks=batch, pairs=0, cells=0)
+        return call.ms(prices) + planning.ms(self.rates.plans) / self._sharing
+
+    @property
+    def _sharing(self) -> int:
+        """How many layers share what the plan makes for this one."""
+        tables = self.plan.layer_tables[self.layer]
+        return sum(other is tables for other in self.plan.layer_tables)

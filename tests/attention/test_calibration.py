@@ -1,0 +1,185 @@
+"""What calls cost on this machine: counting, fitting, keeping and reading; and a choice that hangs on nothing else."""
+
+import json
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from helpers.batches import random_batch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import grammask
+from grammask.attention import dispatch
+from grammask.attention.calibration import current
+from grammask.attention.calibration.count import Shape, dense_parts, plan_parts, sparse_parts
+from grammask.attention.calibration.defaults import default_rates
+from grammask.attention.calibration.fit import fit_prices, nonnegative_least_squares
+from grammask.attention.calibration.instructions import instructions
+from grammask.attention.calibration.made_up import mask_probes, plan_probes
+from grammask.attention.calibration.parts import MaskParts
+from grammask.attention.calibration.probes import dense_probes, sparse_probes
+from grammask.attention.calibration.rates import PASSES
+from grammask.attention.calibration.stored import Machine, read_rates, write_rates
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch):
+    """Let this process read what was measured, in a cache of its own."""
+    monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path))
+    monkeypatch.delenv(current.SWITCH)
+    current.forget_rates()
+    yield Machine.here(torch.float32, 1)
+    current.forget_rates()
+
+
+def plan_of(grammar="paper", length=1024, *, layers=1, strategy="hard"):
+    annotation = random_batch((length,)).annotation
+    return grammask.make_plan(grammar, **annotation, strategy=strategy, layers=layers, heads=12)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(0, 12))
+def test_least_squares_is_never_negative_and_cannot_be_bettered(seed, columns, more):
+    generator = np.random.default_rng(seed)
+    matrix = generator.random((columns + more, columns))
+    target = generator.normal(size=len(matrix))
+    x = nonnegative_least_squares(matrix, target)
+    gradient = matrix.T @ (target - matrix @ x)
+    assert (x >= 0).all()
+    assert (gradient <= 1e-6).all()  # no number should grow
+    assert np.abs(gradient[x > 0]).max(initial=0) < 1e-6  # nor shrink
+
+
+def test_prices_are_found_again():
+    prices = MaskParts(3e5, 0.5, 2.0)
+    counts = [MaskParts(1, pairs, heads * pairs) for pairs in (10, 1e4, 1e6) for heads in (1, 12)]
+    found = fit_prices(counts, [count.ms(prices) * 1e6 for count in counts])
+    np.testing.assert_allclose(found.numbers, prices.numbers, rtol=1e-6)
+
+
+def test_all_pairs_of_a_plan_are_counted():
+    shape = Shape(1, 12, 12, 600, 64)
+    for grammar in ("paper", "mixed", "banded"):
+        plan = plan_of(grammar, 600)
+        groups = plan.block_groups(0)
+        parts = sparse_parts(groups, shape, torch.float32, drops=False)
+        assert parts.scores == 12 * sum(block.pairs for group in groups for block in group.blocks)
+        assert parts.products == 64 * parts.scores
+        assert parts.groups >= len(groups)
+        assert plan_parts(groups).texts == 1
+        assert plan_parts(groups).tokens >= 1200  # queries and keys
+    shared = sparse_parts(groups, shape._replace(key_heads=3), torch.float32, drops=False)
+    assert shared.copied_keys == parts.copied_keys / 4  # keys are never repeated
+    dense = dense_parts(shape, mask_heads=1)
+    assert (dense.scores, dense.masked, dense.gathered) == (12 * 600**2, 12 * 600**2, 0)
+
+
+@pytest.mark.parametrize("kind", PASSES)
+def test_probes_run_and_each_part_is_in_some(kind):
+    for probes in (sparse_probes(torch.float32, kind, heads=2), dense_probes(torch.float32, kind, heads=2)):
+        for probe in probes[:3]:
+            probe.call()
+        counted = np.array([probe.parts.numbers for probe in probes]).any(0)
+        assert counted.all(), dict(zip(probes[0].parts.names(), counted, strict=True))
+
+
+def test_probes_of_planning_run():
+    for probe in (*mask_probes(torch.float32), *plan_probes()):
+        probe.call()
+        assert all(number > 0 for number in probe.parts.numbers[:2])
+
+
+def test_rates_are_kept_and_used(measured):
+    rates = replace(default_rates(torch.float32, 1), source="measured on this machine")
+    assert read_rates(measured) is None
+    path = write_rates(measured, rates)
+    assert vars(read_rates(measured)) == vars(rates)
+    assert measured.file == path
+    assert current.rates_for(torch.float32, 1).source == "measured on this machine"
+    assert current.rates_for(torch.float32, 2).source == f"defaults for {instructions()}"
+
+
+def damage(path, change):
+    data = json.loads(path.read_text(encoding="utf-8"))
+    change(data)
+    path.write_text(json.dumps(data), encoding="utf-8")
+
+
+DAMAGE = {
+    "no JSON": lambda path: path.write_text("{", encoding="utf-8"),
+    "a list": lambda path: path.write_text("[]", encoding="utf-8"),
+    "bytes": lambda path: path.write_bytes(b"\xff\xfe"),
+    "large": lambda path: path.write_text(" " * (1 << 17), encoding="utf-8"),
+    "nan": lambda path: damage(path, lambda data: data["rates"]["forward"]["dense"].update(calls=float("nan"))),
+    "negative": lambda path: damage(path, lambda data: data["rates"]["plans"].update(texts=-1.0)),
+    "huge": lambda path: damage(path, lambda data: data["rates"]["masks"].update(cells=1e300)),
+    "a missing part": lambda path: damage(path, lambda data: data["rates"]["masks"].pop("cells")),
+    "an unknown part": lambda path: damage(path, lambda data: data["rates"]["masks"].update(more=1.0)),
+    "no number": lambda path: damage(path, lambda data: data["rates"]["masks"].update(cells="x")),
+    "no work costs anything": lambda path: damage(
+        path, lambda data: data["rates"]["training"]["sparse"].update(scores=0.0, products=0.0)
+    ),
+    "another machine": lambda path: damage(path, lambda data: data["machine"].update(processor="another")),
+    "another format": lambda path: damage(path, lambda data: data.update(format=2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_rates_that_cannot_be_trusted_are_not_used(how, measured, caplog):
+    path = write_rates(measured, default_rates(torch.float32, 1))
+    DAMAGE[how](path)
+    with caplog.at_level(logging.WARNING):
+        assert current.rates_for(torch.float32, 1).source == f"defaults for {instructions()}"
+    assert str(path) in caplog.text
+    assert "bench --calibrate" in caplog.text
+
+
+def test_the_switch_leaves_the_cache_unread(measured, monkeypatch):
+    write_rates(measured, replace(default_rates(torch.float32, 1), source="measured on this machine"))
+    monkeypatch.setenv(current.SWITCH, "0")
+    assert current.rates_for(torch.float32, 1).source.startswith("defaults")
+
+
+def test_choices_hang_on_the_call_alone():
+    options = {"heads": 12, "head_dim": 64}
+    fresh = plan_of()
+    first = grammask.explain_dispatch(fresh, **options)
+    used = plan_of()
+    used.block_groups(0)
+    used.mask(0, None, torch.float32)
+    for training in (True, False):
+        grammask.explain_dispatch(used, **options, training=training)
+    assert grammask.explain_dispatch(used, **options) == first == grammask.explain_dispatch(fresh, **options)
+
+
+def test_planning_is_shared_by_the_layers():
+    alone, shared = (grammask.explain_dispatch(plan_of(layers=layers), heads=12, head_dim=64) for layers in (1, 6))
+    assert shared.dense_ms < alone.dense_ms
+    assert shared.sparse_ms < alone.sparse_ms
+
+
+def test_training_dropping_and_longer_texts_cost_more():
+    def choice(length=1024, **options):
+        return grammask.explain_dispatch(plan_of(length=length), heads=12, head_dim=64, **options)
+
+    forward, training, dropping = choice(), choice(training=True), choice(training=True, drops=True)
+    for side in ("dense_ms", "sparse_ms"):
+        assert getattr(forward, side) < getattr(training, side) < getattr(dropping, side)
+        assert getattr(forward, side) < getattr(choice(2048), side)
+    # A recomputed pass may be without gradients, but must choose alike where weights are dropped.
+    assert choice(drops=True) == dropping
+
+
+def test_what_was_chosen_is_not_worked_out_again(monkeypatch):
+    plan = plan_of()
+    first = grammask.explain_dispatch(plan, heads=12, head_dim=64)
+    monkeypatch.setattr(dispatch, "_choose", None)
+    assert grammask.explain_dispatch(plan, heads=12, head_dim=64) is first
+
+
+@pytest.mark.parametrize(("option", "value"), [("training", 1), ("dtype", torch.int64), ("key_heads", 5)])
+def test_wrong_options_are_refused(option, value):
+    with pytest.raises(grammask.GrammaskError, match=option):
+        grammask.explain_dispatch(plan_of(length=20), heads=12, head_dim=64, **{option: value})
