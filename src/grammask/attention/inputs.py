@@ -43,13 +43,20 @@ def check_annotation(
     Tags must be ids of `grammask.TAGS`, word and sentence numbers -1 (none) or counted from 0. What is returned are
     copies: what the caller writes into its own tensors later changes nothing.
     """
-    tags = _own("tag_ids", check_ids("tag_ids", tag_ids, shape, device), lowest=0, highest=len(TAGS) - 1)
-    words = _own("word_ids", check_ids("word_ids", word_ids, shape, device), lowest=-1, highest=_HIGHEST)
-    sentences = None
+    given = {
+        "tag_ids": (check_ids("tag_ids", tag_ids, shape, device), 0, len(TAGS) - 1),
+        "word_ids": (check_ids("word_ids", word_ids, shape, device), -1, _HIGHEST),
+    }
     if needs_sentences:
-        given = check_ids("sentence_ids", sentence_ids, shape, device)
-        sentences = _own("sentence_ids", given, lowest=-1, highest=_HIGHEST)
-    return Annotation(tags, words, sentences)
+        given["sentence_ids"] = (check_ids("sentence_ids", sentence_ids, shape, device), -1, _HIGHEST)
+    with outside_inference_mode():
+        # One copy and one pass for all: on short texts, starting an operation costs more than what it does.
+        own = torch.stack([ids.to(torch.int64) for ids, _, _ in given.values()])
+        bounds = torch.stack(own.flatten(1).aminmax(dim=1)) if own.numel() else own.new_zeros(2, len(own))
+    for (name, (_, lowest, highest)), least, most in zip(given.items(), *bounds.tolist(), strict=True):
+        _check_range(name, least, most, lowest=lowest, highest=highest)
+    tags, words, *sentences = own.unbind()
+    return Annotation(tags, words, sentences[0] if sentences else None)
 
 
 def check_ids(name: str, ids: object, shape: tuple[int, int], device: torch.device) -> Tensor:
@@ -146,13 +153,7 @@ def _check_plain(name: str, tensor: Tensor) -> None:
         raise InputError(f"{name} is on the device meta and holds no values")
 
 
-def _own(name: str, ids: Tensor, *, lowest: int, highest: int) -> Tensor:
-    """Return a copy of the plainest kind; raise `InputError` for values out of range."""
-    with outside_inference_mode():
-        own = ids.to(torch.int64, copy=True, memory_format=torch.contiguous_format)
-    if own.numel():
-        least, most = (int(bound) for bound in own.aminmax())
-        if least < lowest or most > highest:
-            wrong = least if least < lowest else most
-            raise InputError(f"{name} holds {wrong}, but must hold {lowest} to {highest}")
-    return own
+def _check_range(name: str, least: int, most: int, *, lowest: int, highest: int) -> None:
+    if least < lowest or most > highest:
+        wrong = least if least < lowest else most
+        raise InputError(f"{name} holds {wrong}, but must hold {lowest} to {highest}")
