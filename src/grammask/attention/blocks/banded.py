@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .block import Block, BlockGroup, TokenIndex, as_bias, find_empty
+from .head_bits import additive_mask, bool_mask
 from .lookup import PairLookup, Tokens, take_cells
 
 _SLAB: Final[int] = 512  # queries whose keys are copied at a time
@@ -44,10 +45,7 @@ def bounded_blocks(
     first, beyond = _windows(lookup, annotated)
     # Short chunks waste less of a narrow window; the fused kernel is at its best from 32 queries on.
     size = 32 if float((beyond - first).mean()) <= 48 else 64
-    table = lookup.bounded if hard else lookup.extra_bias
-    document = lookup.document
-    if len(table) == 1:  # masks of many heads are kept as they are, a quarter of the memory
-        table, document = as_bias(table), as_bias(document)
+    document = as_bias(lookup.document) if lookup.heads == 1 else lookup.document
     blocks = []
     for start in range(0, length, _SLAB):
         stop = min(start + _SLAB, length)
@@ -64,7 +62,8 @@ def bounded_blocks(
         keys = torch.cat([window, structural_keys.expand(stack, -1)], 1)
         rows_inside = rows.clamp(max=length - 1)
         queries = annotated.at(rows_inside)
-        bias = take_cells(table, lookup.index(queries, annotated.at(window)))
+        cells = take_cells(lookup.bounded if hard else lookup.extra_bias, lookup.index(queries, annotated.at(window)))
+        bias = _as_mask(cells, lookup.heads) if hard else cells
         if hard:
             _allow_self(bias, document, queries, rows_inside - window[:, :1])
             readable = document[:, queries.tags][..., annotated.tags[structural_keys]].transpose(0, 1)
@@ -82,6 +81,11 @@ def bounded_blocks(
         )
     here = TokenIndex.of(positions)
     return BlockGroup(text=text, rows=here, keys=here, blocks=tuple(blocks), accumulates=accumulates)
+
+
+def _as_mask(cells: Tensor, heads: int) -> Tensor:
+    # Masks of many heads stay bool, a quarter of the memory.
+    return additive_mask(cells, heads, torch.float32) if heads == 1 else bool_mask(cells, heads)
 
 
 def _allow_self(bias: Tensor, document: Tensor, queries: Tokens, place: Tensor) -> None:

@@ -28,8 +28,8 @@ class PairLookup:
     """The compiled tables of one layer.
 
     `allowed` (words, cells) is what may be read, in bits, see `head_bits`. `document` (heads, tags, tags) is what
-    document reach allows, `bounded` (heads, cells) what bounded reaches and shared words allow beyond it, so that the
-    two never overlap.
+    document reach allows, `bounded` (words, cells), in bits, what bounded reaches and shared words allow beyond it, so
+    that the two never overlap.
 
     `strength` (heads, cells) is what the soft strategy adds; `base` (heads, tags, tags) is the strength that holds at
     any distance, else 0. `extra_bias` (heads, cells) is the bias, in logits, of a second read of the same pair that
@@ -153,7 +153,7 @@ def compile_lookup(tables: tuple[ReachTables, ...]) -> PairLookup:
     return PairLookup(
         allowed=pack_heads((allowed | document.allowed[..., None, None]).reshape(heads, -1)),
         document=document.allowed,
-        bounded=(allowed & ~document.allowed[..., None, None]).reshape(heads, -1),
+        bounded=pack_heads((allowed & ~document.allowed[..., None, None]).reshape(heads, -1)),
         base=base,
         extra_bias=extra_bias.reshape(heads, -1),
         strength=strength.reshape(heads, -1),
