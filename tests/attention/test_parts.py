@@ -44,6 +44,8 @@ def test_parts_take_their_part_of_the_models_mask(small_parts, shape, kind):
     mask = plan.mask(0, own, torch.float32)
     wanted = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=0.3)
     torch.testing.assert_close(found, wanted)
+    with torch.no_grad():
+        assert torch.equal(dense.dense_attention(query, key, value, plan, 0, own, scale=0.3, dropout=0.0), found)
 
 
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (3, 40), (32, 128), (1, 8192), (5, 700)])

@@ -5,6 +5,7 @@ for a part of the queries at a time where it is large, and let go: so it stays i
 doesn't grow with layers. A part costs one more call of attention, a few hundredths of its time.
 """
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
@@ -30,16 +31,33 @@ def dense_attention(
     parts = parts_of(plan.cells(layer), *plan.shape)
     if len(parts) == 1:
         return attend(query, key, value, part=parts[0])
-    if torch.is_grad_enabled() and plan.cells(layer) * len(plan.layer_tables) > _HELD:
+    recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
+    if recorded and plan.cells(layer) * len(plan.layer_tables) > _HELD:
         attend = partial(checkpoint, attend, use_reentrant=False)
-    # Joined in the order in which attention lays out its results, so that the model's own transposing is free.
-    outputs: dict[int, list[Tensor]] = {}
-    for part in parts:
-        found = attend(query[part.texts, :, part.rows], key[part.texts], value[part.texts], part=part)
-        outputs.setdefault(part.texts.start, []).append(found.transpose(1, 2))
-    return torch.cat(
-        [torch.cat(of_rows, 1) if len(of_rows) > 1 else of_rows[0] for of_rows in outputs.values()]
-    ).transpose(1, 2)
+    outputs = (
+        (part, attend(query[part.texts, :, part.rows], key[part.texts], value[part.texts], part=part)) for part in parts
+    )
+    return _joined(outputs) if recorded else _written(outputs, query, value.shape[-1])
+
+
+def _joined(outputs: Iterable[tuple[Part, Tensor]]) -> Tensor:
+    """Join parts, in the order in which attention lays out its results, so that the model's transposing is free."""
+    by_text: dict[int, list[Tensor]] = {}
+    for part, output in outputs:
+        by_text.setdefault(part.texts.start, []).append(output.transpose(1, 2))
+    return torch.cat([torch.cat(of_rows, 1) for of_rows in by_text.values()]).transpose(1, 2)
+
+
+def _written(outputs: Iterable[tuple[Part, Tensor]], query: Tensor, width: int) -> Tensor:
+    """Join parts as they come: a small result between large masks keeps the allocator from using their memory again."""
+    joined: Tensor | None = None
+    for part, output in outputs:
+        if joined is None:  # autocast decides on the dtype
+            batch, heads, length, _ = query.shape
+            joined = output.new_empty(batch, length, heads, width).transpose(1, 2)
+        joined[part.texts, :, part.rows] = output
+    assert joined is not None  # noqa: S101 - a batch has parts
+    return joined
 
 
 def _attend(
