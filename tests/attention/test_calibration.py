@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import grammask
 from grammask.attention import dispatch
-from grammask.attention.calibration import current
+from grammask.attention.calibration import calibrate, current, measure
 from grammask.attention.calibration.count import Shape, dense_parts, plan_parts, sparse_parts
 from grammask.attention.calibration.defaults import default_rates
 from grammask.attention.calibration.fit import fit_prices, nonnegative_least_squares
@@ -183,3 +183,73 @@ def test_what_was_chosen_is_not_worked_out_again(monkeypatch):
 def test_wrong_options_are_refused(option, value):
     with pytest.raises(grammask.GrammaskError, match=option):
         grammask.explain_dispatch(plan_of(length=20), heads=12, head_dim=64, **{option: value})
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave out what takes long: one kind of pass is like the other."""
+    made = []
+
+    def measured_rates(dtype):
+        made.append((dtype, torch.get_num_threads()))
+        return replace(default_rates(dtype, 1), source="measured on this machine")
+
+    monkeypatch.setattr(calibrate, "measure_rates", measured_rates)
+    return made
+
+
+def tiny_bert():
+    import transformers
+
+    return transformers.BertModel(transformers.BertConfig(hidden_size=24, num_hidden_layers=2))
+
+
+def test_attach_measures_once_and_says_so(measured, quick, caplog):
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            grammask.attach(tiny_bert(), "paper")
+    assert quick == [(torch.float32, torch.get_num_threads())]
+    assert "measuring" in caplog.text
+    assert str(Machine.here(torch.float32, torch.get_num_threads()).file) in caplog.text
+
+
+@pytest.mark.parametrize(
+    "options", [{"calibrate": False}, {"backend": "dense"}, {"strategy": "full"}], ids=["no", "dense", "full"]
+)
+def test_attach_measures_nothing_that_is_not_needed(measured, quick, options):
+    grammask.attach(tiny_bert(), "paper", **options)
+    assert not quick
+
+
+def test_the_switch_and_other_dtypes_keep_attach_from_measuring(measured, quick, monkeypatch):
+    grammask.attach(tiny_bert().double(), "paper")
+    monkeypatch.setenv(current.SWITCH, "0")
+    grammask.attach(tiny_bert(), "paper")
+    assert not quick
+
+
+def test_a_forward_never_measures(measured, quick):
+    query = torch.randn(1, 2, 40, 8)
+    tags = random_batch((40,)).annotation["tag_ids"]
+    grammask.grammar_attention(query, query, query, tag_ids=tags, grammar="paper")
+    assert not quick
+    assert not measured.file.parent.exists()
+
+
+def test_rates_that_cannot_be_kept_hold_in_the_process(measured, quick, monkeypatch, tmp_path, caplog):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path / "file"))
+    grammask.attach(tiny_bert(), "paper")
+    assert "cannot be written" in caplog.text
+    assert current.rates_for(torch.float32, torch.get_num_threads()).source == "measured on this machine"
+
+
+def test_measuring_leaves_seeds_and_modes_alone(monkeypatch):
+    monkeypatch.setattr(measure, "_ROUNDS", (1, 1))
+    torch.manual_seed(0)
+    wanted = torch.rand(3)
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        rates = measure.measure_rates(torch.float32)
+    assert torch.equal(torch.rand(3), wanted)
+    assert rates.forward.sparse.numbers != rates.training.sparse.numbers

@@ -7,6 +7,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from ..attention.calibration.current import rates_in_use
 from ..environment import choose_precision, environment
 from ..errors import ExperimentError
 from ..files.write import dump, write_whole
@@ -45,6 +46,7 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
             model.guided(grammar, "hard", torch.float32)  # one that doesn't fit the model is refused now
     cases = list_cases(config, grammars)
     machine = environment(", ".join(config.dtypes)) | {"instructions": _instructions(), "bfloat16": _bfloat16()}
+    machine["rates"] = rates_in_use(config.dtypes, config.threads or [torch.get_num_threads()])
     processor = {name: machine[name] for name in ("cpu", "instructions")}
     results: dict[str, Any] = {
         "format": 1,

@@ -40,6 +40,9 @@ def bench_command(
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/bench-<time>")] = None,
     figures: Figures = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a benchmark in --out, and figures.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Only measure, show and keep what backend auto goes by.")
+    ] = False,
 ) -> None:
     """Measure time and memory of attention under a grammar, against full attention and other ways."""
     settings: dict[str, Any] = {
@@ -51,6 +54,9 @@ def bench_command(
         "attention_dropout": attention_dropout, "tagger": tagger, "text": text, "seconds": seconds, "seed": seed,
         "memory": memory,
     }  # fmt: skip
+    if calibrate:
+        _calibrate(settings)
+        return
     if out is not None:
         check_folder(out, "--out")
     if figures is not None:
@@ -73,3 +79,21 @@ def bench_command(
         console.print(table)
     for file in (REPORT, RESULTS):
         console.say(str(folder / file))
+
+
+def _calibrate(settings: dict[str, Any]) -> None:
+    console = PlainConsole()
+    with console.loading():
+        import torch
+
+        from ..attention.calibration.calibrate import calibrate
+        from ..bench.settings import make_bench_config
+        from .calibration_tables import calibration_tables
+
+    config = make_bench_config(**settings)
+    for name in config.dtypes:
+        for threads in config.threads or (torch.get_num_threads(),):
+            done = calibrate(getattr(torch, name), threads)
+            for table in calibration_tables(done):
+                console.print(table)
+            console.say(f"measured in {done.seconds:.1f} s, kept in {done.path}")

@@ -8,6 +8,7 @@ from typing import TypeVar
 from torch import nn
 
 from ..attention.backends import check_name
+from ..attention.calibration.calibrate import calibrate_once
 from ..attention.plan import MaskTransform
 from ..errors import ModelError
 from ..grammar.file import load_grammar
@@ -28,6 +29,7 @@ def attach(
     *,
     learn_strengths: LearnStrengths | None = None,
     backend: str = "auto",
+    calibrate: bool | None = None,
 ) -> Model:
     """Guide a model's attention by a grammar, in place; its weights are untouched.
 
@@ -44,6 +46,9 @@ def attach(
             "head", starting from the grammar's own. None keeps them fixed.
         backend: How attention is computed. "auto" chooses for every call, see `explain_dispatch`; any other (see the
             table in docs/kernels.md) is obeyed or refused. All are exact.
+        calibrate: Whether "auto" may measure, for about two seconds and only where nothing was measured yet, what
+            attention costs on this machine; see docs/kernels.md. None: unless the environment variable
+            GRAMMASK_CALIBRATE is 0. Without, defaults of this kind of processor hold.
 
     Returns:
         The object that was given as `model`.
@@ -72,6 +77,8 @@ def attach(
     if learn_strengths is not None:
         check_learnable(guide.grammar, guide.strategy, learn_strengths)
     attach_guide(inner, guide, learn_strengths)
+    if backend == "auto" and guide.strategy != "full" and inner.device.type == "cpu":
+        calibrate_once(inner.dtype, wanted=calibrate)
     return model
 
 

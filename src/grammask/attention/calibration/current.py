@@ -1,6 +1,7 @@
 """The rates that hold in this process: those that were measured on this machine, else the defaults of its kind."""
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -22,9 +23,23 @@ def rates_for(dtype: torch.dtype, threads: int) -> Rates:
     return _RATES[key]
 
 
+def use_rates(dtype: torch.dtype, threads: int, rates: Rates) -> None:
+    """Let rates hold in this process from now on."""
+    _RATES[dtype, threads] = rates
+
+
 def may_calibrate() -> bool:
     """Tell whether measured rates are wanted, as they are unless $GRAMMASK_CALIBRATE is 0."""
     return os.environ.get(SWITCH) != "0"
+
+
+def rates_in_use(dtypes: Sequence[str], threads: Sequence[int]) -> dict[str, str]:
+    """Say in words which rates hold for each dtype, by name, and number of threads."""
+    return {
+        f"{name}, threads {count}": rates_for(getattr(torch, name), count).source
+        for name in dtypes
+        for count in threads
+    }
 
 
 def forget_rates() -> None:

@@ -20,14 +20,26 @@ _ROUNDS: Final[tuple[int, int]] = (3, 30)
 
 
 def measure_rates(dtype: torch.dtype) -> Rates:
-    """Return the rates of this machine for `dtype` and the present number of threads."""
+    """Return the rates of this machine for `dtype` and the present number of threads.
+
+    The global random generator is left as it was, and PyTorch's modes of the caller don't hold.
+    """
+    with (
+        torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.device("cpu"),
+        torch.autocast("cpu", enabled=False),
+    ):  # fmt: skip
+        return _measure(dtype)
+
+
+def _measure(dtype: torch.dtype) -> Rates:
     passes: dict[Pass, PassRates] = {kind: _measure_pass(dtype, kind) for kind in PASSES}
     masks, plans = _fit(mask_probes(dtype), plan_probes())
     return Rates(**passes, masks=masks, plans=plans, source="measured on this machine")
 
 
 def _measure_pass(dtype: torch.dtype, kind: Pass) -> PassRates:
-    heads = max(2, torch.get_num_threads())  # so that each thread has work, as in a model
+    # Each thread has work, as in a model. What is written out takes long enough with one head each.
+    heads = max(1 if kind == "eager" else 2, torch.get_num_threads())
     return PassRates(*_fit(dense_probes(dtype, kind, heads=heads), sparse_probes(dtype, kind, heads=heads)))
 
 

@@ -20,7 +20,7 @@ from .shapes import band, block, blocks, group
 
 def sparse_probes(dtype: torch.dtype, kind: Pass, *, heads: int) -> list[Probe[SparseParts]]:
     """Return calls in blocks, of which each part of the work weighs much in some."""
-    zeros = torch.zeros(1, 1, 128, 512)
+    zeros = torch.zeros(1, 1, 128, 512, dtype=torch.float32)
     made = [
         ((group(blocks(1, 8, 8), 8, 8),), 64, 64),
         ((group(blocks(16, 8, 8), 128, 128),), 128, 64),

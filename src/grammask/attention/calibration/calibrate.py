@@ -1,0 +1,65 @@
+"""Measuring once, keeping what was measured, and using it from then on."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from ...errors import ExperimentError
+from .current import may_calibrate, use_rates
+from .measure import measure_rates
+from .rates import Rates
+from .stored import Machine, read_rates, write_rates
+
+_LOG = logging.getLogger(__name__)
+DTYPES: Final[tuple[torch.dtype, ...]] = (torch.float32, torch.bfloat16)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What was measured for a machine, in how many seconds, and the file that keeps it."""
+
+    machine: Machine
+    rates: Rates
+    seconds: float
+    path: Path
+
+
+def calibrate(dtype: torch.dtype, threads: int) -> Calibration:
+    """Measure the rates for a dtype and a number of threads, use them in this process, and keep them.
+
+    Raises `ExperimentError` when their file cannot be written; they are used all the same.
+    """
+    machine, before = Machine.here(dtype, threads), torch.get_num_threads()
+    begun = time.perf_counter()
+    try:
+        torch.set_num_threads(threads)
+        rates = measure_rates(dtype)
+    finally:
+        torch.set_num_threads(before)
+    seconds = time.perf_counter() - begun
+    use_rates(dtype, threads, rates)
+    return Calibration(machine, rates, seconds, write_rates(machine, rates))
+
+
+def calibrate_once(dtype: torch.dtype, *, wanted: bool | None) -> None:
+    """Measure for a dtype and the present number of threads, unless it was done or isn't `wanted`.
+
+    None leaves that to $GRAMMASK_CALIBRATE. What is done, and that it cannot be kept, is logged.
+    """
+    if dtype not in DTYPES or not (may_calibrate() if wanted is None else wanted):
+        return
+    threads = torch.get_num_threads()
+    if read_rates(Machine.here(dtype, threads)) is not None:
+        return
+    what = f"what attention costs on this machine ({dtype}, threads {threads})"
+    _LOG.info("measuring %s, once", what)
+    try:
+        done = calibrate(dtype, threads)
+    except ExperimentError as error:
+        _LOG.warning("%s was measured, but holds in this process only: %s", what, error)
+        return
+    _LOG.info("measured %s in %.1f s; kept in %s", what, done.seconds, done.path)
