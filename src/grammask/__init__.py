@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .attention.dispatch import explain_dispatch
+    from .attention.explain_dispatch import explain_dispatch
     from .attention.functional import grammar_attention
     from .attention.make_plan import make_plan
     from .errors import GrammaskError
@@ -56,7 +56,7 @@ _HOMES = {
     "attached": ".model.attach",
     "detach": ".model.attach",
     "explain": ".interpret.explain",
-    "explain_dispatch": ".attention.dispatch",
+    "explain_dispatch": ".attention.explain_dispatch",
     "from_pretrained": ".model.from_pretrained",
     "grammar_attention": ".attention.functional",
     "load_grammar": ".grammar.file",

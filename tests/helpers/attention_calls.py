@@ -5,6 +5,7 @@ import torch
 import grammask
 from grammask.attention.backends import SPARSE
 from grammask.attention.blocks.make_blocks import reaches_of
+from grammask.attention.position_mask import FREE
 from grammask.attention.reference import reference_attention
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.masks import allowed_pairs, merge_masks, pair_strengths
@@ -56,13 +57,27 @@ def draw(batch, *, dtype=torch.float64, seed=0, heads=HEADS, head_dim=HEAD_DIM, 
     ]  # fmt: skip
 
 
-def oracle_mask(grammar, strategy, batch, *, layer=0, heads=HEADS, dtype=torch.float64):
+def oracle_mask(grammar, strategy, batch, *, layer=0, heads=HEADS, dtype=torch.float64, position=FREE, queries=None):
+    """Return the grammar's mask ANDed with the model's own, for the last `queries` places."""
     tables = compile_tables(grammar, layer=layer, heads=heads)
-    readable = (batch.annotation["tag_ids"] != PAD)[:, None, None, :]
+    tag_ids = batch.annotation["tag_ids"]
+    own = (tag_ids != PAD)[:, None, None, :] & _by_places(position, tag_ids.shape[1])
     if strategy == "hard":
         allowed = allowed_pairs(tables, **batch.annotation)
-        return merge_masks(allowed | (batch.annotation["tag_ids"] == PAD)[:, None, :, None], readable)
-    return merge_masks(pair_strengths(tables, **batch.annotation).to(dtype), readable)
+        mask = merge_masks(allowed | (tag_ids == PAD)[:, None, :, None], own)
+    else:
+        mask = merge_masks(pair_strengths(tables, **batch.annotation).to(dtype), own)
+    return mask if queries is None else mask[:, :, -queries:]
+
+
+def _by_places(position, length):
+    """Return what a position mask means, pair by pair."""
+    left, right = (length, length) if position.window is None else position.window
+    pairs = [
+        [-left <= key - query <= (min(right, 0) if position.causal else right) for key in range(length)]
+        for query in range(length)
+    ]
+    return torch.tensor(pairs).view(length, length)
 
 
 def compare(
@@ -77,18 +92,25 @@ def compare(
     to_grad=1e-6,
     heads=HEADS,
     key_heads=None,
+    position=FREE,
+    queries=None,
 ):
-    """Compare a backend with the oracle over the rows of real tokens: values, and the gradients of all inputs."""
+    """Compare a backend with the oracle over the rows of real tokens: values, and the gradients of all inputs.
+
+    Keys have `key_heads` heads, None for as many as queries; queries are the last `queries` places, None for all.
+    """
     query, key, value, weight = draw(batch, dtype=dtype, heads=heads, key_heads=key_heads)
+    queries = queries or query.shape[2]
+    query, weight = (tensor[:, :, -queries:].detach().requires_grad_() for tensor in (query, weight))
     found = grammask.grammar_attention(
         query, key, value, **batch.annotation, grammar=grammar, strategy=strategy, layer=layer,
-        attention_mask=batch.inputs["attention_mask"], backend=backend,
+        attention_mask=batch.inputs["attention_mask"], causal=position.causal, window=position.window, backend=backend,
     )  # fmt: skip
     exact = [tensor.detach().double().requires_grad_() for tensor in (query, key, value)]
-    mask = oracle_mask(grammar, strategy, batch, layer=layer, heads=heads)
-    repeated = [tensor.repeat_interleave(heads // tensor.shape[1], 1) for tensor in exact]
-    expected, _ = reference_attention(*repeated, mask, scale=HEAD_DIM**-0.5)
-    real = (batch.annotation["tag_ids"] != PAD)[:, None, :, None]
+    shared = [tensor.repeat_interleave(heads // tensor.shape[1], 1) for tensor in exact[1:]]
+    mask = oracle_mask(grammar, strategy, batch, layer=layer, heads=heads, position=position, queries=queries)
+    expected, _ = reference_attention(exact[0], *shared, mask, scale=HEAD_DIM**-0.5)
+    real = (batch.annotation["tag_ids"] != PAD)[:, None, -queries:, None]
     assert found.isfinite().all()
     torch.testing.assert_close(found.double() * real, expected * real, atol=atol, rtol=0)
     grads = torch.autograd.grad((found * weight * real).sum(), (query, key, value))
@@ -99,7 +121,5 @@ def compare(
 
 def fitting_backends(grammar, strategy, *, layer=0, heads=HEADS):
     """Return every backend that does the grammar; sparse ones are the third and later, in the order of the table."""
-    if grammar.sink_tokens and strategy == "hard":  # no blocks hold them yet
-        return ("dense", "auto")
     reaches = reaches_of(compile_tables(grammar, layer=layer, heads=heads))
     return ("dense", "auto", *(backend.name for backend in SPARSE if backend.does(strategy, reaches)))

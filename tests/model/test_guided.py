@@ -298,11 +298,11 @@ def test_a_layer_that_goes_past_the_grammar_raises(batch):
     layers[1].attention.self.config._attn_implementation = "eager"  # one config is shared by all modules
     layers[1].attention.self.config = copy.deepcopy(layers[0].attention.self.config)
     model.config._attn_implementation = "grammask"
-    with pytest.raises(ModelError, match=r"asked \d times by 3 layers|was switched"):
+    with pytest.raises(ModelError, match="went past the grammar|was switched"):
         model(**batch.everything)
     model = guided_model("hard")
     model.bert.encoder.layer[1] = copy.deepcopy(tiny_model("bert").bert.encoder.layer[1])
-    with pytest.raises(ModelError, match="asked 2 times by 3 layers"):
+    with pytest.raises(ModelError, match="was read by another attention than its own"):
         model(**batch.everything)
     model = guided_model("hard")
     stranger = guided_model("hard").bert.encoder.layer[1]

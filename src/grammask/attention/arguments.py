@@ -75,6 +75,14 @@ def check_dropout(dropout: object) -> float:
     return share
 
 
+def check_device(name: str | torch.device) -> torch.device:
+    """Return the device of a name; raise `InputError` for none that torch knows."""
+    try:
+        return torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise InputError(f"device {quoted(name)} is none that torch knows, such as cpu or cuda") from error
+
+
 def _check_tensor(name: str, tensor: object) -> None:
     if not isinstance(tensor, Tensor):
         raise InputError(f"{name} must be a tensor (batch, heads, length, head_dim), but is {type(tensor).__name__}")

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..grammar.masks import first_tokens
+from ..grammar.masks import first_tokens, merge_masks
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
 from .blocks.block import ALL
-from .blocks.head_bits import EVERY, NONE, bool_mask
+from .blocks.head_bits import EVERY, NONE, additive_mask, bool_mask
 from .blocks.lookup import PairLookup, Tokens, compile_lookup, take_cells
 from .inputs import Annotation
 
@@ -28,6 +28,31 @@ def allowed_bits(tables: Sequence[ReachTables], annotation: Annotation, *, rows:
     if tables[0].sink_tokens:
         bits.masked_fill_(first_tokens(annotation.tag_ids, tables[0].sink_tokens)[:, None, None, :], EVERY)
     return bits.masked_fill_((annotation.tag_ids == PAD)[:, None, None, :], NONE)
+
+
+def merged_mask(
+    tables: Sequence[ReachTables], at: Annotation, model_mask: Tensor | None, dtype: torch.dtype, *, rows: slice
+) -> Tensor:
+    """Return the hard mask of some queries, ANDed with the model's own, in the form that attention adds.
+
+    Rows of padding are left to the model's own mask.
+    """
+    bits = allowed_bits(tables, at, rows=rows)
+    bits.masked_fill_((at.tag_ids == PAD)[:, None, rows, None], EVERY)
+    if model_mask is not None and model_mask.dtype == torch.bool and model_mask.shape[1] == 1:
+        # Once for all heads.
+        bits.masked_fill_(~model_mask, NONE)
+        model_mask = None
+    return merge_masks(additive_mask(bits, heads_of(tables), dtype), model_mask).to(dtype)
+
+
+def without_padding(bias: Tensor, at: Annotation, rows: slice = ALL) -> Tensor:
+    """Return a bias (batch, heads, length or some rows, length) under which no token reads padding."""
+    keys = (at.tag_ids == PAD)[:, None, None, :]
+    queries = keys.transpose(2, 3)[:, :, rows]
+    bias = bias.masked_fill(queries, 0.0)
+    # A key of padding is never read: a row of padding itself, which the model's own mask governs, may.
+    return bias.masked_fill(keys & ~queries, -torch.inf)
 
 
 def heads_of(tables: Sequence[ReachTables]) -> int:

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .parts import Part, parts_of
 from .plan import Plan
+from .position_mask import PositionMask
 
 # Where the masks of all layers have more cells than this, 1 GiB in float32, a backward pass doesn't hold them, but
 # computes the attention once more. That costs a third of the attention's time.
@@ -23,16 +24,20 @@ _HELD: Final[int] = 1 << 28
 
 
 def dense_attention(
-    query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, model_mask: Tensor | None, *, scale: float,
-    dropout: float,
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, model_mask: Tensor | None,
+    position: PositionMask, *, scale: float, dropout: float,
 ) -> Tensor:  # fmt: skip
-    """Return attention (batch, heads, length, head_dim) in one layer of a plan; see `functional.attend`."""
-    attend = partial(_attend, plan=plan, layer=layer, model_mask=model_mask, scale=scale, dropout=dropout)
-    parts = parts_of(plan.cells(layer), *plan.shape)
+    """Return attention (batch, heads, queries, head_dim) in one layer of a plan; see `functional.attend`."""
+    attend = partial(
+        _attend, plan=plan, layer=layer, model_mask=model_mask, position=position, scale=scale, dropout=dropout,
+        queries=query.shape[2],
+    )  # fmt: skip
+    cells = plan.cells(layer, query.shape[2])
+    parts = parts_of(cells, query.shape[0], query.shape[2])
     if len(parts) == 1:
         return attend(query, key, value, part=parts[0])
     recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
-    if recorded and plan.cells(layer) * len(plan.layer_tables) > _HELD:
+    if recorded and cells * len(plan.layer_tables) > _HELD:
         attend = partial(checkpoint, attend, use_reentrant=False)
     outputs = (
         (part, attend(query[part.texts, :, part.rows], key[part.texts], value[part.texts], part=part)) for part in parts
@@ -61,10 +66,10 @@ def _written(outputs: Iterable[tuple[Part, Tensor]], query: Tensor, width: int) 
 
 
 def _attend(
-    query: Tensor, key: Tensor, value: Tensor, *, plan: Plan, layer: int, model_mask: Tensor | None, scale: float,
-    dropout: float, part: Part,
+    query: Tensor, key: Tensor, value: Tensor, *, plan: Plan, layer: int, model_mask: Tensor | None,
+    position: PositionMask, queries: int, scale: float, dropout: float, part: Part,
 ) -> Tensor:  # fmt: skip
-    mask = plan.mask(layer, model_mask, query.dtype, part)
+    mask = plan.mask(layer, model_mask, query.dtype, position, queries=queries, part=part)
     return F.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale, enable_gqa=key.shape[1] < query.shape[1]
     )

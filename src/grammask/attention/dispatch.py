@@ -11,17 +11,14 @@ from functools import partial
 import torch
 
 from ..errors import GrammarError, InputError
-from ..grammar.limits import MAX_HEADS, MAX_LAYERS
-from ..printing import quoted
 from .backends import DENSE, TABLE, Backend, backend_for, check_backend, check_name
-from .blocks.make_blocks import reaches_of
+from .blocks.make_blocks import UnsortedError, reaches_of
 from .calibration.count import Shape
 from .calibration.current import rates_for
 from .calibration.rates import Rates
 from .estimates import Estimate
-from .inputs import check_whole
 from .plan import Plan
-from .plan_checks import check_plan, check_size
+from .position_mask import FREE, PositionMask
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,7 +48,8 @@ class Call:
     """What dispatch needs to know of one call beside its plan.
 
     `dtype` is what is computed in; `trains` tells that a backward pass will follow, `drops` that attention weights
-    will be dropped; `obstacle` says what only the dense path can do, if anything.
+    will be dropped; `obstacle` says what only the dense path can do, if anything. `position` is the model's own mask;
+    queries are the last `queries` places of the batch, None for all.
     """
 
     layer: int
@@ -64,76 +62,8 @@ class Call:
     trains: bool
     drops: bool
     obstacle: str | None = None
-
-
-def explain_dispatch(
-    plan: Plan,
-    *,
-    heads: int,
-    head_dim: int,
-    key_heads: int | None = None,
-    layer: int = 0,
-    backend: str = "auto",
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
-    training: bool = False,
-    drops: bool = False,
-) -> Choice:
-    """Return which backend a call with this plan takes in a layer, why, and by which estimates.
-
-    Every call logs the same line at debug level. Estimates are for the present number of PyTorch's threads, by rates
-    that were measured on this machine (`grammask bench --calibrate`) or else the defaults of its kind of processor.
-
-    Args:
-        plan: What `make_plan` made.
-        heads: The number of heads.
-        head_dim: The size of each head.
-        key_heads: The number of heads of keys and values; None: as many.
-        layer: The layer, counted from 0.
-        backend: "auto" lets estimates decide; any other (see the table in docs/kernels.md) is obeyed or refused.
-        device: Where the tensors are.
-        dtype: What is computed in.
-        training: Whether a backward pass will follow.
-        drops: Whether attention weights will be dropped.
-
-    Returns:
-        The `backend`, the `reason`, the estimates `dense_ms` and `sparse_ms` (None: not needed), in milliseconds of one
-        layer's pass with its share of planning, and the `rates` behind them.
-
-    Raises:
-        GrammarError: For a backend that is unknown or cannot do the grammar.
-        InputError: For a layer or heads that the plan doesn't have, a dtype that isn't floating point, and a sparse
-            backend that these inputs cannot take.
-
-    Example:
-        >>> plan = grammask.make_plan("banded", tag_ids=torch.arange(4096)[None] % 17)
-        >>> choice = grammask.explain_dispatch(plan, heads=12, head_dim=64)
-        >>> choice.backend, choice.reason
-        ('banded', 'cheaper than dense')
-    """
-    plan = check_plan(plan)
-    layer = check_whole("layer", layer, lowest=0, highest=MAX_LAYERS - 1)
-    heads = check_whole("heads", heads, lowest=1, highest=MAX_HEADS)
-    key_heads = heads if key_heads is None else check_whole("key_heads", key_heads, lowest=1, highest=heads)
-    if heads % key_heads:
-        raise InputError(f"key_heads must divide heads, but {heads} heads cannot share {key_heads}")
-    head_dim = check_whole("head_dim", head_dim, lowest=1, highest=1 << 20)
-    check_size(plan, layer=layer, heads=heads)
-    for name, flag in (("drops", drops), ("training", training)):
-        if not isinstance(flag, bool):
-            raise InputError(f"{name} must be True or False, but is {quoted(flag)}")
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise InputError(f"dtype must be a floating-point dtype of torch, but is {quoted(dtype)}")
-    return choose_backend(
-        plan, Call(layer, heads, key_heads, head_dim, backend, _device(device), dtype, training, drops)
-    )
-
-
-def _device(name: str | torch.device) -> torch.device:
-    try:
-        return torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise InputError(f"device {quoted(name)} is none that torch knows, such as cpu or cuda") from error
+    position: PositionMask = FREE
+    queries: int | None = None
 
 
 def choose_backend(plan: Plan, call: Call) -> Choice:
@@ -150,8 +80,9 @@ def choose_backend(plan: Plan, call: Call) -> Choice:
 
 def _choose(plan: Plan, call: Call, rates: Rates) -> Choice:
     batch, length = plan.shape
-    shape = Shape(batch, call.heads, call.key_heads, length, call.head_dim)
-    estimate = Estimate(plan, call.layer, shape, call.dtype, trains=call.trains, drops=call.drops, rates=rates)
+    shape = Shape(batch, call.heads, call.key_heads, length, call.head_dim, call.queries)
+    passes = {"trains": call.trains, "drops": call.drops}
+    estimate = Estimate(plan, call.layer, shape, call.dtype, call.position, **passes, rates=rates)
     answer = partial(Choice, dense_ms=estimate.dense_ms, rates=rates.source)
     named = TABLE.get(call.backend)
     if plan.strategy == "full":
@@ -163,22 +94,26 @@ def _choose(plan: Plan, call: Call, rates: Rates) -> Choice:
     if named is DENSE:
         return answer(DENSE.name, "asked for")
     reaches = reaches_of(plan.layer_tables[call.layer])
-    fitting = backend_for(plan.strategy, reaches, call.device.type)
+    # A window of the model's own bounds every rule.
+    fitting = backend_for(plan.strategy, "bounded" if call.position.is_windowed else reaches, call.device.type)
     obstacle = _obstacle(plan, call, named or fitting)
     if named is not None:
         if obstacle is not None:
             raise InputError(f'backend {named.name!r} cannot be used here: {obstacle}; use backend="dense" or "auto"')
-        check_backend(named.name, plan.strategy, reaches, plan.name)
+        if named is not fitting:
+            check_backend(named.name, plan.strategy, reaches, plan.name)
         return answer(named.name, "asked for", sparse_ms=estimate.sparse_ms)
     if obstacle is not None:
         return answer(DENSE.name, obstacle)
     if estimate.dense_ms <= estimate.least_sparse_ms:
         return answer(DENSE.name, f"{batch} x {length} tokens are too few for anything else")
-    if (unsorted := plan.why_unsorted(call.layer, drops=call.drops)) is not None:
-        return answer(DENSE.name, unsorted)
-    if estimate.dense_ms <= estimate.sparse_ms:
-        return answer(DENSE.name, "the blocks of this grammar would cost more", sparse_ms=estimate.sparse_ms)
-    return answer(fitting.name, "cheaper than dense", sparse_ms=estimate.sparse_ms)
+    try:
+        sparse_ms = estimate.sparse_ms
+    except UnsortedError as error:
+        return answer(DENSE.name, str(error))
+    if estimate.dense_ms <= sparse_ms:
+        return answer(DENSE.name, "the blocks of this grammar would cost more", sparse_ms=sparse_ms)
+    return answer(fitting.name, "cheaper than dense", sparse_ms=sparse_ms)
 
 
 def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
@@ -191,6 +126,4 @@ def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
         )
     if plan.mask_transform is not None:
         return "a mask transform decides what is read, not the rules alone"
-    if plan.strategy == "hard" and plan.layer_tables[call.layer][0].sink_tokens:
-        return "the blocks don't hold sink tokens yet"
     return None

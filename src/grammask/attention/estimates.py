@@ -15,18 +15,21 @@ from .calibration.rates import Pass, Rates, kind_of_pass
 from .dense import heads_of
 from .parts import is_large, parts_of
 from .plan import Plan
+from .position_mask import FREE, PositionMask
 
 
 class Estimate:
     """Estimates of one call of a plan's layer, at some rates."""
 
     def __init__(
-        self, plan: Plan, layer: int, shape: Shape, dtype: torch.dtype, *, trains: bool, drops: bool, rates: Rates
-    ) -> None:
+        self, plan: Plan, layer: int, shape: Shape, dtype: torch.dtype, position: PositionMask = FREE, *, trains: bool,
+        drops: bool, rates: Rates,
+    ) -> None:  # fmt: skip
         self.plan = plan
         self.layer = layer
         self.shape = shape
         self.dtype = dtype
+        self.position = position
         self.drops = drops
         self.rates = rates
         self.kind: Pass = kind_of_pass(trains=trains, drops=drops, learned=plan.learned is not None)
@@ -40,32 +43,32 @@ class Estimate:
         if plan.learned is not None:
             return dense_parts(self.shape, mask_heads=plan.learned.shape[1], is_learned=True).ms(prices)
         # Large masks of many heads are made part by part, in each layer anew.
-        cells, heads = plan.cells(self.layer), heads_of(plan.layer_tables[self.layer])
-        calls = len(parts_of(cells, *plan.shape))
+        cells, heads = plan.cells(self.layer, self.shape.rows), heads_of(plan.layer_tables[self.layer])
+        calls = len(parts_of(cells, self.shape.batch, self.shape.rows))
         call = dense_parts(self.shape, mask_heads=heads, calls=calls)
-        mask = mask_parts(plan.shape, mask_heads=heads, masks=calls)
+        mask = mask_parts(plan.shape, mask_heads=heads, masks=calls, rows=self.shape.rows)
         return call.ms(prices) + mask.ms(self.rates.masks) / (1 if is_large(cells) else self._sharing)
 
     @cached_property
     def sparse_ms(self) -> float:
         """That of the plan's blocks."""
-        groups = self.plan.block_groups(self.layer, drops=self.drops)
+        groups = self.plan.block_groups(self.layer, self.position, queries=self.shape.rows, drops=self.drops)
         call = sparse_parts(groups, self.shape, self.dtype, drops=self.drops)
         return call.ms(self.rates.of(self.kind).sparse) + plan_parts(groups).ms(self.rates.plans) / self._sharing
 
     @cached_property
     def least_sparse_ms(self) -> float:
         """The least that any blocks cost, without making them: one of each text, with one key for each query."""
-        batch, heads, _, length, head_dim = self.shape
+        batch, heads, rows, head_dim = self.shape.batch, self.shape.heads, self.shape.rows, self.shape.head_dim
         prices = self.rates.of(self.kind).sparse
         call = replace(
             prices.times(**dict.fromkeys(prices.names(), 0.0)),
             calls=1,
             groups=batch,
             starts=batch,
-            numbers_out=batch * heads * length * head_dim,
+            numbers_out=batch * heads * rows * head_dim,
         )
-        planning = PlanParts(texts=batch, tokens=2 * batch * length, blocks=batch, pairs=0, cells=0)
+        planning = PlanParts(texts=batch, tokens=batch * (rows + self.shape.length), blocks=batch, pairs=0, cells=0)
         return call.ms(prices) + planning.ms(self.rates.plans) / self._sharing
 
     @property

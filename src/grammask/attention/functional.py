@@ -19,6 +19,7 @@ from .inputs import check_whole
 from .make_plan import plan_batch
 from .plan import Plan
 from .plan_checks import check_fits, check_plan, is_padding_only
+from .position_mask import FREE, PositionMask, check_position_mask
 from .sparse import sparse_attention
 
 
@@ -34,6 +35,8 @@ def grammar_attention(
     strategy: str = "hard",
     layer: int = 0,
     attention_mask: Tensor | None = None,
+    causal: bool = False,
+    window: tuple[int, int] | None = None,
     scale: float | None = None,
     dropout: float = 0.0,
     plan: Plan | None = None,
@@ -54,6 +57,9 @@ def grammar_attention(
         strategy: "hard", "soft" or "full"; see `attach`.
         layer: Selects among rules that are limited to layers, counted from 0.
         attention_mask: (batch, length), 1 at tokens and 0 at padding.
+        causal: Whether a query reads no key after it. Padding counts as places.
+        window: (left, right), how many tokens beside it a query may read to either side; None: any. A query always
+            reads itself. Both are ANDed with the grammar, as a model's own mask is.
         scale: What scores are multiplied by; None: 1/sqrt(head_dim).
         dropout: The share of attention weights to drop, 0 to below 1; 0 outside of training.
         plan: What `make_plan` made for this batch, grammar and strategy, to be shared between calls. The other
@@ -75,9 +81,11 @@ def grammar_attention(
         torch.Size([1, 2, 5, 8])
     """
     check_inputs(query, key, value)
-    batch, heads, length, head_dim = query.shape
+    batch, heads, _, head_dim = query.shape
+    length = key.shape[2]
     scale, dropout = check_scale(scale, head_dim), check_dropout(dropout)
     layer = check_whole("layer", layer, lowest=0, highest=MAX_LAYERS - 1)
+    position = check_position_mask(causal, window)
     grammar = load_grammar(grammar)
     strategy = check_strategy(strategy)
     if plan is None:
@@ -92,7 +100,7 @@ def grammar_attention(
         )  # fmt: skip
     # The plan's own mask, equal to the call's, so that calls that share the plan share what is made from it.
     readable = None if attention_mask is None else plan.readable
-    return attend(query, key, value, plan, layer, readable, scale=scale, dropout=dropout, backend=backend)
+    return attend(query, key, value, plan, layer, readable, position, scale=scale, dropout=dropout, backend=backend)
 
 
 def attend(
@@ -102,34 +110,39 @@ def attend(
     plan: Plan,
     layer: int,
     model_mask: Tensor | None,
+    position: PositionMask = FREE,
     *,
     scale: float,
     dropout: float,
     backend: str,
 ) -> Tensor:
-    """Return attention (batch, heads, length, head_dim) in one layer of a plan.
+    """Return attention (batch, heads, queries, head_dim) in one layer of a plan.
 
-    `model_mask` is the model's own mask as in `Plan.mask`. One that says no more than what is padding adds nothing to
-    what the plan knows; any other needs the dense path.
+    `model_mask` and `position` are the model's own mask as in `Plan.mask`. A `model_mask` that says no more than what
+    is padding adds nothing to what the plan knows; any other needs the dense path.
     """
     obstacle = None
     if query.device.type == "cpu" and not is_padding_only(plan, model_mask):
-        obstacle = "the model has a mask of its own beside padding, such as causality or a sliding window"
+        obstacle = "the model has a mask of its own that is more than padding, causality or a sliding window"
     elif value.shape[-1] != query.shape[-1]:
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
-    _, heads, _, head_dim = query.shape
+    _, heads, queries, head_dim = query.shape
     trains = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)
     choice = choose_backend(
         plan,
-        Call(layer, heads, key.shape[1], head_dim, backend, query.device, _dtype(query), trains, dropout > 0, obstacle),
-    )
+        Call(
+            layer, heads, key.shape[1], head_dim, backend, query.device, _dtype(query), trains, dropout > 0, obstacle,
+            position, queries,
+        ),
+    )  # fmt: skip
     kernel = _KERNELS[TABLE[choice.backend].kernel]
-    return kernel(query, key, value, plan, layer, model_mask, scale=scale, dropout=dropout)
+    return kernel(query, key, value, plan, layer, model_mask, position, scale=scale, dropout=dropout)
 
 
 def _in_blocks(
-    query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, _: Tensor | None, *, scale: float, dropout: float
-) -> Tensor:
+    query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, _: Tensor | None, position: PositionMask, *,
+    scale: float, dropout: float,
+) -> Tensor:  # fmt: skip
     dtype = _dtype(query)
     query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     strengths = None if plan.learned is None else plan.learned[layer]
@@ -137,7 +150,7 @@ def _in_blocks(
         query,
         key,
         value,
-        plan.block_groups(layer, drops=dropout > 0),
+        plan.block_groups(layer, position, queries=query.shape[2], drops=dropout > 0),
         scale=scale,
         dropout=dropout,
         strengths=strengths,

@@ -17,10 +17,19 @@ _FEWEST_ROWS: Final[int] = 64  # with fewer queries at a time, attention reads i
 
 @dataclass(frozen=True)
 class Part:
-    """Some texts of a batch, and some of their queries."""
+    """Some texts of a batch, and some of their queries, the first of which stands at the place `shift`."""
 
     texts: slice
     rows: slice
+    shift: int = 0
+
+    @property
+    def places(self) -> slice:
+        """The places of the queries in the batch."""
+        if self.shift == 0:
+            return self.rows
+        start, stop = self.rows.start or 0, self.rows.stop
+        return slice(start + self.shift, None if stop is None else stop + self.shift)
 
     def of_annotation(self, at: Annotation) -> Annotation:
         """Return the annotation of the part's texts."""
@@ -41,17 +50,17 @@ def is_large(cells: int) -> bool:
     return cells > MOST_CELLS
 
 
-def parts_of(cells: int, batch: int, length: int) -> list[Part]:
-    """Return the parts of a batch of texts of this `length`, whose mask has `cells`, so that none has a large mask."""
+def parts_of(cells: int, batch: int, queries: int) -> list[Part]:
+    """Return the parts of a batch of texts of so many queries, whose mask has `cells`, so that no mask is large."""
     if not is_large(cells) or torch.compiler.is_compiling():  # a trace must not depend on the batch's size
         return [WHOLE]
     of_text = cells // batch
     if of_text <= MOST_CELLS:
         step = MOST_CELLS // of_text
         return [Part(slice(start, start + step), ALL) for start in range(0, batch, step)]
-    step = max(_FEWEST_ROWS, MOST_CELLS * length // of_text)
+    step = max(_FEWEST_ROWS, MOST_CELLS * queries // of_text)
     return [
-        Part(slice(text, text + 1), slice(start, min(start + step, length)))
+        Part(slice(text, text + 1), slice(start, min(start + step, queries)))
         for text in range(batch)
-        for start in range(0, length, step)
+        for start in range(0, queries, step)
     ]

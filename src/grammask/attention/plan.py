@@ -6,6 +6,7 @@ dense mask or bias of a short batch.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,11 +19,11 @@ from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
 from .blocks.block import ALL, BlockGroup, as_bias
-from .blocks.head_bits import EVERY, NONE, additive_mask
-from .blocks.make_blocks import UnsortedError, make_block_groups
-from .dense import allowed_bits, dense_bias, dense_mask, heads_of
+from .blocks.make_blocks import make_block_groups
+from .dense import dense_bias, dense_mask, heads_of, merged_mask, without_padding
 from .inputs import Annotation
 from .parts import WHOLE, Part, is_large
+from .position_mask import FREE, PositionMask
 
 # From a mask (hard) or bias (soft) (batch, heads, length, length), the annotation, and how many of them the plan made
 # before, to another mask, or to a bias of the scores.
@@ -64,65 +65,86 @@ class Plan:
         self.mask_transform = mask_transform
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._biases: dict[int, tuple[object, Tensor]] = {}
-        self._block_groups: dict[tuple[int, bool], tuple[object, tuple[BlockGroup, ...]]] = {}
+        self._block_groups: dict[tuple[int, PositionMask, int, bool], tuple[object, tuple[BlockGroup, ...]]] = {}
         self._readable: Tensor | None = None
-        self._masks: dict[tuple[int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
+        self._padded: bool | None = None
+        self._own: dict[tuple[PositionMask, int, int, int], tuple[object, Tensor]] = {}
+        self._masks: dict[tuple[int, int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
         # What dispatch chose for each call, by all that the choice hangs on.
         self.choices: dict[object, Any] = {}
 
-    def block_groups(self, layer: int, *, drops: bool = False) -> tuple[BlockGroup, ...]:
-        """Return the groups of blocks of a layer, hard or soft.
+    def block_groups(
+        self, layer: int, position: PositionMask = FREE, *, queries: int | None = None, drops: bool = False
+    ) -> tuple[BlockGroup, ...]:
+        """Return the groups of blocks of a layer, hard or soft, under the model's own mask of positions.
 
-        `drops` tells that attention weights will be dropped: then each pair is read only once. Raises `InputError`
-        where a band needs another order of words.
+        Queries are the last `queries` places of the batch, None for all. `drops` tells that attention weights will be
+        dropped: then each pair is read only once. Raises `InputError` where a band needs another order of words.
         """
-        tables = self.layer_tables[layer]
-        key = (id(tables), drops)
+        tables, queries = self.layer_tables[layer], self.shape[1] if queries is None else queries
+        key = (id(tables), position, queries, drops)
         if key not in self._block_groups:
             with outside_inference_mode():
                 groups = make_block_groups(
-                    self._checked, tables, self.strategy, learned=self.learned is not None, drops=drops
-                )
+                    self._checked, tables, self.strategy, position, queries, learned=self.learned is not None,
+                    drops=drops,
+                )  # fmt: skip
             self._block_groups.setdefault(key, (tables, groups))
         return self._block_groups[key][1]
 
-    def why_unsorted(self, layer: int, *, drops: bool) -> str | None:
-        """Return why the batch has no blocks for a layer, None when it has."""
-        try:
-            self.block_groups(layer, drops=drops)
-        except UnsortedError as error:
-            return str(error)
-        return None
-
-    def cells(self, layer: int) -> int:
+    def cells(self, layer: int, queries: int) -> int:
         """Return how many cells the mask of a layer has that is worth making in parts: one that heads don't share."""
         if self.strategy == "full" or self.learned is not None or self.mask_transform is not None:
             return 0
         heads, (batch, length) = heads_of(self.layer_tables[layer]), self.shape
-        return 0 if heads == 1 else batch * heads * length**2
+        return 0 if heads == 1 else batch * heads * queries * length
 
-    def mask(self, layer: int, model_mask: Tensor | None, dtype: torch.dtype, part: Part = WHOLE) -> Tensor | None:
+    def mask(
+        self, layer: int, model_mask: Tensor | None, dtype: torch.dtype, position: PositionMask = FREE, *,
+        queries: int | None = None, part: Part = WHOLE,
+    ) -> Tensor | None:  # fmt: skip
         """Return the mask of a layer, additive: the grammar's and the model's own, ANDed (hard) or added (soft).
 
-        `model_mask` is None, bool (True means "may read") or additive, broadcastable to (batch, heads, query, key).
+        `model_mask` is None, bool (True means "may read") or additive, broadcastable to (batch, heads, query, key);
+        `position` is what else the model's own mask says. Queries are the last `queries` places, None for all.
         Rows of padding are left to the model's own mask, so that they hold what the stock model would hold. What it
         blocks for a token together with the grammar may be all keys: such a token reads nothing, see `merge_masks`.
         `part` asks for some rows only, where `cells` is not 0.
         """
         if self.strategy == "full":
             return model_mask
+        queries = self.shape[1] if queries is None else queries
+        model_mask = self._own_mask(model_mask, position, queries)
         if self.strategy == "soft" and self.learned is not None:
             # Never kept: each layer has its own, and recomputed layers must make their own graph.
-            return merge_masks(self._learned_bias(layer).to(dtype), model_mask).to(dtype)
+            return merge_masks(self._learned_bias(layer)[:, :, -queries:].to(dtype), model_mask).to(dtype)
         tables = self.layer_tables[layer]
-        if self._is_passing(layer) or (model_mask is not None and model_mask.requires_grad):
+        part = replace(part, shift=self.shape[1] - queries)
+        if self._is_passing(layer, queries) or (model_mask is not None and model_mask.requires_grad):
             return self._make_mask(tables, model_mask, dtype, part)
-        key = (id(tables), id(model_mask), _version(model_mask), dtype)
+        key = (id(tables), id(model_mask), _version(model_mask), queries, dtype)
         if key not in self._masks:
             with outside_inference_mode():
                 mask = self._make_mask(tables, model_mask, dtype, part)
             self._masks.setdefault(key, (tables, model_mask, mask))
         return self._masks[key][2]
+
+    def _own_mask(self, model_mask: Tensor | None, position: PositionMask, queries: int) -> Tensor | None:
+        if position.is_free:
+            return model_mask
+        key = (position, queries, id(model_mask), _version(model_mask))
+        if key not in self._own:
+            with outside_inference_mode():
+                allowed = position.allowed(queries, self.shape[1], self._checked.tag_ids.device)[None, None]
+                self._own.setdefault(key, (model_mask, merge_masks(allowed, model_mask)))
+        return self._own[key][1]
+
+    @property
+    def padding(self) -> Tensor | None:
+        """The mask of padding alone, as `readable`; None where no text has any."""
+        if self._padded is None:
+            self._padded = not bool(self.readable.all())
+        return self.readable if self._padded else None
 
     @property
     def readable(self) -> Tensor:
@@ -132,31 +154,25 @@ class Plan:
                 self._readable = (self._checked.tag_ids != PAD)[:, None, None, :]
         return self._readable
 
-    def _is_passing(self, layer: int) -> bool:
+    def _is_passing(self, layer: int, queries: int) -> bool:
         """Tell whether a layer's mask is let go: a large one, or one of many that no other layer shares."""
-        cells, tables = self.cells(layer), self.layer_tables[layer]
+        cells, tables = self.cells(layer, queries), self.layer_tables[layer]
         shared = len(self.layer_tables) == 1 or sum(other is tables for other in self.layer_tables) > 1
         return is_large(cells) or (cells > 0 and not shared)
 
     def _make_mask(
         self, tables: tuple[ReachTables, ...], model_mask: Tensor | None, dtype: torch.dtype, part: Part
     ) -> Tensor:
-        at = self._checked if part is WHOLE else part.of_annotation(self._checked)
+        at = self._checked if part.texts == ALL else part.of_annotation(self._checked)
         model_mask = None if model_mask is None else part.of_mask(model_mask)
         if self.mask_transform is not None or self.strategy == "soft":
-            return merge_masks(self._bias(tables, at, part.rows).to(dtype), model_mask).to(dtype)
-        bits = allowed_bits(tables, at, rows=part.rows)
-        bits.masked_fill_((at.tag_ids == PAD)[:, None, part.rows, None], EVERY)
-        if model_mask is not None and model_mask.dtype == torch.bool and model_mask.shape[1] == 1:
-            # Once for all heads.
-            bits.masked_fill_(~model_mask, NONE)
-            model_mask = None
-        return merge_masks(additive_mask(bits, heads_of(tables), dtype), model_mask).to(dtype)
+            return merge_masks(self._bias(tables, at, part.places).to(dtype), model_mask).to(dtype)
+        return merged_mask(tables, at, model_mask, dtype, rows=part.places)
 
     def _bias(self, tables: tuple[ReachTables, ...], at: Annotation, rows: slice) -> Tensor:
         if self.mask_transform is not None:  # always of the whole batch
-            return _without_padding(self._transformed(tables, self.mask_transform), at, rows)
-        return _without_padding(dense_bias(tables, at, rows=rows), at, rows)
+            return without_padding(self._transformed(tables, self.mask_transform)[:, :, rows], at, rows)
+        return without_padding(dense_bias(tables, at, rows=rows), at, rows)
 
     def _transformed(self, tables: tuple[ReachTables, ...], mask_transform: MaskTransform) -> Tensor:
         """Return the bias that `mask_transform` makes of a layer's mask or bias: once, since it counts its calls."""
@@ -171,20 +187,12 @@ class Plan:
         assert self.learned is not None  # noqa: S101
         tag_ids = self._checked.tag_ids
         table = self.learned[layer]
-        return _without_padding(table[:, tag_ids[:, :, None], tag_ids[:, None, :]].transpose(0, 1), self._checked)
+        return without_padding(table[:, tag_ids[:, :, None], tag_ids[:, None, :]].transpose(0, 1), self._checked)
 
     @property
     def _checked(self) -> Annotation:
         assert self.annotation is not None  # noqa: S101 - the constructor saw to it
         return self.annotation
-
-
-def _without_padding(bias: Tensor, at: Annotation, rows: slice = ALL) -> Tensor:
-    keys = (at.tag_ids == PAD)[:, None, None, :]
-    queries = keys.transpose(2, 3)[:, :, rows]
-    bias = bias.masked_fill(queries, 0.0)
-    # A key of padding is never read: a row of padding itself, which the model's own mask governs, may.
-    return bias.masked_fill(keys & ~queries, -torch.inf)
 
 
 def _version(tensor: Tensor | None) -> int:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..attention.backends import TABLE, BackendName
-from ..attention.dispatch import Choice, explain_dispatch
+from ..attention.dispatch import Choice
+from ..attention.explain_dispatch import explain_dispatch
 from ..attention.functional import grammar_attention
 from ..attention.make_plan import make_plan
 from ..attention.plan import Plan

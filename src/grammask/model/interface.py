@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
-from transformers.masking_utils import bidirectional_mask_function, sdpa_mask
 
 from ..attention.arguments import check_mask
 from ..attention.functional import attend
 from ..attention.reference import reference_attention
 from ..errors import ModelError
 from .forward_pass import ForwardPass
+from .model_mask import ModelMask, make_mask, own_mask
 
 NAME: Final[str] = "grammask"
 # Arguments that would change the scores after our mask, or add keys that no grammar knows.
@@ -27,7 +27,7 @@ _FOREIGN: Final[tuple[str, ...]] = ("softcap", "s_aux", "position_bias")
 def register() -> None:
     """Make `NAME` known to transformers; doing it again changes nothing."""
     AttentionInterface.register(NAME, guided_attention)
-    AttentionMaskInterface.register(NAME, _guided_mask)
+    AttentionMaskInterface.register(NAME, make_mask)
 
 
 def guided_attention(
@@ -35,7 +35,7 @@ def guided_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
+    attention_mask: ModelMask | Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
     grammar_pass: ForwardPass | None = None,
@@ -57,32 +57,23 @@ def guided_attention(
     layer, plan = grammar_pass.enter(module, heads=query.shape[1]), grammar_pass.plan
     if plan.strategy == "full" and not plan.need_weights:
         sdpa: Callable[..., tuple[Tensor, None]] = sdpa_attention_forward
-        return sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
+        mask = attention_mask.stock() if isinstance(attention_mask, ModelMask) else attention_mask
+        return sdpa(module, query, key, value, mask, dropout=dropout, scaling=scaling, **kwargs)
     if query.shape[2] != key.shape[2] and plan.strategy != "full":
         raise ModelError(
             f"{name} reads {key.shape[2]} keys from {query.shape[2]} queries; a grammar guides self-attention over "
             "whole texts, not cross-attention or a key-value cache (use_cache=False)"
         )
-    check_mask(attention_mask, query)
+    own, position = own_mask(attention_mask, plan, module, queries=query.shape[2], causal=kwargs.get("is_causal"))
+    check_mask(own, query)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if plan.need_weights:
         groups = query.shape[1] // key.shape[1]
         key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-        mask = plan.mask(layer, attention_mask, query.dtype)
+        mask = plan.mask(layer, own, query.dtype, position, queries=query.shape[2])
         output, weights = reference_attention(query, key, value, mask, scale=scale, dropout=dropout)
         return output.transpose(1, 2).contiguous(), weights
     output = attend(
-        query, key, value, plan, layer, attention_mask, scale=scale, dropout=dropout, backend=grammar_pass.backend
+        query, key, value, plan, layer, own, position, scale=scale, dropout=dropout, backend=grammar_pass.backend
     )
     return output.transpose(1, 2).contiguous(), None
-
-
-def _guided_mask(**kwargs: Any) -> Tensor | None:
-    """Make the model's own mask. One of padding alone has a single row, so that no mask need be n x n."""
-    if kwargs.get("mask_function") is bidirectional_mask_function:
-        attention_mask: Tensor | None = kwargs.get("attention_mask")
-        if attention_mask is None or bool(attention_mask.all()):
-            return None
-        return attention_mask.bool()[:, None, None, :]
-    # The causal mask is made in full: its shortcut would skip ours.
-    return sdpa_mask(**{**kwargs, "allow_is_causal_skip": False})

@@ -1,10 +1,13 @@
 """Bounded reach: chunks of queries over windows of keys, linear in length.
 
 A text is cut into chunks of queries; each chunk sees the window of keys that its reaches can touch, under a small
-mask, and a few columns beside it: the structural tokens that others may read. Equal rectangles are stacked into
-slabs, so that a slab's keys stay in the processor's cache.
+mask, and a few columns beside it: the structural tokens that others may read, and sink tokens. Equal rectangles are
+stacked into slabs, so that a slab's keys stay in the processor's cache.
+
+A narrow window of the model's own bounds every reach: a band over it holds all pairs, whatever the grammar.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .block import Block, BlockGroup, TokenIndex, as_bias, find_empty
-from .head_bits import additive_mask, bool_mask
-from .lookup import PairLookup, Tokens, take_cells
+from .block import Block, BlockGroup, as_bias, find_empty
+from .head_bits import NONE, bool_mask, pack_heads
+from .lookup import PairLookup, Tokens, occurring_tags, take_cells
+from .text import Text
 
 _SLAB: Final[int] = 512  # queries whose keys are copied at a time
 
@@ -25,84 +29,162 @@ def in_reading_order(words: NDArray[np.int64]) -> bool:
     return bool((np.diff(numbered) >= 0).all())
 
 
-def bounded_blocks(
-    lookup: PairLookup,
-    annotated: Tokens,
-    *,
-    text: int,
-    positions: NDArray[np.int64],
-    structural_keys: Tensor,
-    hard: bool,
-    accumulates: bool,
-) -> BlockGroup:
-    """Return the blocks that hold what bounded reach adds to the document's, of one text at `positions` of the batch.
+@dataclass(frozen=True, eq=False)
+class Band:
+    """What a band looks its pairs up in: `cells` of the windows, in bits (words, cells) (hard) or bias (heads, cells).
 
-    Hard: the pairs that bounded reaches and shared words allow beyond document reach, each token itself, and the
-    pairs with the `structural_keys` (positions of structural tokens in the text) that document reach allows. Soft: the
-    bias that lifts each pair from its strength at any distance to its full one; there, `structural_keys` is empty.
+    None lets every pair be read that the model's own mask lets. Token i sees the keys from `opens` to before `closes`
+    (tokens,). `columns` are further keys: there, pairs are those of document reach in `document` (heads, tags, tags),
+    and `sinks` (tokens,) are read by all.
     """
-    length = len(annotated.tags)
-    first, beyond = _windows(lookup, annotated)
+
+    opens: NDArray[np.int64]
+    closes: NDArray[np.int64]
+    cells: Tensor | None
+    document: Tensor
+    columns: NDArray[np.int64]
+    sinks: NDArray[np.bool_]
+
+    @property
+    def hard(self) -> bool:
+        """Whether cells say what may be read, not what is added to the scores."""
+        return self.cells is None or not self.cells.is_floating_point()
+
+
+def banded_blocks(lookup: PairLookup, text: Text, band: Band, *, accumulates: bool) -> BlockGroup:
+    """Return the blocks of a band over one text."""
+    queries = np.arange(text.first, len(text))
+    extent = (band.closes - band.opens)[queries]
     # Short chunks waste less of a narrow window; the fused kernel is at its best from 32 queries on.
-    size = 32 if float((beyond - first).mean()) <= 48 else 64
-    document = as_bias(lookup.document) if lookup.heads == 1 else lookup.document
-    blocks = []
-    for start in range(0, length, _SLAB):
-        stop = min(start + _SLAB, length)
-        chunk = min(size, stop - start)
-        stack = -(-(stop - start) // chunk)
-        at = np.arange(start, stop, chunk)
-        opens, closes = (
-            np.minimum.reduceat(first[start:stop], at - start),
-            np.maximum.reduceat(beyond[start:stop], at - start),
-        )
-        width = int((closes - opens).max())
-        rows = torch.from_numpy(np.arange(start, start + stack * chunk)).view(stack, chunk)
-        window = torch.from_numpy(np.minimum(opens, length - width)[:, None] + np.arange(width))
-        keys = torch.cat([window, structural_keys.expand(stack, -1)], 1)
-        rows_inside = rows.clamp(max=length - 1)
-        queries = annotated.at(rows_inside)
-        cells = take_cells(lookup.bounded if hard else lookup.extra_bias, lookup.index(queries, annotated.at(window)))
-        bias = _as_mask(cells, lookup.heads) if hard else cells
-        if hard:
-            _allow_self(bias, document, queries, rows_inside - window[:, :1])
-            readable = document[:, queries.tags][..., annotated.tags[structural_keys]].transpose(0, 1)
-            bias = torch.cat([bias, readable], -1)
-        blocks.append(
-            Block(
-                rows=slice(start, stop),
-                keys=keys.reshape(-1),
-                pairs=stack * chunk * keys.shape[1],
-                stack=stack,
-                chunk=chunk,
-                bias=bias,
-                empty=find_empty(bias),
-            )
-        )
-    here = TokenIndex.of(positions)
-    return BlockGroup(text=text, rows=here, keys=here, blocks=tuple(blocks), accumulates=accumulates)
+    size = 32 if float(extent.mean()) <= 48 else 64
+    blocks = tuple(
+        _slab(lookup, text, band, queries[start : start + _SLAB], size) for start in range(0, len(queries), _SLAB)
+    )
+    every = np.arange(len(text))
+    return BlockGroup(
+        text=text.number, rows=text.rows(queries), keys=text.keys(every), blocks=blocks, accumulates=accumulates
+    )
 
 
-def _as_mask(cells: Tensor, heads: int) -> Tensor:
-    # Masks of many heads stay bool, a quarter of the memory.
-    return additive_mask(cells, heads, torch.float32) if heads == 1 else bool_mask(cells, heads)
+def _slab(lookup: PairLookup, text: Text, band: Band, queries: NDArray[np.int64], size: int) -> Block:
+    chunk = min(size, len(queries))
+    stack = -(-len(queries) // chunk)
+    at = np.arange(0, len(queries), chunk)
+    opens, closes = np.minimum.reduceat(band.opens[queries], at), np.maximum.reduceat(band.closes[queries], at)
+    width = int((closes - opens).max())
+    rows = queries[np.minimum(np.arange(stack * chunk), len(queries) - 1)].reshape(stack, chunk)
+    window = np.minimum(opens, len(text) - width)[:, None] + np.arange(width)
+    keys = np.concatenate([window, np.broadcast_to(band.columns, (stack, len(band.columns)))], 1)
+    bias = _bias(lookup, text, band, rows, window)
+    first = int(queries[0]) - text.first
+    return Block(
+        rows=slice(first, first + len(queries)),
+        keys=torch.from_numpy(keys.reshape(-1)),
+        pairs=stack * chunk * keys.shape[1],
+        stack=stack,
+        chunk=chunk,
+        bias=as_bias(bias) if bias.shape[1] == 1 else bias,  # masks of many heads stay bool, a quarter of the memory
+        empty=find_empty(bias),
+    )
 
 
-def _allow_self(bias: Tensor, document: Tensor, queries: Tokens, place: Tensor) -> None:
-    """Let structural tokens read themselves, in place, unless document reach does; words are in the cells already.
+def _bias(lookup: PairLookup, text: Text, band: Band, rows: NDArray[np.int64], window: NDArray[np.int64]) -> Tensor:
+    """Return the mask or bias of a slab's pairs: (stack, heads or 1, queries, keys).
 
-    `place` (stack, queries) is where each query stands in its window. `bias` and `document` are masks or biases alike.
+    `rows` (stack, queries) and `window` (stack, keys) are tokens of the text.
+    """
+    within = None if text.is_free else torch.from_numpy(_within(text, rows, window))[:, None]
+    if band.cells is None:
+        assert within is not None  # noqa: S101 - such a band has nothing but the model's own mask
+        return within[:1] if bool((within == within[:1]).all()) else within
+    queries, keys = text.annotated.at(torch.from_numpy(rows)), text.annotated.at(torch.from_numpy(window))
+    cells = take_cells(band.cells, lookup.index(queries, keys))
+    if not band.hard:
+        return cells if within is None else cells.masked_fill_(~within, -torch.inf)
+    if within is not None:  # once for all heads
+        cells.masked_fill_(~within, NONE)
+    return _with_columns(text, band, bool_mask(cells, lookup.heads), queries, rows, window)
+
+
+def _within(text: Text, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which pairs of rows (stack, queries) and keys (stack, keys) the model's own mask allows."""
+    key = keys[:, None]
+    within: NDArray[np.bool_] = (key >= text.opens[rows][..., None]) & (key < text.closes[rows][..., None])
+    return within
+
+
+def _with_columns(
+    text: Text, band: Band, bias: Tensor, queries: Tokens, rows: NDArray[np.int64], window: NDArray[np.int64]
+) -> Tensor:
+    """Return the mask of a window's pairs with that of the columns beside it."""
+    sinks, columns = torch.from_numpy(band.sinks), torch.from_numpy(band.columns)
+    _allow_self(bias, band, queries, torch.from_numpy(rows), torch.from_numpy(window))
+    if bool(sinks.any()):
+        bias &= ~sinks[torch.from_numpy(window)][:, None, None]
+    readable = band.document[:, queries.tags][..., text.annotated.tags[columns]].transpose(0, 1) | sinks[columns]
+    if not text.is_free:
+        beside = np.broadcast_to(band.columns, (len(rows), len(band.columns)))
+        readable &= torch.from_numpy(_within(text, rows, beside))[:, None]
+    return torch.cat([bias, readable], -1)
+
+
+def _allow_self(bias: Tensor, band: Band, queries: Tokens, rows: Tensor, window: Tensor) -> None:
+    """Let structural tokens read themselves, in place, unless a column does; words are in the cells already.
+
+    `rows` (stack, queries) and `window` (stack, keys) are the tokens of the bias's pairs.
     """
     stack, row = (queries.query_words < 0).nonzero(as_tuple=True)
     tags = queries.tags[stack, row]
-    by_document = document[:, tags, tags].T
-    missing = ~by_document if bias.dtype == torch.bool else as_bias(by_document.isneginf())
-    bias[stack, :, row, place[stack, row]] = missing
+    place = rows[stack, row] - window[stack, 0]
+    bias[stack, :, row, place] = ~band.document[:, tags, tags].T
 
 
-def _windows(lookup: PairLookup, annotated: Tokens) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def reaching_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], sinks: NDArray[np.bool_]) -> Band:
+    """Return, hard, the band of what bounded reach and shared words allow beyond document reach, and each token itself.
+
+    The pairs of document reach whose keys are in `columns` (structural tokens and sinks) are in it too.
+    """
+    return Band(*_windows(lookup, text), lookup.bounded, lookup.document, columns, sinks)
+
+
+def whole_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], sinks: NDArray[np.bool_]) -> Band:
+    """Return, hard, the band of all that is allowed, where the model's own window is narrow; `columns` as above."""
+    opens, closes = _windows(lookup, text)
+    structural = np.unique(text.tags[columns[~sinks[columns]]])
+    words = np.setdiff1d(occurring_tags(text.tags), structural)
+    far = lookup.document[:, :, words].any(2).any(0).numpy()[text.tags]
+    opens, closes = np.where(far, text.opens, opens), np.where(far, text.closes, closes)
+    # What columns hold isn't read in the window too.
+    beside = lookup.document.clone()
+    beside[:, :, structural] = False
+    table = pack_heads(beside.flatten(1))
+    cells = lookup.bounded.view(*table.shape, -1) | table[..., None]
+    return Band(opens, closes, cells.flatten(1), lookup.document, columns, sinks)
+
+
+def free_band(lookup: PairLookup, text: Text) -> Band:
+    """Return the band of all pairs that the model's own mask allows."""
+    return Band(text.opens, text.closes, None, lookup.document, *_no_columns(text))
+
+
+def strength_band(lookup: PairLookup, text: Text) -> Band:
+    """Return, soft, the band of each pair's strength, where the model's own window is narrow."""
+    return Band(text.opens, text.closes, lookup.strength, lookup.document, *_no_columns(text))
+
+
+def lifting_band(lookup: PairLookup, text: Text) -> Band:
+    """Return, soft, the band of the bias that lifts each pair from its strength at any distance to its full one."""
+    return Band(*_windows(lookup, text), lookup.extra_bias, lookup.document, *_no_columns(text))
+
+
+def _no_columns(text: Text) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    return np.zeros(0, dtype=np.int64), np.zeros(len(text), dtype=np.bool_)
+
+
+def _windows(lookup: PairLookup, text: Text) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return for each token the first key that bounded reaches can touch, and the one beyond the last."""
-    here = np.arange(len(annotated.tags))
+    annotated = text.annotated
+    here = np.arange(len(text))
     words = annotated.query_words.numpy()
     filled = np.maximum.accumulate(words)
     first = np.minimum(np.searchsorted(filled, words + lookup.lo, side="left"), here)
@@ -115,4 +197,4 @@ def _windows(lookup: PairLookup, annotated: Tokens) -> tuple[NDArray[np.int64], 
         inside = sentences >= 0
         first[inside] = np.minimum(first, np.searchsorted(filled, sentences, side="left"))[inside]
         beyond[inside] = np.maximum(beyond, np.searchsorted(filled, sentences, side="right"))[inside]
-    return first, beyond
+    return np.maximum(first, text.opens), np.minimum(beyond, text.closes)

@@ -15,71 +15,62 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from .block import ALL, Block, BlockGroup, TokenIndex
-from .lookup import PairLookup, Tokens, occurring_tags, tag_mask, take_cells
+from .block import Block, BlockGroup
+from .limited import Rectangle, limited_blocks, whole_blocks
+from .lookup import PairLookup, occurring_tags, tag_mask, take_cells
+from .text import Text
 
 TILE: Final[int] = 128  # queries whose bias over all keys is made explicit at a time
 
 
-def tag_bias_blocks(
-    lookup: PairLookup, tags: NDArray[np.int64], *, text: int, positions: NDArray[np.int64], learned: bool
-) -> BlockGroup:
+def tag_bias_blocks(lookup: PairLookup, text: Text, *, learned: bool) -> list[BlockGroup]:
     """Return the blocks of one text that read all keys, each at its strength for any distance.
 
     With `learned`, strengths are looked up in a table that the call brings: one block for each query tag.
     """
     base = lookup.base.numpy()  # (heads, tags, tags)
     tags_by_bias: dict[bytes, list[int]] = {}
-    for tag in occurring_tags(tags):
+    for tag in occurring_tags(text.tags[text.first :]):
         tags_by_bias.setdefault(bytes([tag]) if learned else base[:, tag].tobytes(), []).append(int(tag))
-    blocks = []
-    order = []
-    done = 0
+    rectangles = []
     for of_tags in tags_by_bias.values():
-        rows = np.flatnonzero(tag_mask(of_tags)[tags])
-        order.append(rows)
-        bias = torch.from_numpy(base[:, of_tags[0]][:, tags])[None, :, None]
-        blocks.append(
-            Block(
-                rows=slice(done, done + len(rows)),
-                keys=ALL,
-                pairs=len(rows) * len(tags),
+        rows = np.flatnonzero(tag_mask(of_tags)[text.tags[text.first :]]) + text.first
+        bias = torch.from_numpy(base[:, of_tags[0]][:, text.tags])
+        rectangles.append(
+            Rectangle(
+                rows=rows,
+                keys=np.arange(len(text)),
                 bias=bias if not learned and bool(bias.any()) else None,
                 table_row=of_tags[0] if learned else None,
             )
         )
-        done += len(rows)
+    if text.is_free:
+        return [whole_blocks(text, rectangles)]
+    return [group for rectangle in rectangles for group in limited_blocks(text, rectangle, accumulates=False)]
+
+
+def explicit_bias_blocks(lookup: PairLookup, text: Text) -> BlockGroup:
+    """Return the blocks of one text that read all keys at their full strengths, a few queries at a time."""
+    blocks = []
+    for start in range(text.first, len(text), TILE):
+        rows = slice(start, min(start + TILE, len(text)))
+        keys = slice(int(text.opens[rows.start]), int(text.closes[rows.stop - 1]))
+        blocks.append(
+            Block(
+                rows=slice(rows.start - text.first, rows.stop - text.first),
+                keys=keys,
+                pairs=(rows.stop - rows.start) * (keys.stop - keys.start),
+                bias=partial(_explicit_bias, lookup, text, rows, keys),
+            )
+        )
+    every = np.arange(len(text))
     return BlockGroup(
-        text=text,
-        rows=TokenIndex.of(positions[np.concatenate(order)]),
-        keys=TokenIndex.of(positions),
-        blocks=tuple(blocks),
-        key_tags=torch.from_numpy(tags) if learned else None,
+        text=text.number, rows=text.rows(every[text.first :]), keys=text.keys(every), blocks=tuple(blocks)
     )
 
 
-def explicit_bias_blocks(
-    lookup: PairLookup, annotated: Tokens, *, text: int, positions: NDArray[np.int64]
-) -> BlockGroup:
-    """Return the blocks of one text that read all keys at their full strengths, a few queries at a time."""
-    length = len(annotated.tags)
-    blocks = []
-    for start in range(0, length, TILE):
-        rows = slice(start, min(start + TILE, length))
-        blocks.append(
-            Block(
-                rows=rows,
-                keys=ALL,
-                pairs=(rows.stop - rows.start) * length,
-                bias=partial(_explicit_bias, lookup, annotated, rows),
-            )
-        )
-    here = TokenIndex.of(positions)
-    return BlockGroup(text=text, rows=here, keys=here, blocks=tuple(blocks))
-
-
-def _explicit_bias(lookup: PairLookup, annotated: Tokens, rows: slice) -> Tensor:
-    return take_cells(lookup.strength, lookup.index(annotated.at(rows), annotated)[None])
+def _explicit_bias(lookup: PairLookup, text: Text, rows: slice, keys: slice) -> Tensor:
+    bias = take_cells(lookup.strength, lookup.index(text.annotated.at(rows), text.annotated.at(keys))[None])
+    return bias if text.is_free else bias.masked_fill(~torch.from_numpy(text.within(rows, keys)), -torch.inf)

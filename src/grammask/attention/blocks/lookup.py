@@ -187,7 +187,7 @@ def occurring_tags(tags: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.flatnonzero(np.bincount(tags))
 
 
-def tag_mask(tags: Sequence[int]) -> NDArray[np.bool_]:
+def tag_mask(tags: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which tags are among `tags` (TAGS,), to look tokens up in."""
     mask: NDArray[np.bool_] = np.isin(np.arange(len(TAGS)), tags)
     return mask

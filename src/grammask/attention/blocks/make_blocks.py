@@ -1,11 +1,9 @@
 """From one batch and one layer's tables to the blocks that the sparse kernels work through."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...errors import InputError
@@ -15,28 +13,19 @@ from ...grammar.tables import ReachTables
 from ...grammar.tags import CLS, PAD, SEP, UNK
 from ..backends import Reaches
 from ..inputs import Annotation
-from .banded import bounded_blocks, in_reading_order
+from ..position_mask import PositionMask
+from .banded import banded_blocks, free_band, in_reading_order, lifting_band, reaching_band, strength_band, whole_band
 from .biased import explicit_bias_blocks, tag_bias_blocks
-from .block import BlockGroup, as_slice
-from .lookup import PairLookup, Tokens, compile_lookup, occurring_tags, tag_mask
-from .sorted import document_blocks
+from .block import BlockGroup
+from .document import document_blocks
+from .lookup import PairLookup, compile_lookup, occurring_tags, tag_mask
+from .text import Text, texts_of
 
 _STRUCTURAL: Final[tuple[int, ...]] = (CLS, SEP, UNK)
 
 
 class UnsortedError(InputError):
     """Word or sentence numbers that decrease within a text, where bounded rules need reading order."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Text:
-    """One text of the batch without its padding: where it is, its tokens, and tags and words once more for numpy."""
-
-    number: int
-    positions: NDArray[np.int64]
-    annotated: Tokens
-    tags: NDArray[np.int64]
-    words: NDArray[np.int64]
 
 
 @cache_outside_modes
@@ -50,83 +39,67 @@ def reaches_of(tables: tuple[ReachTables, ...]) -> Reaches:
 
 
 def make_block_groups(
-    annotation: Annotation, tables: Sequence[ReachTables], strategy: Strategy, *, learned: bool, drops: bool
-) -> tuple[BlockGroup, ...]:
-    """Return the groups of blocks of a batch under one layer's tables, hard or soft; `drops` as in `Plan.block_groups`.
+    annotation: Annotation, tables: Sequence[ReachTables], strategy: Strategy, position: PositionMask, queries: int, *,
+    learned: bool, drops: bool,
+) -> tuple[BlockGroup, ...]:  # fmt: skip
+    """Return the groups of blocks of a batch under one layer's tables, hard or soft, for the last `queries` places.
 
-    Raises `UnsortedError` where bounded rules meet word or sentence numbers that decrease within a text.
+    `position` is the model's own mask; `drops` as in `Plan.block_groups`. Raises `UnsortedError` where bounded rules
+    meet word or sentence numbers that decrease within a text.
     """
     lookup = compile_lookup(tuple(tables))
+    sinks = tables[0].sink_tokens
     groups: list[BlockGroup] = []
-    for text in _texts(annotation):
-        groups += _soft(lookup, text, learned=learned, drops=drops) if strategy == "soft" else _hard(lookup, text)
+    for text in texts_of(annotation, position, queries):
+        if strategy == "hard":
+            groups += _hard(lookup, text, np.arange(len(text)) < sinks)
+        else:
+            groups += _soft(lookup, text, learned=learned, drops=drops)
     return tuple(groups)
 
 
-def _texts(annotation: Annotation) -> list[_Text]:
-    texts = []
-    real = (annotation.tag_ids != PAD).numpy()
-    for number, row in enumerate(real):
-        positions = np.flatnonzero(row)
-        if len(positions) == 0:
-            continue
-        tokens = as_slice(positions)
-        tags, words = annotation.tag_ids[number, tokens], annotation.word_ids[number, tokens]
-        sentences = None if annotation.sentence_ids is None else annotation.sentence_ids[number, tokens]
-        texts.append(_Text(number, positions, Tokens.of(tags, words, sentences), tags.numpy(), words.numpy()))
-    return texts
-
-
-def _hard(lookup: PairLookup, text: _Text) -> list[BlockGroup]:
-    if not lookup.has_bounded and _covers_words(lookup, text):
-        return document_blocks(
-            lookup, text.tags, text=text.number, positions=text.positions, without_tags=(), accumulates=False
-        )
+def _hard(lookup: PairLookup, text: Text, sinks: NDArray[np.bool_]) -> list[BlockGroup]:
+    narrow = not text.is_free and text.is_narrow
+    if narrow and _reads_all(lookup, text):
+        return [banded_blocks(lookup, text, free_band(lookup, text), accumulates=False)]
+    if not narrow and not lookup.has_bounded and not sinks.any() and _covers_words(lookup, text):
+        return document_blocks(lookup, text, without=sinks, accumulates=False)
     _check_order(lookup, text)
     # The band takes the structural keys along: a few columns are too little for blocks of their own.
     tags = [tag for tag in _STRUCTURAL if bool(lookup.document[:, :, tag].any())]
-    structural = torch.from_numpy(np.flatnonzero(tag_mask(tags)[text.tags]))
-    band = bounded_blocks(
-        lookup,
-        text.annotated,
-        text=text.number,
-        positions=text.positions,
-        structural_keys=structural,
-        hard=True,
-        accumulates=False,
-    )
-    return [
-        band,
-        *document_blocks(
-            lookup, text.tags, text=text.number, positions=text.positions, without_tags=tags, accumulates=True
-        ),
-    ]
+    aside = tag_mask(tags)[text.tags] | sinks
+    band = (whole_band if narrow else reaching_band)(lookup, text, np.flatnonzero(aside), sinks)
+    groups = [banded_blocks(lookup, text, band, accumulates=False)]
+    return groups if narrow else [*groups, *document_blocks(lookup, text, without=aside, accumulates=True)]
 
 
-def _soft(lookup: PairLookup, text: _Text, *, learned: bool, drops: bool) -> list[BlockGroup]:
+def _soft(lookup: PairLookup, text: Text, *, learned: bool, drops: bool) -> list[BlockGroup]:
+    if not text.is_free and text.is_narrow and not learned:
+        band = free_band if _adds_nothing(lookup, text) else strength_band
+        return [banded_blocks(lookup, text, band(lookup, text), accumulates=False)]
     # A pair that is read twice would have its weight dropped by halves.
     if lookup.lowers or (lookup.has_bounded and drops):
-        return [explicit_bias_blocks(lookup, text.annotated, text=text.number, positions=text.positions)]
-    everything = tag_bias_blocks(lookup, text.tags, text=text.number, positions=text.positions, learned=learned)
+        return [explicit_bias_blocks(lookup, text)]
+    everything = tag_bias_blocks(lookup, text, learned=learned)
     if not lookup.has_bounded:
-        return [everything]
+        return everything
     _check_order(lookup, text)
-    none = torch.empty(0, dtype=torch.int64, device="cpu")
-    return [
-        everything,
-        bounded_blocks(
-            lookup,
-            text.annotated,
-            text=text.number,
-            positions=text.positions,
-            structural_keys=none,
-            hard=False,
-            accumulates=True,
-        ),
-    ]
+    return [*everything, banded_blocks(lookup, text, lifting_band(lookup, text), accumulates=True)]
 
 
-def _covers_words(lookup: PairLookup, text: _Text) -> bool:
+def _reads_all(lookup: PairLookup, text: Text) -> bool:
+    """Tell whether every token may read every other, whatever their words and sentences."""
+    tags = occurring_tags(text.tags)
+    return bool(lookup.document[:, tags][:, :, tags].all())
+
+
+def _adds_nothing(lookup: PairLookup, text: Text) -> bool:
+    """Tell whether no pair of this text's tags has a strength."""
+    tags = occurring_tags(text.tags)
+    return not bool(lookup.strength.view(*lookup.document.shape, -1)[:, tags][:, :, tags].any())
+
+
+def _covers_words(lookup: PairLookup, text: Text) -> bool:
     """Tell whether document reach alone lets every token read itself and its own word."""
     tags = occurring_tags(text.tags)
     if not bool(lookup.document[:, tags, tags].all()):
@@ -137,7 +110,7 @@ def _covers_words(lookup: PairLookup, text: _Text) -> bool:
     return bool((tags[1:] == tags[:-1])[same].all())
 
 
-def _check_order(lookup: PairLookup, text: _Text) -> None:
+def _check_order(lookup: PairLookup, text: Text) -> None:
     sentences = text.annotated.query_sentences if lookup.by_sentence else None
     for name, ids in (("word_ids", text.words), ("sentence_ids", None if sentences is None else sentences.numpy())):
         if ids is not None and not in_reading_order(ids):

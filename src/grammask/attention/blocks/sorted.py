@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .block import Block, BlockGroup, TokenIndex
-from .lookup import PairLookup, occurring_tags
+from .block import Block, BlockGroup
+from .text import Text
 
 # What starting a block costs, in pairs that could be computed meanwhile: small groups share a masked block.
 _START: Final[int] = 600
@@ -24,56 +24,27 @@ FREQUENCY: Final = np.array(
 ) / 100  # fmt: skip
 
 
-def document_blocks(
-    lookup: PairLookup,
-    tags: NDArray[np.int64],
-    *,
-    text: int,
-    positions: NDArray[np.int64],
-    without_tags: Sequence[int],
-    accumulates: bool,
+def sorted_blocks(
+    table: NDArray[np.bool_], text: Text, without: NDArray[np.bool_], heads: torch.Tensor | None, *, accumulates: bool
 ) -> list[BlockGroup]:
-    """Return the blocks of one text: what document reach allows, but for keys whose tags are in `without_tags`.
-
-    `tags` (tokens,) are those of the text's real tokens and `positions` (tokens,) their places in the batch. Heads with
-    equal tables share a group.
-    """
+    """Return the blocks of one table (tags, tags) over one text, but for the keys that are marked in `without`."""
     groups = []
-    for table, heads in _by_table(lookup):
-        if without_tags:
-            table = table.copy()
-            table[:, list(without_tags)] = False
-        present = occurring_tags(tags)
-        readers = present[table[np.ix_(present, present)].any(1)]
-        read = np.logical_or.reduce(table[readers], axis=0)
-        # Queries that read whatever is read at all need no sorting; [CLS] is often the only one.
-        of_all = np.zeros(len(table), dtype=np.bool_)
-        of_all[readers] = table[np.ix_(readers, present[read[present]])].all(1)
-        for chosen, by_tag in ((of_all, False), (~of_all, True)):
-            blocks, rows, keys = _blocks(table & chosen[:, None], tags, by_tag=by_tag)
-            if blocks:
-                groups.append(
-                    BlockGroup(
-                        text=text,
-                        rows=TokenIndex.of(positions[rows]),
-                        keys=TokenIndex.of(positions[keys]),
-                        blocks=blocks,
-                        heads=heads,
-                        accumulates=accumulates,
-                    )
+    # Queries that read whatever is read at all need no sorting; [CLS] is often the only one.
+    of_all = np.any(table, axis=1) & np.all(table[:, np.any(table, axis=0)], axis=1)
+    for chosen, by_tag in ((of_all, False), (~of_all, True)):
+        blocks, rows, keys = _blocks(table & chosen[:, None], text, without, by_tag=by_tag)
+        if blocks:
+            groups.append(
+                BlockGroup(
+                    text=text.number,
+                    rows=text.rows(rows),
+                    keys=text.keys(keys),
+                    blocks=blocks,
+                    heads=heads,
+                    accumulates=accumulates,
                 )
+            )
     return groups
-
-
-def _by_table(lookup: PairLookup) -> list[tuple[NDArray[np.bool_], torch.Tensor | None]]:
-    """Return the distinct tables (tags, tags) and the heads that have them; None for all."""
-    tables = lookup.document.numpy()
-    heads: dict[bytes, list[int]] = {}
-    for head, table in enumerate(tables):
-        heads.setdefault(table.tobytes(), []).append(head)
-    if len(heads) == 1:
-        return [(tables[0], None)]
-    return [(tables[which[0]], torch.tensor(which, dtype=torch.int64, device="cpu")) for which in heads.values()]
 
 
 @lru_cache(maxsize=256)
@@ -107,15 +78,15 @@ def key_order(table: bytes, tags: int) -> NDArray[np.int8]:
 
 
 def _blocks(
-    table: NDArray[np.bool_], tags: NDArray[np.int64], *, by_tag: bool
+    table: NDArray[np.bool_], text: Text, without: NDArray[np.bool_], *, by_tag: bool
 ) -> tuple[tuple[Block, ...], NDArray[np.int64], NDArray[np.int64]]:
     """Return the blocks, and the queries and the keys (tokens,) that they count among.
 
     Without `by_tag` the keys stay in the order of the text: only for a table whose queries all read the same keys.
     """
-    is_read = np.logical_or.reduce(table, axis=0)
-    reads = np.logical_or.reduce(table[:, occurring_tags(tags)], axis=1)
-    rows, keys = np.flatnonzero(reads[tags]), np.flatnonzero(is_read[tags])
+    tags = text.tags
+    rows = np.flatnonzero(np.any(table, axis=1)[tags[text.first :]]) + text.first
+    keys = np.flatnonzero(np.any(table, axis=0)[tags] & ~without)
     if len(rows) == 0 or len(keys) == 0:
         return (), rows, keys
     if not by_tag:

@@ -12,13 +12,22 @@ from .parts import DenseParts, MaskParts, PlanParts, SparseParts
 
 
 class Shape(NamedTuple):
-    """The sizes of a call; `key_heads` may be fewer than `heads`, which share them then."""
+    """The sizes of a call: `length` is that of the keys, whose last `queries` places are the queries, None for all.
+
+    `key_heads` may be fewer than `heads`, which share them then.
+    """
 
     batch: int
     heads: int
     key_heads: int
     length: int
     head_dim: int
+    queries: int | None = None
+
+    @property
+    def rows(self) -> int:
+        """The number of queries of a text."""
+        return self.length if self.queries is None else self.queries
 
 
 def dense_parts(shape: Shape, *, mask_heads: int, is_learned: bool = False, calls: int = 1) -> DenseParts:
@@ -26,11 +35,11 @@ def dense_parts(shape: Shape, *, mask_heads: int, is_learned: bool = False, call
 
     `mask_heads` is 0 where there is none. One that is learned is made anew in each call.
     """
-    batch, heads, _, length, head_dim = shape
-    scores, cells = batch * heads * length**2, batch * mask_heads * length**2
+    batch, heads, head_dim, pairs = shape.batch, shape.heads, shape.head_dim, shape.rows * shape.length
+    scores, cells = batch * heads * pairs, batch * mask_heads * pairs
     return DenseParts(
         calls=calls,
-        numbers_out=batch * heads * length * head_dim,
+        numbers_out=batch * heads * shape.rows * head_dim,
         products=scores * head_dim,
         scores=scores,
         masked=scores if mask_heads else 0,
@@ -38,18 +47,22 @@ def dense_parts(shape: Shape, *, mask_heads: int, is_learned: bool = False, call
     )
 
 
-def mask_parts(shape: tuple[int, int], *, mask_heads: int, masks: int = 1) -> MaskParts:
-    """Count the making of the mask or bias of a batch (batch, length), as one or as several `masks` of a part each."""
+def mask_parts(shape: tuple[int, int], *, mask_heads: int, masks: int = 1, rows: int | None = None) -> MaskParts:
+    """Count the making of the mask or bias of a batch (batch, length), as one or as several `masks` of a part each.
+
+    It is for so many `rows` of queries, None for all.
+    """
     batch, length = shape
-    return MaskParts(masks=masks, pairs=batch * length**2, cells=batch * mask_heads * length**2)
+    pairs = batch * length * (length if rows is None else rows)
+    return MaskParts(masks=masks, pairs=pairs, cells=mask_heads * pairs)
 
 
 def sparse_parts(block_groups: Sequence[BlockGroup], shape: Shape, dtype: torch.dtype, *, drops: bool) -> SparseParts:
     """Count a call in blocks."""
-    batch, heads, key_heads, length, head_dim = shape
+    batch, heads, key_heads, length, head_dim, _ = shape
     counts = dict.fromkeys(SparseParts.names(), 0.0)
-    counts["calls"], counts["numbers_out"] = 1, batch * heads * length * head_dim
-    query = torch.empty((batch, heads, length, head_dim), dtype=dtype, device="meta")
+    counts["calls"], counts["numbers_out"] = 1, batch * heads * shape.rows * head_dim
+    query = torch.empty((batch, heads, shape.rows, head_dim), dtype=dtype, device="meta")
     key = torch.empty((batch, key_heads, length, head_dim), dtype=dtype, device="meta")
     for group in head_groups(block_groups, query, key, drops=drops):
         width = head_dim * _count(group.heads), head_dim * _count(group.key_heads)

@@ -1,0 +1,62 @@
+"""Document reach, hard: the blocks of each distinct table, sorted by tag where all of a text may be read.
+
+Under causality or a wide window of the model's own the queries of one key set stay in reading order.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .block import BlockGroup
+from .limited import Rectangle, limited_blocks
+from .lookup import PairLookup, occurring_tags, tag_mask
+from .sorted import sorted_blocks
+from .text import Text
+
+
+def document_blocks(
+    lookup: PairLookup, text: Text, *, without: NDArray[np.bool_], accumulates: bool
+) -> list[BlockGroup]:
+    """Return the blocks of one text: what document reach allows, but for the keys that are marked in `without`.
+
+    `without` is (tokens,). Heads with equal tables share a group.
+    """
+    groups = []
+    readers, keys = occurring_tags(text.tags[text.first :]), occurring_tags(text.tags[~without])
+    for table, heads in _by_table(lookup):
+        table = table & tag_mask(readers)[:, None] & tag_mask(keys)
+        if text.is_free:
+            groups += sorted_blocks(table, text, without, heads, accumulates=accumulates)
+        else:
+            for rectangle in _rectangles(table, text, without, heads):
+                groups += limited_blocks(text, rectangle, accumulates=accumulates)
+    return groups
+
+
+def _by_table(lookup: PairLookup) -> list[tuple[NDArray[np.bool_], torch.Tensor | None]]:
+    """Return the distinct tables (tags, tags) and the heads that have them; None for all."""
+    tables = lookup.document.numpy()
+    heads: dict[bytes, list[int]] = {}
+    for head, table in enumerate(tables):
+        heads.setdefault(table.tobytes(), []).append(head)
+    if len(heads) == 1:
+        return [(tables[0], None)]
+    return [(tables[which[0]], torch.tensor(which, dtype=torch.int64, device="cpu")) for which in heads.values()]
+
+
+def _rectangles(
+    table: NDArray[np.bool_], text: Text, without: NDArray[np.bool_], heads: torch.Tensor | None
+) -> list[Rectangle]:
+    """Return the queries of each key set with its keys, both in reading order."""
+    alike: dict[bytes, list[int]] = {}
+    for tag in np.flatnonzero(table.any(1)):
+        alike.setdefault(table[tag].tobytes(), []).append(int(tag))
+    tags = text.tags
+    return [
+        Rectangle(
+            rows=np.flatnonzero(tag_mask(of_tags)[tags[text.first :]]) + text.first,
+            keys=np.flatnonzero(table[of_tags[0]][tags] & ~without),
+            heads=heads,
+        )
+        for of_tags in alike.values()
+    ]
