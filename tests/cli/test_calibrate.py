@@ -14,7 +14,9 @@ def test_calibrate_measures_shows_and_keeps(tmp_path, monkeypatch):
     monkeypatch.setattr(calibrate, "measure_rates", lambda dtype: default_rates(dtype, 1))
     monkeypatch.chdir(tmp_path)
     before = torch.get_num_threads()
-    result = CliRunner().invoke(app, ["bench", "--calibrate", "--dtypes", "float32,bfloat16", "--threads", "1,2"])
+    result = CliRunner().invoke(
+        app, ["bench", "--calibrate", "--dtypes", "float32,bfloat16-weights,bfloat16", "--threads", "1,2"]
+    )
     current.forget_rates()
     assert result.exit_code == 0, result.output
     assert torch.get_num_threads() == before

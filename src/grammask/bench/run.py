@@ -46,7 +46,7 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
             model.guided(grammar, "hard", torch.float32)  # one that doesn't fit the model is refused now
     cases = list_cases(config, grammars)
     machine = environment(", ".join(config.dtypes)) | {"instructions": _instructions(), "bfloat16": _bfloat16()}
-    machine["rates"] = rates_in_use(config.dtypes, config.threads or [torch.get_num_threads()])
+    machine["rates"] = rates_in_use(config.attention_dtypes, config.threads or [torch.get_num_threads()])
     processor = {name: machine[name] for name in ("cpu", "instructions")}
     results: dict[str, Any] = {
         "format": 1,

@@ -86,6 +86,11 @@ class BenchConfig(BaseModel):
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Seed of tensors, texts and lengths.")
     memory: bool = Field(default=True, description="Measure peak memory too, at the largest length.")
 
+    @property
+    def attention_dtypes(self) -> tuple[str, ...]:
+        """What attention computes in, each once: it makes no difference whether autocast or cast weights lead to it."""
+        return tuple(dict.fromkeys(dtype.removesuffix("-weights") for dtype in self.dtypes))
+
     @field_validator(
         "grammars", "strategies", "levels", "passes", "lengths", "batch_sizes", "threads", "dtypes", "backends", "peers"
     )

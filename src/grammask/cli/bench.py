@@ -91,7 +91,7 @@ def _calibrate(settings: dict[str, Any]) -> None:
         from .calibration_tables import calibration_tables
 
     config = make_bench_config(**settings)
-    for name in config.dtypes:
+    for name in config.attention_dtypes:
         for threads in config.threads or (torch.get_num_threads(),):
             done = calibrate(getattr(torch, name), threads)
             for table in calibration_tables(done):
