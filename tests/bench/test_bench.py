@@ -62,10 +62,12 @@ def annotated(*lengths, seed=0):
     return random_batch(lengths, seed=seed).annotation
 
 
-def inputs(length=48, *, grammar=GRAMMARS[0], strategy="hard", training=False, batch=2, heads=2, head_dim=8):
+def inputs(
+    length=48, *, grammar=GRAMMARS[0], strategy="hard", training=False, mask="none", batch=2, heads=2, key_heads=2
+):
     return make_inputs(
-        annotated(*[length] * batch), grammar=grammar, strategy=strategy, training=training, heads=heads,
-        head_dim=head_dim, dtype=torch.float32, seed=0,
+        annotated(*[length] * batch), grammar=grammar, strategy=strategy, training=training, layer=0, mask=mask,
+        heads=heads, key_heads=key_heads, head_dim=8, dtype=torch.float32, seed=0,
     )  # fmt: skip
 
 
@@ -239,6 +241,10 @@ def test_peers_without_a_place_say_why():
     for peer in (longformer, bigbird):
         with pytest.raises(CannotRunError, match="soft blocks no pair"):
             peer(inputs(strategy="soft"), 1.0)
+        with pytest.raises(CannotRunError, match="fits no other mask"):
+            peer(inputs(mask="causal"), 0.2)
+        with pytest.raises(CannotRunError, match="keys of its own"):
+            peer(inputs(key_heads=1), 0.2)
     with pytest.raises(CannotRunError, match="no backward pass"):
         flex(inputs(training=True))
     with pytest.raises(CannotRunError, match="its mask would take"):
@@ -301,12 +307,15 @@ def test_memory_is_measured_in_fresh_processes():
     assert "biased" in rows[1]["reason"]
 
 
-@pytest.mark.parametrize("contender", ["dense-masked", "auto", "sorted"])
-def test_memory_within_a_process(contender):
+@pytest.mark.parametrize(
+    ("contender", "mask"),
+    [("full", "window-8"), ("dense-masked", "none"), ("auto", "none"), ("sorted", "none"), ("auto", "causal-window-8")],
+)
+def test_memory_within_a_process(contender, mask):
     given = {
-        "grammar": load_grammar("paper").to_dict(), "strategy": "hard", "training": False, "heads": 2, "head_dim": 8,
-        "torch_dtype": torch.float32, "seed": 0, "threads": torch.get_num_threads(), "annotation": annotated(600),
-        "contender": contender,
+        "grammar": load_grammar("paper").to_dict(), "strategy": "hard", "training": False, "layer": 0, "mask": mask,
+        "heads": 2, "key_heads": 1, "head_dim": 8, "torch_dtype": torch.float32, "seed": 0, "contender": contender,
+        "threads": torch.get_num_threads(), "annotation": annotated(600),
     }  # fmt: skip
     found = measure(given)
     assert found["output_bytes"] == 600 * 16 * 4

@@ -48,7 +48,7 @@ def bench_model(name, *, longest=64, dropout=0.0, seed=0):
 
 
 def case(work, dtype="float32"):
-    return Case("model", "paper-sinks", "hard", work, dtype, 1, 1, 64)
+    return Case("model", "paper-sinks", "hard", work, "own", dtype, 1, 1, 64)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,9 @@ def meant(given, name):
         return whole_numbers(given, option="--threads", example="") or None
     if name in ("seeds", "lengths", "batch_sizes"):
         return whole_numbers(given, option=name, example="")
-    if name in ("grammars", "strategies", "controls", "adaptations", "levels", "passes", "dtypes", "backends", "peers"):
+    if name in (
+        "grammars", "strategies", "controls", "adaptations", "levels", "passes", "masks", "dtypes", "backends", "peers",
+    ):  # fmt: skip
         return tuple(given) if isinstance(given, list) else split(given)
     return given
 

@@ -16,6 +16,7 @@ from ..grammar.tags import CLS, PAD, SEP
 from ..tagging.tagger import TaggedText
 from .dense import dense_mask
 from .inputs import Annotation
+from .position_mask import FREE, PositionMask
 
 MOST_WORDS: Final[int] = 5_000  # in a text of `measure_density`: time grows with the square
 _TILE: Final[int] = 1 << 22  # pairs that are looked up at a time
@@ -38,23 +39,31 @@ def measure_density(grammar: Grammar, texts: Iterable[TaggedText], *, layers: in
     return total
 
 
-def count_layers(layer_tables: Sequence[tuple[ReachTables, ...]], annotation: Annotation) -> PairCounts:
-    """Count the pairs of a batch that are allowed in all layers together; layers with equal tables are counted once."""
-    counted: dict[int, PairCounts] = {}
+def count_layers(
+    layer_tables: Sequence[tuple[ReachTables, ...]],
+    annotation: Annotation,
+    positions: Sequence[PositionMask] | None = None,
+) -> PairCounts:
+    """Count the pairs of a batch that are allowed in all layers together.
+
+    `positions` are the masks of the model's own, one for each layer. Equal layers are counted once.
+    """
+    counted: dict[tuple[int, PositionMask], PairCounts] = {}
     total = PairCounts()
-    for tables in layer_tables:
-        if id(tables) not in counted:
-            counted[id(tables)] = count_allowed(tables, annotation)
-        total += counted[id(tables)]
+    for tables, position in zip(layer_tables, positions or [FREE] * len(layer_tables), strict=True):
+        key = (id(tables), position)
+        if key not in counted:
+            counted[key] = count_allowed(tables, annotation, position)
+        total += counted[key]
     return total
 
 
-def count_allowed(tables: Sequence[ReachTables], annotation: Annotation) -> PairCounts:
-    """Return what `masks.count_pairs` does for the mask of one layer's tables."""
+def count_allowed(tables: Sequence[ReachTables], annotation: Annotation, position: PositionMask = FREE) -> PairCounts:
+    """Return what `masks.count_pairs` does for the mask of one layer's tables, ANDed with the model's own."""
     real, word = annotation.tag_ids != PAD, annotation.word_ids >= 0
     allowed = word_allowed = 0
     for rows in _tiles(*real.shape):
-        mask = dense_mask(tables, annotation, rows=rows)
+        mask = dense_mask(tables, annotation, rows=rows) & _within(position, rows, real.shape[1])
         allowed += int((mask & _pairs(real, rows)).sum())
         word_allowed += int((mask & _pairs(word, rows)).sum())
     heads = tables[0].allowed.shape[0]
@@ -66,6 +75,14 @@ def _tiles(batch: int, length: int) -> Iterator[slice]:
     step = max(1, _TILE // max(1, batch * length))
     for start in range(0, length, step):
         yield slice(start, min(start + step, length))
+
+
+def _within(position: PositionMask, rows: slice, length: int) -> Tensor:
+    """Return what the places alone let some queries read: bool (queries, length)."""
+    offset = torch.arange(length) - torch.arange(length)[rows, None]
+    before = length if position.left is None else position.left
+    after = length if position.right is None else position.right
+    return (offset >= -before) & (offset <= after)
 
 
 def _pairs(tokens: Tensor, rows: slice) -> Tensor:

@@ -91,7 +91,7 @@ def grammar_attention(
     if plan is None:
         plan = plan_batch(
             grammar, tag_ids, word_ids, sentence_ids, attention_mask, strategy=strategy,
-            layers=_layers(grammar, layer), heads=heads, shape=(batch, length), device=query.device,
+            layers=max(layer + 1, grammar.layers_named), heads=heads, shape=(batch, length), device=query.device,
         )  # fmt: skip
     else:
         check_fits(
@@ -166,8 +166,3 @@ def _dtype(query: Tensor) -> torch.dtype:
 
 
 _KERNELS: Final[dict[Kernel, Callable[..., Tensor]]] = {"dense": dense_attention, "blocks": _in_blocks}
-
-
-def _layers(grammar: Grammar, layer: int) -> int:
-    """Return how many layers to compile so that all that the grammar names exist, and the one that is asked for."""
-    return max([layer, *(index for rule in grammar.rules for index in rule.layers or ())]) + 1

@@ -1,22 +1,29 @@
-"""The cases of a benchmark: all combinations of level, grammar, strategy, pass, dtype, threads and sizes."""
+"""The cases of a benchmark: all combinations of level, grammar, strategy, pass, mask, dtype, threads and sizes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
+from typing import Final
 
 import torch
 
-from .settings import BenchConfig, Dtype, Guided, Level, Pass
+from .settings import NO_MASK, BenchConfig, Dtype, Guided, Level, Pass
+
+_OWN: Final[str] = "own"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One combination, in which all contenders are timed. The fields are those of a row; `work` is its `pass`."""
+    """One combination, in which all contenders are timed. The fields are those of a row; `work` is its `pass`.
+
+    `mask` is the model's own: a setting at the operator level, and what it is for whole models.
+    """
 
     level: Level
     grammar: str
     strategy: Guided
     work: Pass
+    mask: str
     dtype: Dtype
     threads: int
     batch_size: int
@@ -30,9 +37,10 @@ class Case:
     @property
     def series(self) -> str:
         """What the case shares with those of other lengths."""
+        mask = "" if self.mask in (NO_MASK, _OWN) else f"{self.mask}, "
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return (
-            f"{self.level}, {self.strategy} {self.grammar}, {self.work}, {self.dtype}, {threads}, "
+            f"{self.level}, {self.strategy} {self.grammar}, {self.work}, {mask}{self.dtype}, {threads}, "
             f"batch {self.batch_size}"
         )
 
@@ -40,8 +48,8 @@ class Case:
         """Return the case as the first part of a row."""
         return {
             "level": self.level, "grammar": self.grammar, "strategy": self.strategy, "pass": self.work,
-            "dtype": self.dtype, "threads": self.threads, "batch_size": self.batch_size, "length": self.length,
-            "series": self.series,
+            "mask": self.mask, "dtype": self.dtype, "threads": self.threads, "batch_size": self.batch_size,
+            "length": self.length, "series": self.series,
         }  # fmt: skip
 
     @property
@@ -63,7 +71,13 @@ def list_cases(config: BenchConfig, grammars: Iterable[str]) -> tuple[Case, ...]
     return tuple(
         Case(level, *rest)
         for level in config.levels
-        for rest in product(names, config.strategies, _passes(level, config.passes), *sizes)
+        for rest in product(
+            names,
+            config.strategies,
+            _passes(level, config.passes),
+            config.masks if level == "operator" else (_OWN,),
+            *sizes,
+        )
     )
 
 
@@ -83,5 +97,5 @@ def memory_cases(config: BenchConfig, grammars: Iterable[str]) -> tuple[Case, ..
     threads = (config.threads or (torch.get_num_threads(),))[0]
     return tuple(
         Case("operator", *rest, config.dtypes[0], threads, config.batch_sizes[0], max(config.lengths))
-        for rest in product(grammars, config.strategies, _passes("operator", config.passes))
+        for rest in product(grammars, config.strategies, _passes("operator", config.passes), config.masks)
     )

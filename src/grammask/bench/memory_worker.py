@@ -57,7 +57,10 @@ def _inputs(request: dict[str, Any], annotation: dict[str, Tensor]) -> OperatorI
         grammar=grammar_from_dict(request["grammar"], origin=request["grammar"]["name"]),
         strategy=request["strategy"],
         training=request["training"],
+        layer=request["layer"],
+        mask=request["mask"],
         heads=request["heads"],
+        key_heads=request["key_heads"],
         head_dim=request["head_dim"],
         dtype=request["torch_dtype"],
         seed=request["seed"],
@@ -66,7 +69,7 @@ def _inputs(request: dict[str, Any], annotation: dict[str, Tensor]) -> OperatorI
 
 def _contend(inputs: OperatorInputs, name: str) -> Callable[[], Outputs]:
     if name == FULL:
-        return full(inputs).call
+        return full(inputs, measured=False).call
     if name == "dense-masked":
         return dense_masked(inputs, measured=False).call
     return guided(inputs, cast(BackendName, name))[1]

@@ -2,12 +2,13 @@
 
 from copy import deepcopy
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
+from ..attention.position_mask import PositionMask
 from ..errors import ModelError
 from ..grammar.grammar import Grammar
 from ..model.attach import attach
@@ -22,6 +23,8 @@ from ..model.named_models import (  # fmt: skip
 )
 from .random_models import SHAPES, random_model
 from .settings import Guided
+
+_SLIDING: Final[str] = "sliding_attention"
 
 
 class BenchModel:
@@ -68,6 +71,17 @@ class BenchModel:
     def guided(self, grammar: Grammar, strategy: Guided, dtype: torch.dtype) -> PreTrainedModel:
         """Return such a copy under a grammar."""
         return attach(self.copy(dtype), grammar, strategy)
+
+    @cached_property
+    def positions(self) -> tuple[PositionMask, ...]:
+        """What each layer's own mask says beside padding, as the model's config has it."""
+        config = self.stock.config
+        side = getattr(config, "sliding_window", None)
+        everywhere = "full_attention" if side is None else _SLIDING
+        kinds = getattr(config, "layer_types", None) or [everywhere] * config.num_hidden_layers
+        # A causal window counts the query's own token.
+        window = None if side is None else (side - 1, 0) if self.causal else (side, side)
+        return tuple(PositionMask(self.causal, window if kind == _SLIDING else None) for kind in kinds)
 
     def facts(self) -> dict[str, Any]:
         """Return what the results say about the model."""

@@ -37,7 +37,7 @@ def _new_plan(inputs: OperatorInputs) -> Plan:
         word_ids=annotation["word_ids"],
         sentence_ids=annotation["sentence_ids"],
         strategy=inputs.strategy,
-        layers=1,
+        layers=inputs.layers,
         heads=inputs.shape[1],
     )
 
@@ -53,6 +53,9 @@ def _attend(inputs: OperatorInputs, plan: Plan, backend: BackendName) -> Tensor:
         sentence_ids=annotation["sentence_ids"],
         grammar=inputs.grammar,
         strategy=inputs.strategy,
+        layer=inputs.layer,
+        causal=inputs.position.causal,
+        window=inputs.position.window,
         plan=plan,
         backend=backend,
     )
@@ -62,7 +65,10 @@ def _prepare(inputs: OperatorInputs, backend: BackendName) -> tuple[Plan, Choice
     """Do all that a call with a new plan does before it attends; the choice makes a sparse backend's blocks."""
     plan = _new_plan(inputs)
     _, heads, _, head_dim = inputs.shape
-    choice = explain_dispatch(plan, heads=heads, head_dim=head_dim, backend=backend)
+    choice = explain_dispatch(
+        plan, heads=heads, head_dim=head_dim, layer=inputs.layer, causal=inputs.position.causal,
+        window=inputs.position.window, backend=backend,
+    )  # fmt: skip
     if TABLE[choice.backend].kernel == "dense":
-        plan.mask(0, None, inputs.query.dtype)
+        plan.mask(inputs.layer, None, inputs.query.dtype, inputs.position)
     return plan, choice

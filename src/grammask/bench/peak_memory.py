@@ -29,11 +29,10 @@ def measure_memory(
     with nothing subtracted.
     """
     request = {
-        **case.facts(), "torch_dtype": case.torch_dtype, "heads": config.heads, "head_dim": config.head_dim,
-        "seed": config.seed, "training": case.work == "training", "grammar": grammar.to_dict(),
-        "annotation": dict(annotation),
+        **case.facts(), **config.one_layer, "torch_dtype": case.torch_dtype, "seed": config.seed,
+        "training": case.work == "training", "grammar": grammar.to_dict(), "annotation": dict(annotation),
     }  # fmt: skip
-    facts = {**case.facts(), "heads": config.heads, "head_dim": config.head_dim}
+    facts = {**case.facts(), **config.one_layer}
     masked = [("dense-masked", "peer")] if "dense-masked" in config.peers else []
     contenders = [(FULL, "full"), *masked, *((backend, "ours") for backend in config.backends)]
     return [

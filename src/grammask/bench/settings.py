@@ -1,14 +1,16 @@
 """What a benchmark measures: everything that its numbers depend on, checked when it is made."""
 
+import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ..attention.backends import BACKENDS, BackendName
 from ..environment import LARGEST_SEED
 from ..errors import ExperimentError, setting_error
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
+from ..grammar.limits import MAX_LAYERS
 from ..tagging.load_tagger import TAGGER_HELP
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE
 
@@ -16,10 +18,14 @@ Level = Literal["operator", "model", "end-to-end"]
 Pass = Literal["forward", "training", "prefill"]
 Guided = Literal["hard", "soft"]
 Dtype = Literal["float32", "bfloat16", "bfloat16-weights"]
-Peer = Literal["dense-masked", "flex", "longformer", "bigbird"]
+Peer = Literal["dense-masked", "flex", "longformer", "bigbird", "streaming"]
 Size = Annotated[int, Field(ge=1, le=4096)]
 
 FULL: Final[str] = "full"
+NO_MASK: Final[str] = "none"
+CAUSAL: Final[str] = "causal"
+WINDOW: Final[str] = "window"
+_MASK: Final = re.compile(f"{NO_MASK}|{CAUSAL}|({CAUSAL}-)?{WINDOW}-[1-9][0-9]{{0,6}}")
 
 
 class BenchConfig(BaseModel):
@@ -53,6 +59,16 @@ class BenchConfig(BaseModel):
     batch_sizes: tuple[Size, ...] = Field(default=(1,), min_length=1, description="Texts in a batch.")
     heads: Size = Field(default=12, description="Heads at the operator level.")
     head_dim: Size = Field(default=64, description="Size of a head at the operator level.")
+    key_heads: Size | None = Field(
+        default=None, description="Heads of keys and values, each read by as many heads of queries."
+    )
+    layer: int = Field(default=0, ge=0, lt=MAX_LAYERS, description="The layer whose rules the operator level takes.")
+    masks: tuple[str, ...] = Field(
+        default=(NO_MASK,),
+        min_length=1,
+        description="The model's own masks at the operator level: none, causal, window-64 (tokens to either side) or "
+        "causal-window-256 (tokens before).",
+    )
     threads: tuple[Size, ...] | None = Field(default=None, min_length=1, description="PyTorch's threads.")
     dtypes: tuple[Dtype, ...] = Field(
         default=("float32",),
@@ -92,13 +108,36 @@ class BenchConfig(BaseModel):
         return tuple(dict.fromkeys(dtype.removesuffix("-weights") for dtype in self.dtypes))
 
     @field_validator(
-        "grammars", "strategies", "levels", "passes", "lengths", "batch_sizes", "threads", "dtypes", "backends", "peers"
-    )
+        "grammars", "strategies", "levels", "passes", "lengths", "batch_sizes", "masks", "threads", "dtypes",
+        "backends", "peers",
+    )  # fmt: skip
     @classmethod
     def _distinct(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if values is not None and len(set(values)) < len(values):
             raise ValueError("each value may be named once")
         return values
+
+    @field_validator("masks")
+    @classmethod
+    def _known(cls, masks: tuple[str, ...]) -> tuple[str, ...]:
+        for mask in masks:
+            if not _MASK.fullmatch(mask):
+                raise ValueError(f"{mask!r} is no mask; masks are none, causal, window-64 and causal-window-256")
+        return masks
+
+    @field_validator("key_heads")
+    @classmethod
+    def _divides(cls, key_heads: int | None, settings: ValidationInfo) -> int | None:
+        heads = settings.data.get("heads")
+        if key_heads is not None and heads is not None and heads % key_heads:
+            raise ValueError(f"{heads} heads of queries cannot share it evenly")
+        return key_heads
+
+    @property
+    def one_layer(self) -> dict[str, int]:
+        """The sizes of the operator level's attention, as its rows have them."""
+        key_heads = self.key_heads or self.heads
+        return {"heads": self.heads, "key_heads": key_heads, "head_dim": self.head_dim, "layer": self.layer}
 
 
 def make_bench_config(**settings: object) -> BenchConfig:
@@ -120,5 +159,5 @@ def load_grammars(config: BenchConfig) -> dict[str, Grammar]:
         if grammars.setdefault(grammar.name, grammar) != grammar:
             raise ExperimentError(f"two different grammars are called {grammar.name!r}; rename one of them in its file")
         if "operator" in config.levels:
-            grammar.check_fits(layers=1, heads=config.heads)
+            grammar.check_fits(layers=max(config.layer + 1, grammar.layers_named), heads=config.heads)
     return grammars

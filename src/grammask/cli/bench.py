@@ -24,6 +24,11 @@ def bench_command(
     batch_sizes: Annotated[str, setting(BenchConfig, "batch_sizes")] = joined(_DEFAULTS.batch_sizes),
     heads: Annotated[int, setting(BenchConfig, "heads")] = _DEFAULTS.heads,
     head_dim: Annotated[int, setting(BenchConfig, "head_dim")] = _DEFAULTS.head_dim,
+    key_heads: Annotated[
+        int | None, setting(BenchConfig, "key_heads", default="as many as heads")
+    ] = _DEFAULTS.key_heads,
+    layer: Annotated[int, setting(BenchConfig, "layer")] = _DEFAULTS.layer,
+    masks: Annotated[str, setting(BenchConfig, "masks")] = joined(_DEFAULTS.masks),
     threads: Annotated[str, setting(BenchConfig, "threads", default="what it takes")] = joined(_DEFAULTS.threads or ()),
     dtypes: Annotated[str, setting(BenchConfig, "dtypes")] = joined(_DEFAULTS.dtypes),
     backends: Annotated[str, setting(BenchConfig, "backends")] = joined(_DEFAULTS.backends),
@@ -49,7 +54,8 @@ def bench_command(
         "grammars": split(grammars), "strategies": split(strategies), "levels": split(levels),
         "passes": split(passes), "lengths": whole_numbers(lengths, option="--lengths", example="512,1024"),
         "batch_sizes": whole_numbers(batch_sizes, option="--batch-sizes", example="1,8"), "heads": heads,
-        "head_dim": head_dim, "threads": whole_numbers(threads, option="--threads", example="1,2") or None,
+        "head_dim": head_dim, "key_heads": key_heads, "layer": layer, "masks": split(masks),
+        "threads": whole_numbers(threads, option="--threads", example="1,2") or None,
         "dtypes": split(dtypes), "backends": split(backends), "peers": split(peers), "model": model,
         "attention_dropout": attention_dropout, "tagger": tagger, "text": text, "seconds": seconds, "seed": seed,
         "memory": memory,

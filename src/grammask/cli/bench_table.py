@@ -16,8 +16,8 @@ def bench_tables(results: Mapping[str, Any]) -> Iterator[Table | Text]:
         if any(has_run(row) for row in rows):
             yield _times(name, [row for row in rows if has_run(row)])
     yield Text(
-        "Speed-up: full / own seconds, median over rounds. Ideal: 1/density; for whole models, if what is above no "
-        "attention fell to the allowed pairs' share. Planning happens once for all layers.\n"
+        "Speed-up: full / own seconds, median over rounds. Ideal: pairs that full computes / those that it must; "
+        "for whole models, if what is above no attention fell to their share. Planning happens once for all layers.\n"
     )
     for name, rows in by_series(results["memory"]).items():
         if any(has_run(row) for row in rows):

@@ -110,6 +110,11 @@ class Grammar:
         return any(rule.layers is not None for rule in self.rules)
 
     @property
+    def layers_named(self) -> int:
+        """How many layers a model must have for all that the rules name."""
+        return max((rule.layers[-1] + 1 for rule in self.rules if rule.layers), default=0)
+
+    @property
     def varies_by_head(self) -> bool:
         """Whether any rule is limited to some heads."""
         return any(rule.heads is not None for rule in self.rules)

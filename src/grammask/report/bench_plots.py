@@ -11,7 +11,7 @@ from .bench_rows import Row, contender_name, has_run, lengths_of, own_name
 from .figure import COLOURS, INK, Picture, style
 
 # A contender looks the same in all figures.
-_PEERS: Final[tuple[str, ...]] = ("dense-masked", "flex", "longformer", "bigbird")
+_PEERS: Final[tuple[str, ...]] = ("dense-masked", "flex", "longformer", "bigbird", "streaming")
 _CONTENDERS: Final[tuple[str, ...]] = (*_PEERS, *map(own_name, BACKENDS), "full", "no attention")
 _MARKERS: Final[str] = "sD^ovP*Xhp.x"
 

@@ -14,8 +14,8 @@ from ..contender import Contender, Outputs, Ready
 from ..models import BenchModel
 from ..race import race
 from ..settings import FULL
+from .batch_facts import batch_facts
 from .steps import Step, make_step
-from .whole_model import batch_facts
 
 
 def run_end_to_end(

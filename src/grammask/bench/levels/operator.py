@@ -9,12 +9,13 @@ from torch import Tensor
 from ...grammar.grammar import Grammar
 from ..cases import Case
 from ..contender import Contender, Ready
-from ..operator_inputs import OperatorInputs, density, make_inputs
+from ..operator_inputs import OperatorInputs, density, ideal_speedup, make_inputs
 from ..ours import ours
 from ..peers.bigbird import bigbird
 from ..peers.flex_attention import flex
 from ..peers.longformer import longformer
 from ..peers.sdpa import dense_masked, full
+from ..peers.streaming import streaming
 from ..race import race
 from ..settings import FULL, BenchConfig
 
@@ -23,6 +24,7 @@ _PEERS: Final[dict[str, Callable[[OperatorInputs, float], Ready]]] = {
     "flex": lambda inputs, _: flex(inputs),
     "longformer": longformer,
     "bigbird": bigbird,
+    "streaming": streaming,
 }
 
 
@@ -35,8 +37,8 @@ def run_operator(
         grammar=grammar,
         strategy=case.strategy,
         training=case.work == "training",
-        heads=config.heads,
-        head_dim=config.head_dim,
+        mask=case.mask,
+        **config.one_layer,
         dtype=case.torch_dtype,
         seed=config.seed,
     )
@@ -46,11 +48,10 @@ def run_operator(
         *(Contender(name, "peer", partial(_PEERS[name], inputs, share)) for name in config.peers),
         *(Contender(name, "ours", partial(ours, inputs, name)) for name in config.backends),
     ]
-    rows = race(contenders, seconds=config.seconds, ideal=1 / share, reference="dense-masked")
+    rows = race(contenders, seconds=config.seconds, ideal=ideal_speedup(inputs, share), reference="dense-masked")
     return [
         {
-            **case.facts(), "heads": config.heads, "head_dim": config.head_dim, "density": share,
-            **row, **_planning_share(row, rows),
+            **case.facts(), **config.one_layer, "density": share, **row, **_planning_share(row, rows),
         }
         for row in rows
     ]  # fmt: skip

@@ -6,16 +6,14 @@ from typing import Any, Final
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from ...attention.density import count_layers
-from ...attention.inputs import Annotation
 from ...grammar.grammar import Grammar
-from ...grammar.tables import compile_layers
 from ...model.guide import INPUTS
 from ..cases import Case
 from ..contender import Contender, Ready
 from ..models import BenchModel
 from ..race import race
 from ..settings import FULL
+from .batch_facts import batch_facts
 from .steps import make_step
 
 # A model whose attention mixes nothing: no attention can make a whole model faster.
@@ -67,24 +65,6 @@ def _itself(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *_: An
     groups = query.shape[1] // value.shape[1]
     output = 0.0 * query + (value + 0.0 * key).repeat_interleave(groups, dim=1)
     return output.transpose(1, 2).contiguous(), None
-
-
-def batch_facts(case: Case, grammar: Grammar, batch: Mapping[str, Tensor], model: BenchModel) -> dict[str, float]:
-    """Return the tokens of a batch, its density (1 under soft, which blocks nothing), and the share to compute.
-
-    The share is of all pairs of the padded batch, since full attention computes all of them.
-    """
-    texts, length = batch["tag_ids"].shape
-    config = model.stock.config
-    compiled = compile_layers(grammar, layers=config.num_hidden_layers, heads=config.num_attention_heads)
-    hard = case.strategy == "hard"
-    density = count_layers(compiled, Annotation(**{name: batch[name] for name in INPUTS})).density if hard else 1.0
-    tokens = batch["attention_mask"].sum(1)
-    return {
-        "tokens": int(tokens.sum()),
-        "density": density,
-        "computed_share": density * int((tokens**2).sum()) / (texts * length**2),
-    }
 
 
 def _ready(case: Case, model: PreTrainedModel, batch: Mapping[str, Tensor], *, causal: bool) -> Ready:

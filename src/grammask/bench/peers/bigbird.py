@@ -7,9 +7,11 @@ from torch import Tensor
 from transformers import BigBirdConfig
 from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAttention, BigBirdModel
 
+from ...attention.position_mask import FREE
 from ..contender import CannotRunError, Ready
 from ..operator_inputs import OperatorInputs, one_pass
 from .fixed_projection import FixedProjection, as_states
+from .own_pattern import check_heads, check_pattern
 from .sdpa import check_memory
 
 _SMALLEST_BLOCK: Final[int] = 8
@@ -19,8 +21,8 @@ _PAPER: Final[tuple[int, ...]] = (1024, 3072, 4096)  # lengths for which random 
 
 def bigbird(inputs: OperatorInputs, density: float) -> Ready:
     """BigBird's attention without its projections; transformers' code also makes the n x n weights in each call."""
-    if inputs.strategy == "soft":
-        raise CannotRunError("soft blocks no pair, so there is no density to match; see hard")
+    check_pattern(inputs, FREE)
+    check_heads(inputs)
     batch, heads, length, head_dim = inputs.shape
     block, random = choose_blocks(length, density)
     check_memory(12 * batch * heads * length**2, "its n x n weights")

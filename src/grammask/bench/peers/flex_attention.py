@@ -4,18 +4,20 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch._inductor.utils import fresh_cache
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
+from ...attention.position_mask import PositionMask
 from ...grammar.masks import first_tokens
 from ...grammar.tables import ReachTables
 from ..contender import CannotRunError, Ready, median_seconds
 from ..operator_inputs import OperatorInputs
 
+_ANY: Final[int] = 1 << 28  # tokens to a side that no mask bounds
 _Predicate = Callable[[Any, Any, Any, Any], Any]
 
 
@@ -28,18 +30,18 @@ def flex(inputs: OperatorInputs) -> Ready:
     if inputs.gradient is not None and inputs.query.device.type == "cpu":
         raise CannotRunError("FlexAttention has no backward pass on the CPU")
     batch, _, length, _ = inputs.shape
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"enable_gqa": inputs.groups > 1}
     planning = None
-    if inputs.strategy == "hard":
-        per_head = inputs.tables[0].allowed.shape[0]
+    if inputs.strategy == "soft":
+        options["score_mod"] = score_function(inputs)
+    if inputs.strategy == "hard" or not inputs.position.is_free:
+        per_head = inputs.tables[0].allowed.shape[0] if inputs.strategy == "hard" else 1
         make = partial(
             create_block_mask, mask_function(inputs), batch, per_head if per_head > 1 else None, length, length,
             device=inputs.query.device.type,
         )  # fmt: skip
         options["block_mask"] = make()
         planning = median_seconds(make)
-    else:
-        options["score_mod"] = score_function(inputs)
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns of every missing accelerator
     torch._dynamo.reset()
     compiled = torch.compile(flex_attention, dynamic=False)
@@ -57,7 +59,21 @@ def flex(inputs: OperatorInputs) -> Ready:
 
 
 def mask_function(inputs: OperatorInputs) -> _Predicate:
-    """Return the grammar as FlexAttention's mask_mod: the predicate of `masks.allowed_pairs`, pair by pair."""
+    """Return as FlexAttention's mask_mod the model's own mask and, under hard, the grammar, pair by pair."""
+    own = _position_function(inputs.position)
+    if inputs.strategy == "soft":
+        return lambda batch, head, query, key: own(query, key)
+    allowed = _grammar_function(inputs)
+    return lambda batch, head, query, key: own(query, key) & allowed(batch, head, query, key)
+
+
+def _position_function(position: PositionMask) -> Callable[[Any, Any], Any]:
+    left, right = (_ANY if side is None else side for side in (position.left, position.right))
+    return lambda query, key: (query - key <= left) & (key - query <= right)
+
+
+def _grammar_function(inputs: OperatorInputs) -> _Predicate:
+    """Return the predicate of `masks.allowed_pairs`."""
     tags, words = inputs.annotation["tag_ids"], inputs.annotation["word_ids"]
     tables, within = inputs.tables, _reach_function(inputs)
     first = first_tokens(tags, tables[0].sink_tokens)

@@ -6,9 +6,11 @@ from torch import Tensor
 from transformers import LongformerConfig
 from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
 
+from ...attention.position_mask import FREE
 from ..contender import CannotRunError, Ready
 from ..operator_inputs import OperatorInputs, one_pass
 from .fixed_projection import FixedProjection, as_states
+from .own_pattern import check_heads, check_pattern
 
 _SMALLEST_WINDOW: Final[int] = 4  # transformers' code fails at 2
 _MOST_PADDING: Final[float] = 0.02
@@ -19,8 +21,8 @@ def longformer(inputs: OperatorInputs, density: float) -> Ready:
 
     As in transformers' own model, texts are padded to a multiple of the window.
     """
-    if inputs.strategy == "soft":
-        raise CannotRunError("soft blocks no pair, so there is no density to match; see hard")
+    check_pattern(inputs, FREE)
+    check_heads(inputs)
     batch, heads, length, head_dim = inputs.shape
     window = choose_window(length, density)
     padding = -length % window
