@@ -467,6 +467,7 @@ def test_the_command_prints_tables(capsys, settings, tmp_path):
     assert code == 0
     assert "grammask auto" in shown
     assert "Not run" in shown
+    assert "Of 1 case, grammask auto does worst in operator" in shown
     assert str(tmp_path / "out" / "bench.html") in shown
     assert max(map(len, shown.splitlines()[1:-2])) <= 80
 
@@ -513,6 +514,7 @@ def test_the_page_fetches_nothing_and_escapes():
     ids = re.findall(r' id="([^"]+)"', made)
     assert len(ids) == len(set(ids))
     assert "operator, hard g, 512 tokens: 2.00x as fast as full attention" in made
+    assert "Of 1 case, grammask auto does worst in operator, hard g, 512 tokens: 0.50x the time of full" in made
     assert 'class="warning"' not in made
 
 

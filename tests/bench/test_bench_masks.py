@@ -1,6 +1,9 @@
 """Benchmarks under a model's own mask: every contender reads the same pairs, and densities count no others."""
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +24,8 @@ from grammask.bench.ours import ours
 from grammask.bench.peers.flex_attention import mask_function
 from grammask.bench.peers.sdpa import dense_masked, full
 from grammask.bench.peers.streaming import FIRST, streaming, streaming_pairs
-from grammask.bench.settings import make_bench_config
+from grammask.bench.settings import load_grammars, make_bench_config
+from grammask.cli import bench_table
 from grammask.cli.app import app, run_plainly
 from grammask.errors import ExperimentError
 from grammask.grammar.file import load_grammar
@@ -254,6 +258,22 @@ def test_the_share_of_a_batch_is_of_what_full_attention_computes(folders, name, 
 
 
 # The whole
+
+
+def test_the_questions_of_the_page_are_commands(monkeypatch, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
+    table = page.split("## The questions it answers")[1].split("`GRAMMARS`")[0]
+    commands = [shlex.split(command) for command in re.findall(r"`grammask (bench [^`]+)`", table)]
+    asked = []
+    monkeypatch.setattr(run, "run_bench", lambda config, *_, **__: asked.append(config) or {"rows": [], "memory": []})
+    monkeypatch.setattr(bench_table, "bench_tables", lambda results: ())
+    for command in commands:
+        names = ["paper,mixed" if part == "GRAMMARS" else part for part in command]
+        assert run_plainly(lambda names=names: app([*names, "--out", str(tmp_path)])) == 0, command
+    assert len(asked) == len(commands) >= 8
+    for config in asked:
+        assert load_grammars(config)
+        assert list_cases(config, config.grammars)
 
 
 def test_a_benchmark_under_masks(capsys, folders, tmp_path):

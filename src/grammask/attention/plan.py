@@ -120,7 +120,7 @@ class Plan:
             return merge_masks(self._learned_bias(layer)[:, :, -queries:].to(dtype), model_mask).to(dtype)
         tables = self.layer_tables[layer]
         part = replace(part, shift=self.shape[1] - queries)
-        if self._is_passing(layer, queries) or (model_mask is not None and model_mask.requires_grad):
+        if self.is_passing(layer, queries) or (model_mask is not None and model_mask.requires_grad):
             return self._make_mask(tables, model_mask, dtype, part)
         key = (id(tables), id(model_mask), _version(model_mask), queries, dtype)
         if key not in self._masks:
@@ -154,7 +154,7 @@ class Plan:
                 self._readable = (self._checked.tag_ids != PAD)[:, None, None, :]
         return self._readable
 
-    def _is_passing(self, layer: int, queries: int) -> bool:
+    def is_passing(self, layer: int, queries: int) -> bool:
         """Tell whether a layer's mask is let go: a large one, or one of many that no other layer shares."""
         cells, tables = self.cells(layer, queries), self.layer_tables[layer]
         shared = len(self.layer_tables) == 1 or sum(other is tables for other in self.layer_tables) > 1

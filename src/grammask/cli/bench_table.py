@@ -7,7 +7,17 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from ..report.bench_rows import Row, by_series, contender_name, has_run, mebibytes, milliseconds, times, warnings
+from ..report.bench_rows import (
+    Row,
+    by_series,
+    contender_name,
+    has_run,
+    mebibytes,
+    milliseconds,
+    slowest,
+    times,
+    warnings,
+)
 
 
 def bench_tables(results: Mapping[str, Any]) -> Iterator[Table | Text]:
@@ -15,6 +25,8 @@ def bench_tables(results: Mapping[str, Any]) -> Iterator[Table | Text]:
     for name, rows in by_series(results["rows"]).items():
         if any(has_run(row) for row in rows):
             yield _times(name, [row for row in rows if has_run(row)])
+    if (worst := slowest(results["rows"])) is not None:
+        yield Text(f"{worst}\n")
     yield Text(
         "Speed-up: full / own seconds, median over rounds. Ideal: pairs that full computes / those that it must; "
         "for whole models, if what is above no attention fell to their share. Planning happens once for all layers.\n"

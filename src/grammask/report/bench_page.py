@@ -15,6 +15,7 @@ from .bench_rows import (  # fmt: skip
     mebibytes,
     milliseconds,
     not_run,
+    slowest,
     times,
     warnings,
 )
@@ -33,6 +34,7 @@ def render_bench_report(results: Mapping[str, Any]) -> str:
         **results,
         findings=findings(results["rows"]),
         warnings=warnings(results),
+        slowest=slowest(results["rows"]),
         not_run=not_run([*results["rows"], *results["memory"]]),
         series=[_drawn(name, rows, f"time{number}") for number, (name, rows) in _numbered(results["rows"])],
         memory_series=[

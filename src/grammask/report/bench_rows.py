@@ -48,6 +48,18 @@ def findings(rows: Iterable[Row]) -> list[str]:
     return sentences
 
 
+def slowest(rows: Iterable[Row]) -> str | None:
+    """Say where our own choice of backend does worst beside full attention; None where it never ran."""
+    ours = [row for row in rows if row["kind"] == "ours" and row["contender"] == "auto" and has_run(row)]
+    if not ours:
+        return None
+    row = min(ours, key=lambda one: float(one["speedup"]))
+    return (
+        f"Of {len(ours)} {'case' if len(ours) == 1 else 'cases'}, grammask auto does worst in {row['series']}, "
+        f"{row['length']:,} tokens: {times(1 / row['speedup'])} the time of full attention."
+    )
+
+
 def not_run(rows: Iterable[Row]) -> list[tuple[str, str, str, str]]:
     """Return (series, contender, lengths, reason) of all that could not run, with equal reasons as one."""
     found: dict[tuple[str, str, str], set[int]] = {}
