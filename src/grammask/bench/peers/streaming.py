@@ -14,7 +14,7 @@ from ..operator_inputs import OperatorInputs
 from .own_pattern import check_pattern
 
 FIRST: Final[int] = 4  # tokens that everybody reads, as many as the paper's
-_WIDE: Final[int] = 512  # a window from which larger chunks are faster
+_CHUNKS: Final[dict[int, int]] = {512: 256, 128: 128, 0: 64}  # queries at a time, from a window of so many tokens on
 
 
 def streaming(inputs: OperatorInputs, density: float) -> Ready:
@@ -22,7 +22,7 @@ def streaming(inputs: OperatorInputs, density: float) -> Ready:
     check_pattern(inputs, PositionMask(causal=True))
     length = inputs.shape[2]
     window = choose_causal_window(length, density)
-    chunk = 128 if window < _WIDE else 256
+    chunk = next(queries for least, queries in _CHUNKS.items() if window >= least)
     starts = range(0, length, chunk)
     first = [max(0, start - window + 1) // chunk for start in starts]  # the first chunk of keys that each one reads
     masks = [_mask(length, window, start, chunk, skipped * chunk) for start, skipped in zip(starts, first, strict=True)]
