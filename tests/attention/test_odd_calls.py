@@ -55,7 +55,7 @@ WRONG = [
     ("attention_mask", [[1] * 12] * 2, "attention_mask must be a tensor, but is list"),
     ("attention_mask", torch.ones(2, 12, device="meta"), "attention_mask is on the device meta"),
     *(("query", torch.ones(shape), "query")
-      for shape in ((12, 8), (3, 12, 8), (2, 3, 11, 8), (2, 2, 12, 8), (2, 3, 12, 4))),
+      for shape in ((12, 8), (3, 12, 8), (2, 3, 13, 8), (2, 2, 12, 8), (2, 3, 12, 4))),
     *(("value", torch.ones(shape), "value") for shape in ((3, 12, 8), (2, 3, 11, 8), (2, 1, 12, 8), (2, 3, 12, 0))),
     *(("key", torch.ones(SHAPE, dtype=dtype), str(dtype)) for dtype in
       (torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.bool, torch.complex64)),

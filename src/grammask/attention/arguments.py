@@ -17,18 +17,22 @@ _LARGEST: Final[float] = torch.finfo(torch.float32).max
 def check_inputs(query: object, key: object, value: object) -> None:
     """Raise `InputError` unless query, key and value (batch, heads, length, head_dim) belong together.
 
-    Key and value may have fewer heads, each for as many heads of the query.
+    Key and value may have fewer heads, each for as many heads of the query, and be longer: queries are at their end.
     """
     named = {"query": query, "key": key, "value": value}
     for name, tensor in named.items():
         _check_tensor(name, tensor)
     assert isinstance(query, Tensor) and isinstance(key, Tensor) and isinstance(value, Tensor)  # noqa: S101, PT018
-    batch, heads, length, head_dim = query.shape
-    if (key.shape[0], *key.shape[2:]) != (batch, length, head_dim) or value.shape[:3] != key.shape[:3]:
+    batch, heads, queries, head_dim = query.shape
+    if key.shape[0] != batch or key.shape[3] != head_dim or value.shape[:3] != key.shape[:3]:
         raise InputError(
-            "query, key and value must be (batch, heads, length, head_dim) of equal batch and length, key and value of "
-            f"equal heads, query and key of equal head_dim, but have shapes {tuple(query.shape)}, {tuple(key.shape)} "
-            f"and {tuple(value.shape)}"
+            "query, key and value must be (batch, heads, length, head_dim) of equal batch, key and value of equal "
+            f"heads and length, query and key of equal head_dim, but have shapes {tuple(query.shape)}, "
+            f"{tuple(key.shape)} and {tuple(value.shape)}"
+        )
+    if queries > key.shape[2]:
+        raise InputError(
+            f"query has {queries} tokens, more than the {key.shape[2]} of key and value; they are the end of the keys"
         )
     if 0 in (heads, key.shape[1], head_dim, value.shape[3]):
         raise InputError(
@@ -48,16 +52,15 @@ def check_inputs(query: object, key: object, value: object) -> None:
         )
 
 
-def check_mask(mask: Tensor | None, query: Tensor) -> None:
-    """Raise `InputError` unless a model's own mask is bool or additive and fits query (batch, heads, length, ...)."""
+def check_mask(mask: Tensor | None, query: Tensor, key: Tensor) -> None:
+    """Raise `InputError` unless a model's own mask is bool or additive and fits query and key (batch, heads, ...)."""
     if mask is None:
         return
     if mask.dtype not in (torch.bool, *_FLOATS):
         raise InputError(
             f'a 4-dimensional attention_mask is bool (True means "may read") or additive, but has dtype {mask.dtype}'
         )
-    batch, heads, length, _ = query.shape
-    full = (batch, heads, length, length)
+    full = (*query.shape[:3], key.shape[2])
     if mask.dim() != 4 or any(size not in (1, whole) for size, whole in zip(mask.shape, full, strict=True)):
         raise InputError(f"attention_mask has shape {tuple(mask.shape)}, which doesn't broadcast to {full}")
 

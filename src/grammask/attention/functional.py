@@ -45,9 +45,9 @@ def grammar_attention(
     """Return softmax attention under a grammar: the operator without a model.
 
     Args:
-        query: (batch, heads, length, head_dim), floating point.
-        key: The same shape, or fewer heads, each read by as many neighbouring heads of the query (grouped-query
-            attention). They are never repeated on the sparse path.
+        query: (batch, heads, queries, head_dim), floating point: of all tokens, or of the last ones.
+        key: (batch, heads, length, head_dim), or fewer heads, each read by as many neighbouring heads of the query
+            (grouped-query attention). They are never repeated on the sparse path.
         value: The shape of key; its head_dim may differ.
         tag_ids: Integers (batch, length), indices into `TAGS`; "[PAD]" at padding.
         word_ids: Integers (batch, length), the word of each token counted from 0, -1 for none. None makes each token
@@ -67,7 +67,7 @@ def grammar_attention(
         backend: "auto", see `explain_dispatch`, or one of the table in docs/kernels.md.
 
     Returns:
-        The query's (batch, heads, length) and the value's head_dim. Rows of padding hold no meaning.
+        The query's (batch, heads, queries) and the value's head_dim. Rows of padding hold no meaning.
 
     Raises:
         InputError: For tensors that don't belong together, and a plan of another batch.

@@ -65,7 +65,7 @@ def guided_attention(
             "whole texts, not cross-attention or a key-value cache (use_cache=False)"
         )
     own, position = own_mask(attention_mask, plan, module, queries=query.shape[2], causal=kwargs.get("is_causal"))
-    check_mask(own, query)
+    check_mask(own, query, key)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if plan.need_weights:
         groups = query.shape[1] // key.shape[1]
