@@ -253,3 +253,11 @@ def test_measuring_leaves_seeds_and_modes_alone(monkeypatch):
         rates = measure.measure_rates(torch.float32)
     assert torch.equal(torch.rand(3), wanted)
     assert rates.forward.sparse.numbers != rates.training.sparse.numbers
+
+
+@pytest.mark.parametrize(("promise", "backend"), [(1.05, "dense"), (1.2, "sorted")])
+def test_blocks_must_promise_enough(promise, backend, monkeypatch):
+    estimates = {"dense_ms": promise, "sparse_ms": 1.0, "least_sparse_ms": 0.5}
+    for name, ms in estimates.items():
+        monkeypatch.setattr(dispatch.Estimate, name, ms)
+    assert grammask.explain_dispatch(plan_of(), heads=12, head_dim=64).backend == backend
