@@ -12,18 +12,28 @@ from .blocks.block import ALL
 from .blocks.head_bits import EVERY, NONE, additive_mask, bool_mask
 from .blocks.lookup import PairLookup, Tokens, compile_lookup, take_cells
 from .inputs import Annotation
+from .tracing import is_tracing
 
 
-def dense_mask(tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL) -> Tensor:
+def dense_mask(
+    tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL, lookup: PairLookup | None = None
+) -> Tensor:
     """Return what `masks.allowed_pairs` does: bool (batch, heads, length, length), or the rows of some queries."""
-    return bool_mask(allowed_bits(tables, annotation, rows=rows), heads_of(tables))
+    return bool_mask(allowed_bits(tables, annotation, rows=rows, lookup=lookup), heads_of(tables))
 
 
-def allowed_bits(tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL) -> Tensor:
-    """Return the same in bits, see `head_bits`: int16 (batch, words, length, length), or the rows of some queries."""
-    lookup, index = _index(tables, annotation, rows)
+def allowed_bits(
+    tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL, lookup: PairLookup | None = None
+) -> Tensor:
+    """Return the same in bits, see `head_bits`: int16 (batch, words, length, length), or the rows of some queries.
+
+    `lookup` is what `compile_lookup` makes of the tables, from a caller that has it.
+    """
+    lookup, index = _index(tables, annotation, rows, lookup)
     places = torch.arange(annotation.tag_ids.shape[1], dtype=torch.int32, device=index.device)
     bits = take_cells(lookup.allowed, index)
+    if is_tracing():
+        bits = bits.int()  # ONNX runtimes select among 32 bits, but not among 16
     bits.masked_fill_(places[rows, None] == places, EVERY)
     if tables[0].sink_tokens:
         bits.masked_fill_(first_tokens(annotation.tag_ids, tables[0].sink_tokens)[:, None, None, :], EVERY)
@@ -31,13 +41,14 @@ def allowed_bits(tables: Sequence[ReachTables], annotation: Annotation, *, rows:
 
 
 def merged_mask(
-    tables: Sequence[ReachTables], at: Annotation, model_mask: Tensor | None, dtype: torch.dtype, *, rows: slice
-) -> Tensor:
+    tables: Sequence[ReachTables], at: Annotation, model_mask: Tensor | None, dtype: torch.dtype, *, rows: slice,
+    lookup: PairLookup | None = None,
+) -> Tensor:  # fmt: skip
     """Return the hard mask of some queries, ANDed with the model's own, in the form that attention adds.
 
     Rows of padding are left to the model's own mask.
     """
-    bits = allowed_bits(tables, at, rows=rows)
+    bits = allowed_bits(tables, at, rows=rows, lookup=lookup)
     bits.masked_fill_((at.tag_ids == PAD)[:, None, rows, None], EVERY)
     if model_mask is not None and model_mask.dtype == torch.bool and model_mask.shape[1] == 1:
         # Once for all heads.
@@ -60,13 +71,17 @@ def heads_of(tables: Sequence[ReachTables]) -> int:
     return tables[0].allowed.shape[0]
 
 
-def dense_bias(tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL) -> Tensor:
+def dense_bias(
+    tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL, lookup: PairLookup | None = None
+) -> Tensor:
     """Return what `masks.pair_strengths` does: float32 (batch, heads, length, length), or the rows of some queries."""
-    lookup, index = _index(tables, annotation, rows)
+    lookup, index = _index(tables, annotation, rows, lookup)
     return take_cells(lookup.strength, index)
 
 
-def _index(tables: Sequence[ReachTables], annotation: Annotation, rows: slice) -> tuple[PairLookup, Tensor]:
-    lookup = compile_lookup(tuple(tables)).to(annotation.tag_ids.device)
+def _index(
+    tables: Sequence[ReachTables], annotation: Annotation, rows: slice, lookup: PairLookup | None
+) -> tuple[PairLookup, Tensor]:
+    lookup = (lookup or compile_lookup(tuple(tables))).to(annotation.tag_ids.device)
     tokens = Tokens.of(annotation.tag_ids, annotation.word_ids, annotation.sentence_ids)
     return lookup, lookup.index(tokens if rows == ALL else tokens.at((ALL, rows)), tokens)

@@ -21,6 +21,7 @@ from .plan import Plan
 from .plan_checks import check_fits, check_plan, is_padding_only
 from .position_mask import FREE, PositionMask, check_position_mask
 from .sparse import sparse_attention
+from .tracing import check_traceable, is_tracing
 
 
 def grammar_attention(
@@ -121,6 +122,9 @@ def attend(
     `model_mask` and `position` are the model's own mask as in `Plan.mask`. A `model_mask` that says no more than what
     is padding adds nothing to what the plan knows; any other needs the dense path.
     """
+    if is_tracing() and plan.lookups:  # a model's plan; any other breaks the graph where it is compiled
+        check_traceable(backend)
+        return dense_attention(query, key, value, plan, layer, model_mask, position, scale=scale, dropout=dropout)
     obstacle = None
     if query.device.type == "cpu" and not is_padding_only(plan, model_mask):
         obstacle = "the model has a mask of its own that is more than padding, causality or a sliding window"

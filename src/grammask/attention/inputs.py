@@ -14,10 +14,13 @@ from ..errors import InputError
 from ..grammar.caching import outside_inference_mode
 from ..grammar.tags import PAD, TAGS, UPOS
 from ..printing import quoted
+from .tracing import assert_all, is_tracing
 
 _HIGHEST: Final[int] = (1 << 28) - 1  # leaves room for differences of 32 bits
 _INTEGERS: Final = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _HOW = "grammask.Annotator makes all of them from texts"
+_NO_MASK = "tag_ids holds [PAD], but there is no attention_mask: pass the one that belongs to it"
+_PADDING = "padding, and only padding, has the tag [PAD] and attention_mask 0"
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,7 @@ def check_annotation(
     with outside_inference_mode():
         # One copy and one pass for all: on short texts, starting an operation costs more than what it does.
         own = torch.stack([ids.to(torch.int64) for ids, _, _ in given.values()])
-        bounds = torch.stack(own.flatten(1).aminmax(dim=1)) if own.numel() else own.new_zeros(2, len(own))
-    for (name, (_, lowest, highest)), least, most in zip(given.items(), *bounds.tolist(), strict=True):
-        _check_range(name, least, most, lowest=lowest, highest=highest)
+    _check_ranges(own, {name: (lowest, highest) for name, (_, lowest, highest) in given.items()})
     tags, words, *sentences = own.unbind()
     return Annotation(tags, words, sentences[0] if sentences else None)
 
@@ -95,8 +96,10 @@ def check_padding(tag_ids: Tensor, attention_mask: object, *, own_masks: bool = 
     """
     padding = tag_ids == PAD
     if attention_mask is None:
-        if bool(padding.any()):
-            raise InputError("tag_ids holds [PAD], but there is no attention_mask: pass the one that belongs to it")
+        if is_tracing():
+            assert_all(~padding, _NO_MASK)
+        elif bool(padding.any()):
+            raise InputError(_NO_MASK)
         return
     if not isinstance(attention_mask, Tensor):
         raise InputError(f"attention_mask must be a tensor, but is {type(attention_mask).__name__}")
@@ -111,6 +114,9 @@ def _check_readable(mask: Tensor, tag_ids: Tensor, padding: Tensor) -> None:
     if mask.shape != tag_ids.shape:
         raise InputError(f"attention_mask has shape {tuple(mask.shape)}, but must be {tuple(tag_ids.shape)}")
     unread = mask == 0
+    if is_tracing():
+        assert_all((unread | (mask == 1)) & (padding == unread), f"tag_ids and attention_mask disagree: {_PADDING}")
+        return
     if not bool((unread | (mask == 1)).all()):
         wrong = mask[~unread & (mask != 1)][0].item()
         raise InputError(f"attention_mask holds {wrong}, but must hold 1 at tokens and 0 at padding")
@@ -118,13 +124,14 @@ def _check_readable(mask: Tensor, tag_ids: Tensor, padding: Tensor) -> None:
         row, column = (padding != unread).nonzero()[0].tolist()
         raise InputError(
             f"tag_ids and attention_mask disagree at text {row}, token {column}: the tag is "
-            f"{TAGS[int(tag_ids[row, column])]}, attention_mask is {int(mask[row, column])}; padding, and "
-            "only padding, has the tag [PAD] and attention_mask 0"
+            f"{TAGS[int(tag_ids[row, column])]}, attention_mask is {int(mask[row, column])}; {_PADDING}"
         )
 
 
 def check_vocabulary(input_ids: Tensor, vocab_size: int) -> None:
     """Raise `InputError` when a token id is beyond the model's embedding, as with another model's tokenizer."""
+    if is_tracing():
+        return  # the embedding raises by itself
     highest = int(input_ids.max()) if input_ids.numel() else 0
     if highest >= vocab_size:
         raise InputError(
@@ -153,7 +160,13 @@ def _check_plain(name: str, tensor: Tensor) -> None:
         raise InputError(f"{name} is on the device meta and holds no values")
 
 
-def _check_range(name: str, least: int, most: int, *, lowest: int, highest: int) -> None:
-    if least < lowest or most > highest:
-        wrong = least if least < lowest else most
-        raise InputError(f"{name} holds {wrong}, but must hold {lowest} to {highest}")
+def _check_ranges(own: Tensor, ranges: dict[str, tuple[int, int]]) -> None:
+    if is_tracing():
+        for ids, (name, (lowest, highest)) in zip(own, ranges.items(), strict=True):
+            assert_all((ids >= lowest) & (ids <= highest), f"{name} must hold {lowest} to {highest}")
+        return
+    bounds = torch.stack(own.flatten(1).aminmax(dim=1)) if own.numel() else own.new_zeros(2, len(own))
+    for (name, (lowest, highest)), least, most in zip(ranges.items(), *bounds.tolist(), strict=True):
+        if least < lowest or most > highest:
+            wrong = least if least < lowest else most
+            raise InputError(f"{name} holds {wrong}, but must hold {lowest} to {highest}")

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-import torch
 from torch import Tensor
 
 from .blocks.block import ALL
 from .inputs import Annotation
+from .tracing import is_tracing
 
 # Cells of a mask that is made at a time: 16 MiB in float32. Fewer start too many calls of attention, more leave the
 # cache; measured from 2^18 to 2^25.
@@ -52,7 +52,7 @@ def is_large(cells: int) -> bool:
 
 def parts_of(cells: int, batch: int, queries: int) -> list[Part]:
     """Return the parts of a batch of texts of so many queries, whose mask has `cells`, so that no mask is large."""
-    if not is_large(cells) or torch.compiler.is_compiling():  # a trace must not depend on the batch's size
+    if not is_large(cells) or is_tracing():  # a trace must not depend on the batch's size
         return [WHOLE]
     of_text = cells // batch
     if of_text <= MOST_CELLS:

@@ -5,7 +5,7 @@ once for all layers with equal rules: the blocks that the sparse kernels work th
 dense mask or bias of a short batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,16 +18,15 @@ from ..grammar.masks import merge_masks
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
-from .blocks.block import ALL, BlockGroup, as_bias
+from .blocks.block import BlockGroup
+from .blocks.lookup import PairLookup
 from .blocks.make_blocks import make_block_groups
-from .dense import dense_bias, dense_mask, heads_of, merged_mask, without_padding
+from .dense import heads_of
 from .inputs import Annotation
+from .mask_maker import MaskMaker, MaskTransform
 from .parts import WHOLE, Part, is_large
 from .position_mask import FREE, PositionMask
-
-# From a mask (hard) or bias (soft) (batch, heads, length, length), the annotation, and how many of them the plan made
-# before, to another mask, or to a bias of the scores.
-MaskTransform = Callable[[Tensor, Annotation, int], Tensor]
+from .tracing import is_tracing
 
 
 class Plan:
@@ -37,7 +36,8 @@ class Plan:
     is a learnable strength table (layers, heads or 1, tags, tags) that takes the place of the fixed strengths.
     `need_weights` asks for the attention weights themselves. `grammar` is what the tables were compiled from, `shape`
     is the batch's (batch, length). `mask_transform` makes another mask or bias of the grammar's, as the random control
-    does; such a plan has no blocks.
+    does; such a plan has no blocks. `lookups` holds the compiled look-up of each layer, for traced calls, which can
+    compile none.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Plan:
         grammar: Grammar | None = None,
         shape: tuple[int, int] = (0, 0),
         mask_transform: MaskTransform | None = None,
+        lookups: Sequence[PairLookup] = (),
     ) -> None:
         if annotation is None and strategy != "full":
             raise ValueError(f"strategy {strategy!r} needs an annotation")
@@ -63,8 +64,13 @@ class Plan:
         self.name = "" if grammar is None else grammar.name
         self.shape = shape
         self.mask_transform = mask_transform
+        self.lookups = lookups
+        # Strategy "full" makes none.
+        self._maker = (
+            None if annotation is None
+            else MaskMaker(annotation, strategy, layer_tables, learned, mask_transform, lookups)
+        )  # fmt: skip
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
-        self._biases: dict[int, tuple[object, Tensor]] = {}
         self._block_groups: dict[tuple[int, PositionMask, int, bool], tuple[object, tuple[BlockGroup, ...]]] = {}
         self._readable: Tensor | None = None
         self._padded: bool | None = None
@@ -113,31 +119,37 @@ class Plan:
         """
         if self.strategy == "full":
             return model_mask
+        assert self._maker is not None  # noqa: S101 - the constructor saw to it
         queries = self.shape[1] if queries is None else queries
         model_mask = self._own_mask(model_mask, position, queries)
         if self.strategy == "soft" and self.learned is not None:
             # Never kept: each layer has its own, and recomputed layers must make their own graph.
-            return merge_masks(self._learned_bias(layer)[:, :, -queries:].to(dtype), model_mask).to(dtype)
-        tables = self.layer_tables[layer]
-        part = replace(part, shift=self.shape[1] - queries)
-        if self.is_passing(layer, queries) or (model_mask is not None and model_mask.requires_grad):
-            return self._make_mask(tables, model_mask, dtype, part)
+            return self._maker.learnt(layer, model_mask, dtype, queries=queries)
+        tables, part = self.layer_tables[layer], replace(part, shift=self.shape[1] - queries)
+        has_graph = model_mask is not None and model_mask.requires_grad
+        if is_tracing() or has_graph or self.is_passing(layer, queries):
+            return self._maker.fixed(layer, model_mask, dtype, part)
         key = (id(tables), id(model_mask), _version(model_mask), queries, dtype)
         if key not in self._masks:
             with outside_inference_mode():
-                mask = self._make_mask(tables, model_mask, dtype, part)
+                mask = self._maker.fixed(layer, model_mask, dtype, part)
             self._masks.setdefault(key, (tables, model_mask, mask))
         return self._masks[key][2]
 
     def _own_mask(self, model_mask: Tensor | None, position: PositionMask, queries: int) -> Tensor | None:
         if position.is_free:
             return model_mask
+        if is_tracing():
+            return self._limited(model_mask, position, queries)
         key = (position, queries, id(model_mask), _version(model_mask))
         if key not in self._own:
             with outside_inference_mode():
-                allowed = position.allowed(queries, self.shape[1], self._checked.tag_ids.device)[None, None]
-                self._own.setdefault(key, (model_mask, merge_masks(allowed, model_mask)))
+                self._own.setdefault(key, (model_mask, self._limited(model_mask, position, queries)))
         return self._own[key][1]
+
+    def _limited(self, model_mask: Tensor | None, position: PositionMask, queries: int) -> Tensor:
+        allowed = position.allowed(queries, self.shape[1], self._checked.tag_ids.device)
+        return merge_masks(allowed[None, None], model_mask)
 
     @property
     def padding(self) -> Tensor | None:
@@ -159,35 +171,6 @@ class Plan:
         cells, tables = self.cells(layer, queries), self.layer_tables[layer]
         shared = len(self.layer_tables) == 1 or sum(other is tables for other in self.layer_tables) > 1
         return is_large(cells) or (cells > 0 and not shared)
-
-    def _make_mask(
-        self, tables: tuple[ReachTables, ...], model_mask: Tensor | None, dtype: torch.dtype, part: Part
-    ) -> Tensor:
-        at = self._checked if part.texts == ALL else part.of_annotation(self._checked)
-        model_mask = None if model_mask is None else part.of_mask(model_mask)
-        if self.mask_transform is not None or self.strategy == "soft":
-            return merge_masks(self._bias(tables, at, part.places).to(dtype), model_mask).to(dtype)
-        return merged_mask(tables, at, model_mask, dtype, rows=part.places)
-
-    def _bias(self, tables: tuple[ReachTables, ...], at: Annotation, rows: slice) -> Tensor:
-        if self.mask_transform is not None:  # always of the whole batch
-            return without_padding(self._transformed(tables, self.mask_transform)[:, :, rows], at, rows)
-        return without_padding(dense_bias(tables, at, rows=rows), at, rows)
-
-    def _transformed(self, tables: tuple[ReachTables, ...], mask_transform: MaskTransform) -> Tensor:
-        """Return the bias that `mask_transform` makes of a layer's mask or bias: once, since it counts its calls."""
-        if id(tables) not in self._biases:
-            make = dense_mask if self.strategy == "hard" else dense_bias
-            with outside_inference_mode():
-                bias = as_bias(mask_transform(make(tables, self._checked), self._checked, len(self._biases)))
-            self._biases.setdefault(id(tables), (tables, bias))
-        return self._biases[id(tables)][1]
-
-    def _learned_bias(self, layer: int) -> Tensor:
-        assert self.learned is not None  # noqa: S101
-        tag_ids = self._checked.tag_ids
-        table = self.learned[layer]
-        return without_padding(table[:, tag_ids[:, :, None], tag_ids[:, None, :]].transpose(0, 1), self._checked)
 
     @property
     def _checked(self) -> Annotation:

@@ -33,6 +33,9 @@ def cache_outside_modes(make: Callable[Arguments, Result]) -> Callable[Arguments
 @contextmanager
 def outside_inference_mode() -> Iterator[None]:
     """Make tensors that later calls may train with, also under inference mode; gradients are recorded as outside."""
+    if torch.compiler.is_compiling():  # nothing is kept, and a change of mode would go into the graph
+        yield
+        return
     recorded = torch.is_grad_enabled()
     with torch.inference_mode(False), torch.set_grad_enabled(recorded):
         yield

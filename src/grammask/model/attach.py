@@ -9,7 +9,7 @@ from torch import nn
 
 from ..attention.backends import check_name
 from ..attention.calibration.calibrate import calibrate_once
-from ..attention.plan import MaskTransform
+from ..attention.mask_maker import MaskTransform
 from ..errors import ModelError
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..attention.backends import DENSE, TABLE, check_backend
+from ..attention.blocks.lookup import compile_lookup
 from ..attention.blocks.make_blocks import reaches_of
 from ..attention.inputs import Annotation, check_annotation, check_padding, check_vocabulary
-from ..attention.plan import MaskTransform, Plan
+from ..attention.mask_maker import MaskTransform
+from ..attention.plan import Plan
 from ..errors import GrammarError, InputError, ModelError
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
@@ -41,7 +43,10 @@ class Guide:
 
     def settle(self, survey: Survey) -> None:
         """Compile the grammar for the model that the dry run saw; raises `GrammarError` when it doesn't fit."""
+        self._names = tuple(inspect.signature(self.model.base_model.forward).parameters)
         self.layer_tables = compile_layers(self.grammar, layers=survey.layers, heads=survey.heads)
+        # Compiled here, since a traced forward can compile nothing.
+        self.lookups = tuple(compile_lookup(tables) for tables in self.layer_tables)
         if TABLE.get(self.backend, DENSE) is not DENSE:
             if self.strategy == "full":
                 raise GrammarError(
@@ -84,7 +89,7 @@ class Guide:
         self, base: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], given: dict[str, Any]
     ) -> ForwardPass:
         assert isinstance(base, PreTrainedModel)  # noqa: S101 - attach hooks nothing else
-        arguments = inspect.signature(base.forward).bind_partial(*args, **kwargs).arguments
+        arguments = dict(zip(self._names, args, strict=False)) | kwargs
         input_ids = arguments.get("input_ids")
         if isinstance(input_ids, Tensor):
             embedding: Any = base.get_input_embeddings()
@@ -100,6 +105,7 @@ class Guide:
             grammar=self.grammar,
             shape=_shape(arguments),
             mask_transform=self.mask_transform,
+            lookups=self.lookups,
         )
         return ForwardPass(plan, self.backend)
 

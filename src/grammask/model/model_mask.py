@@ -23,6 +23,7 @@ from transformers.masking_utils import (
 
 from ..attention.plan import Plan
 from ..attention.position_mask import FREE, PositionMask
+from ..attention.tracing import is_tracing
 from ..errors import ModelError
 
 _MaskFunction = Callable[..., Any]
@@ -74,6 +75,8 @@ class ModelMask:
 
 def make_mask(**arguments: Any) -> ModelMask | Tensor:
     """Return the model's own mask: what transformers calls in place of `sdpa_mask`, with its arguments."""
+    if is_tracing():
+        return _traced_mask(arguments)
     position = read_mask_function(arguments["mask_function"])
     padding: Tensor | None = arguments.get("attention_mask")
     keys = arguments["kv_length"]
@@ -81,6 +84,14 @@ def make_mask(**arguments: Any) -> ModelMask | Tensor:
     if position is None or not ends_together or not (padding is None or padding.shape[-1] == keys):
         return _whole_mask(arguments)
     return ModelMask(position, {**arguments, "attention_mask": padding})
+
+
+def _traced_mask(arguments: Mapping[str, Any]) -> Tensor:
+    """Return the mask as a tensor: a trace can't look into functions, and takes the dense path anyway."""
+    padding: Tensor | None = arguments.get("attention_mask")
+    if arguments["mask_function"] is bidirectional_mask_function and padding is not None:
+        return padding.bool()[:, None, None, :]
+    return _whole_mask(arguments)
 
 
 def own_mask(

@@ -5,8 +5,7 @@ name, so `inner_model` finds it by its class. SentenceTransformer also calls the
 """
 
 import inspect
-from collections.abc import Callable
-from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from torch import nn
@@ -54,11 +53,11 @@ class DirectForward:
     @property
     def __signature__(self) -> inspect.Signature:
         """The signature of the original forward, by which callers find out which inputs the model takes."""
-        return _without_self(type(self._base).forward)
+        own = inspect.signature(type(self._base).forward)
+        return own.replace(parameters=list(own.parameters.values())[1:])
 
-
-@lru_cache
-def _without_self(forward: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature of a method as its caller sees it; every forward pass asks for it."""
-    own = inspect.signature(forward)
-    return own.replace(parameters=list(own.parameters.values())[1:])
+    @property
+    def __code__(self) -> CodeType:
+        """The code of the original forward, which `torch.export` names in its messages."""
+        code: CodeType = inspect.unwrap(type(self._base).forward).__code__
+        return code

@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from ...attention.plan import MaskTransform
+from ...attention.mask_maker import MaskTransform
 from ...grammar.grammar import Grammar
 from ..cost import ModelShape
 from ..plan_runs import RunSpec

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...grammar.grammar import Grammar
 
 if TYPE_CHECKING:  # needs torch, without which the names must be known
-    from ...attention.plan import MaskTransform
+    from ...attention.mask_maker import MaskTransform
 
 # Gives a text's new tag ids; the text is named by its number, so that its draw is the same in every run of a seed.
 Retag = Callable[[Mapping[str, Sequence[int]], int], list[int]]
