@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 from helpers.batches import Batch, random_batch
 
+from grammask.attention.blocks import limited, text
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.rules import Reach, Rule
 from grammask.grammar.tags import TAGS
@@ -32,3 +33,12 @@ def allow_all() -> Grammar:
     """A grammar under which hard attention is full attention."""
     readable = tuple(tag for tag in TAGS if tag != "[PAD]")
     return Grammar("all", rules=(Rule(readable, readable, Reach("document")),))
+
+
+@pytest.fixture(params=["narrow", "wide"])
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take windows for narrow, as one band; or for wide, in chunks so short that a small text has several."""
+    if request.param == "wide":
+        monkeypatch.setattr(text, "NARROW", 0)
+        monkeypatch.setattr(limited, "_CHUNK", 5)
+        monkeypatch.setattr(limited, "_SLAB", 3)

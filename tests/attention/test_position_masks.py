@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.attention_calls import GRAMMARS, compare, draw, fitting_backends
-from helpers.batches import Batch, random_batch
+from helpers.batches import left_padded, random_batch
 from helpers.strategies import grammars
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import grammask
 from grammask.attention.blocks import limited, text
 from grammask.attention.position_mask import FREE, PositionMask, check_position_mask
+from grammask.attention.reference import reference_attention
 from grammask.errors import InputError
 
 MASKS = {
@@ -24,24 +25,6 @@ MASKS = {
 }
 sides = st.integers(0, 60)
 position_masks = st.builds(PositionMask, st.booleans(), st.none() | st.tuples(sides, sides))
-
-
-def left_padded(batch):
-    """Return the batch with each text's padding before it."""
-    turned = {}
-    for name, ids in {**batch.inputs, **batch.annotation}.items():
-        lengths = batch.inputs["attention_mask"].sum(1).tolist()
-        turned[name] = torch.stack([row.roll(len(row) - length) for row, length in zip(ids, lengths, strict=True)])
-    return Batch({name: turned[name] for name in batch.inputs}, {name: turned[name] for name in batch.annotation})
-
-
-@pytest.fixture(params=["narrow", "wide"])
-def width(request, monkeypatch):
-    """Take windows for narrow, as one band; or for wide, in chunks so short that a small text has several."""
-    if request.param == "wide":
-        monkeypatch.setattr(text, "NARROW", 0)
-        monkeypatch.setattr(limited, "_CHUNK", 5)
-        monkeypatch.setattr(limited, "_SLAB", 3)
 
 
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
@@ -175,3 +158,18 @@ def test_a_free_mask_is_no_mask():
     assert FREE.is_free
     assert not MASKS["causal"].is_windowed
     assert bool(FREE.allowed(2, 5, torch.device("cpu")).all())
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("queries", [13, 4])
+def test_full_attention_is_causal_and_windowed_too(mask, queries):
+    batch, position = random_batch((13, 7)), MASKS[mask]
+    query, key, value, _ = draw(batch)
+    query = query[:, :, -queries:]
+    found = grammask.grammar_attention(
+        query, key, value, **batch.annotation, grammar="paper", strategy="full", causal=position.causal,
+        attention_mask=batch.inputs["attention_mask"], window=position.window,
+    )  # fmt: skip
+    own = position.allowed(queries, 13, query.device) & batch.inputs["attention_mask"].bool()[:, None, None]
+    expected, _ = reference_attention(query, key, value, own, scale=query.shape[-1] ** -0.5)
+    torch.testing.assert_close(found, expected)

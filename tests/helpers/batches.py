@@ -47,3 +47,12 @@ def random_batch(lengths: tuple[int, ...] = (13, 7, 2, 1), *, seed: int = 0, pad
             sentence_ids[row, column] = (word - 1) // 5
     inputs = {"input_ids": input_ids, "attention_mask": (tag_ids != PAD).long()}
     return Batch(inputs, {"tag_ids": tag_ids, "word_ids": word_ids, "sentence_ids": sentence_ids})
+
+
+def left_padded(batch: Batch) -> Batch:
+    """Return the batch with each text's padding before it."""
+    turned = {}
+    for name, ids in {**batch.inputs, **batch.annotation}.items():
+        lengths = batch.inputs["attention_mask"].sum(1).tolist()
+        turned[name] = torch.stack([row.roll(len(row) - length) for row, length in zip(ids, lengths, strict=True)])
+    return Batch({name: turned[name] for name in batch.inputs}, {name: turned[name] for name in batch.annotation})

@@ -117,11 +117,11 @@ class Plan:
         blocks for a token together with the grammar may be all keys: such a token reads nothing, see `merge_masks`.
         `part` asks for some rows only, where `cells` is not 0.
         """
+        queries = self.shape[1] if queries is None else queries
+        model_mask = self._own_mask(model_mask, position, queries)
         if self.strategy == "full":
             return model_mask
         assert self._maker is not None  # noqa: S101 - the constructor saw to it
-        queries = self.shape[1] if queries is None else queries
-        model_mask = self._own_mask(model_mask, position, queries)
         if self.strategy == "soft" and self.learned is not None:
             # Never kept: each layer has its own, and recomputed layers must make their own graph.
             return self._maker.learnt(layer, model_mask, dtype, queries=queries)
