@@ -64,7 +64,7 @@ def guided_attention(
             f"{name} reads {key.shape[2]} keys from {query.shape[2]} queries; a grammar guides self-attention over "
             "whole texts, not cross-attention or a key-value cache (use_cache=False)"
         )
-    own, position = own_mask(attention_mask, plan, module, queries=query.shape[2], causal=kwargs.get("is_causal"))
+    own, position = own_mask(attention_mask, plan, module, query, key, causal=kwargs.get("is_causal"))
     check_mask(own, query, key)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if plan.need_weights:

@@ -6,7 +6,6 @@ of (packed texts, chunks, functions of the caller's) is made in full.
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from types import CodeType
 from typing import Any, Final
 
@@ -33,12 +32,13 @@ _ANY: Final[int] = 1 << 28  # tokens to a side that no mask of ours bounds
 class ModelMask:
     """Stands for the mask that transformers' `sdpa_mask` would make of these `arguments`.
 
-    `position` is what it says beside padding.
+    `position` is what it says beside padding; None where only the whole mask says it.
     """
 
-    def __init__(self, position: PositionMask, arguments: dict[str, Any]) -> None:
+    def __init__(self, position: PositionMask | None, arguments: dict[str, Any]) -> None:
         self.position = position
         self._arguments = arguments
+        self._stock: tuple[Tensor | None] | None = None
         self._full: Tensor | None = None
         self._fits: tuple[Plan, bool] | None = None
 
@@ -57,8 +57,9 @@ class ModelMask:
 
     def stock(self) -> Tensor | None:
         """Return the stock model's mask: None where it makes none."""
-        mask: Tensor | None = sdpa_mask(**self._arguments)
-        return mask
+        if self._stock is None:
+            self._stock = (sdpa_mask(**self._arguments),)
+        return self._stock[0]
 
     def full(self) -> Tensor:
         """Return the whole mask: bool (batch, 1, queries, keys), True means "may read"."""
@@ -77,13 +78,14 @@ def make_mask(**arguments: Any) -> ModelMask | Tensor:
     """Return the model's own mask: what transformers calls in place of `sdpa_mask`, with its arguments."""
     if is_tracing():
         return _traced_mask(arguments)
-    position = read_mask_function(arguments["mask_function"])
     padding: Tensor | None = arguments.get("attention_mask")
-    keys = arguments["kv_length"]
-    ends_together = _offset(arguments, "q") + arguments["q_length"] == _offset(arguments, "kv") + keys
-    if position is None or not ends_together or not (padding is None or padding.shape[-1] == keys):
-        return _whole_mask(arguments)
-    return ModelMask(position, {**arguments, "attention_mask": padding})
+    keys, offset = arguments["kv_length"], arguments.get("q_offset", 0)
+    if isinstance(offset, Tensor):  # of a static cache, which counts on in it before the mask is asked for
+        arguments["q_offset"] = offset = offset.clone()
+    # Places are those of the batch: queries end where keys do, and no key before them was let go by a cache.
+    ends_together = offset + arguments["q_length"] == keys and arguments.get("kv_offset", 0) == 0
+    known = ends_together and (padding is None or padding.shape[-1] == keys)
+    return ModelMask(read_mask_function(arguments["mask_function"]) if known else None, arguments)
 
 
 def _traced_mask(arguments: Mapping[str, Any]) -> Tensor:
@@ -95,20 +97,38 @@ def _traced_mask(arguments: Mapping[str, Any]) -> Tensor:
 
 
 def own_mask(
-    mask: ModelMask | Tensor | None, plan: Plan, module: torch.nn.Module, *, queries: int, causal: bool | None
-) -> tuple[Tensor | None, PositionMask]:
+    mask: ModelMask | Tensor | None, plan: Plan, module: torch.nn.Module, query: Tensor, key: Tensor, *,
+    causal: bool | None,
+) -> tuple[Tensor | None, PositionMask]:  # fmt: skip
     """Return a layer's own mask as `attend` takes it: what is no more than padding and places, or a tensor.
 
-    Without a mask stock attention is causal where the module says so, or the call does (`causal`).
+    `query` and `key` are (batch, heads, length, head_dim). Without a mask stock attention is causal where the call says
+    so (`causal`), or else the module.
     """
     if isinstance(mask, ModelMask):
-        if plan.strategy == "full":
+        _check_causal(mask.position, causal, module)
+        if mask.position is None or plan.strategy == "full" or not mask.fits(plan):
             return mask.full(), FREE
-        return (plan.padding, mask.position) if mask.fits(plan) else (mask.full(), FREE)
+        return plan.padding, mask.position
     if mask is not None:
         return mask, FREE
     is_causal = getattr(module, "is_causal", True) if causal is None else causal
-    return None, PositionMask(causal=bool(is_causal) and queries > 1)
+    position = PositionMask(causal=bool(is_causal) and query.shape[2] > 1)
+    if plan.strategy == "full" and position.causal:
+        return position.allowed(query.shape[2], key.shape[2], query.device)[None, None], FREE
+    return None, position
+
+
+def _check_causal(position: PositionMask | None, causal: bool | None, module: torch.nn.Module) -> None:
+    """Raise `ModelError` where a call asks for another causality than its mask has.
+
+    Stock attention does what the call says where no token is padding, and what the mask says where one is.
+    """
+    if position is not None and causal is not None and bool(causal) != position.causal:
+        raise ModelError(
+            f"{type(module).__name__} was called with is_causal={causal}, but the model's mask is "
+            f"{'' if position.causal else 'not '}causal; leave is_causal out, or set it in the config"
+        )
 
 
 def read_mask_function(function: _MaskFunction) -> PositionMask | None:
@@ -117,27 +137,22 @@ def read_mask_function(function: _MaskFunction) -> PositionMask | None:
         return FREE
     if function is causal_mask_function:
         return PositionMask(causal=True)
-    code, held = _parts(function)
+    code = getattr(function, "__code__", None)
     if code is _AND:
-        found = [read_mask_function(part) for part in held["mask_functions"]]
-        return _both(found)
-    make = None if code is None else _OVERLAYS.get(code)
-    window = held.get("sliding_window")
-    if make is None or not isinstance(window, int) or window < 1:
-        return None
-    return _overlay(make, window)
+        return _both([read_mask_function(part) for part in _held(function)["mask_functions"]])
+    make = _OVERLAYS.get(code)
+    return None if make is None else _overlay(make, _held(function)["sliding_window"])
 
 
-@lru_cache
-def _overlay(make: Callable[[int], _MaskFunction], window: int) -> PositionMask | None:
+def _overlay(make: Callable[[int], _MaskFunction], window: object) -> PositionMask | None:
     """Return what an overlay says, seen at its edges, since `window` may count the query itself or not."""
-    centre = 2 * window + 2
-    places = torch.arange(2 * centre + 1, device="cpu")
-    read = make(window)(0, 0, torch.tensor(centre, device="cpu"), places).nonzero()[:, 0]
-    left, right = centre - int(read[0]), int(read[-1]) - centre
-    if len(read) != left + right + 1 or left < 0 or right < 0:
-        return None
-    return PositionMask(window=(_ANY if left == centre else left, _ANY if right == centre else right))
+    if not isinstance(window, int) or not (reads := make(window))(0, 0, 0, 0):
+        return None  # a query always reads itself in a `PositionMask`
+    left, right = (
+        next((tokens for tokens in (_ANY, window + 1, window, window - 1) if reads(0, 0, 0, side * tokens)), None)
+        for side in (-1, 1)
+    )
+    return None if left is None or right is None else PositionMask(window=(left, right))
 
 
 def _both(found: list[PositionMask | None]) -> PositionMask | None:
@@ -152,27 +167,22 @@ def _both(found: list[PositionMask | None]) -> PositionMask | None:
     return PositionMask(causal, None if left is None or right is None else (left, right))
 
 
-def _parts(function: _MaskFunction) -> tuple[CodeType | None, dict[str, Any]]:
-    """Return a function's code, and by name what it holds of the function that made it."""
-    code: CodeType | None = getattr(function, "__code__", None)
-    cells = getattr(function, "__closure__", None) or ()
-    return code, {} if code is None else {
-        name: cell.cell_contents for name, cell in zip(code.co_freevars, cells, strict=True)
-    }
+def _held(function: _MaskFunction) -> dict[str, Any]:
+    """Return by name what a function holds of the one that made it."""
+    names = function.__code__.co_freevars
+    return {name: cell.cell_contents for name, cell in zip(names, function.__closure__ or (), strict=True)}
 
 
 _AND: Final = and_masks().__code__
-_OVERLAYS: Final = {make(1).__code__: make for make in (sliding_window_overlay, sliding_window_bidirectional_overlay)}
+_OVERLAYS: Final[Mapping[CodeType | None, Callable[[int], _MaskFunction]]] = {
+    make(1).__code__: make for make in (sliding_window_overlay, sliding_window_bidirectional_overlay)
+}
 
 
 def _whole_mask(arguments: Mapping[str, Any]) -> Tensor:
     mask = sdpa_mask(**{**arguments, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False})
     assert mask is not None  # noqa: S101 - nothing may be skipped
     return mask
-
-
-def _offset(arguments: Mapping[str, Any], of: str) -> int:
-    return int(arguments.get(f"{of}_offset", 0))
 
 
 def _same_padding(padding: Tensor | None, plan: Plan) -> bool:
