@@ -73,10 +73,12 @@ def choose_backend(plan: Plan, call: Call) -> Choice:
     """Choose for one call; raises as `explain_dispatch` does."""
     check_name(call.backend)
     rates = rates_for(call.dtype, torch.get_num_threads())
-    # What hangs on nothing else is worked out once.
-    if (call, rates) not in plan.choices:
-        plan.choices[call, rates] = _choose(plan, call, rates)
-    choice: Choice = plan.choices[call, rates]
+    # Worked out once for all layers with equal rules. The rates are held, so that their identity is not used again.
+    tables = plan.layer_tables[call.layer] if plan.layer_tables else ()
+    key = (id(tables), id(rates), *list(vars(call).values())[1:])
+    if key not in plan.choices:
+        plan.choices[key] = rates, _choose(plan, call, rates)
+    choice: Choice = plan.choices[key][1]
     _LOG.debug("layer %d: %s", call.layer, choice)
     return choice
 

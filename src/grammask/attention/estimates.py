@@ -4,13 +4,11 @@ What a plan makes once for all layers with equal rules counts in equal shares fo
 already or not: the same call is estimated alike whenever it comes.
 """
 
-from dataclasses import replace
 from functools import cached_property
 
 import torch
 
 from .calibration.count import Shape, dense_parts, mask_parts, plan_parts, sparse_parts
-from .calibration.parts import PlanParts
 from .calibration.rates import Pass, Rates, kind_of_pass
 from .dense import heads_of
 from .parts import is_large, parts_of
@@ -59,17 +57,11 @@ class Estimate:
     @cached_property
     def least_sparse_ms(self) -> float:
         """The least that any blocks cost, without making them: one of each text, with one key for each query."""
-        batch, heads, rows, head_dim = self.shape.batch, self.shape.heads, self.shape.rows, self.shape.head_dim
-        prices = self.rates.of(self.kind).sparse
-        call = replace(
-            prices.times(**dict.fromkeys(prices.names(), 0.0)),
-            calls=1,
-            groups=batch,
-            starts=batch,
-            numbers_out=batch * heads * rows * head_dim,
-        )
-        planning = PlanParts(texts=batch, tokens=batch * (rows + self.shape.length), blocks=batch, pairs=0, cells=0)
-        return call.ms(prices) + planning.ms(self.rates.plans) / self._sharing
+        batch, numbers = self.shape.batch, self.shape.batch * self.shape.rows * self.shape.heads * self.shape.head_dim
+        call, plan = self.rates.of(self.kind).sparse, self.rates.plans
+        calling = call.calls + batch * (call.groups + call.starts) + numbers * call.numbers_out
+        planning = batch * (plan.texts + plan.blocks + plan.tokens * (self.shape.rows + self.shape.length))
+        return (calling + planning / self._sharing) * 1e-6
 
     @property
     def _sharing(self) -> int:

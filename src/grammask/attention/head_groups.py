@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..grammar.tags import TAGS
 from .blocks.block import Block, BlockGroup, TokenIndex, as_bias
+from .blocks.head_bits import additive_mask
 from .gather import gather, scatter, scatter_permuted
 from .scratch import scratch
 
@@ -20,12 +21,14 @@ _DROPPING: Final[int] = 8  # heads at a time, at least, under attention dropout
 class HeadGroup:
     """A group of blocks and some of the heads that it is for.
 
-    `heads` are those of the queries. `key_heads` are those of the keys that they read: as many, or one for all.
+    `heads` are those of the queries, of `all_heads` that there are. `key_heads` are those of the keys that they read:
+    as many, or one for all.
     """
 
     block_group: BlockGroup
     heads: slice | Tensor
     key_heads: slice | Tensor
+    all_heads: int
 
     @property
     def in_place(self) -> bool:
@@ -65,10 +68,17 @@ class HeadGroup:
         bias = block.bias() if callable(block.bias) else block.bias
         if bias is None:
             return row
-        bias = self.of_heads(bias, axis=1)
-        if bias.dtype == torch.bool:
+        if bias.dtype == torch.int16:
+            bias = self._unpacked(bias)
+        elif (bias := self.of_heads(bias, axis=1)).dtype == torch.bool:
             bias = as_bias(bias, scratch("bias", bias.shape, torch.float32))
         return bias.to(dtype) if row is None else row + bias
+
+    def _unpacked(self, bits: Tensor) -> Tensor:
+        """Return a mask in bits, see `head_bits`, as what is added to scores: (stack, all heads, queries, keys)."""
+        stack, _, queries, keys = bits.shape
+        every = scratch("bias", (stack, self.all_heads, queries, keys), torch.float32)
+        return additive_mask(bits, self.all_heads, torch.float32, out=every)[:, self.heads]
 
     def _table_bias(self, block: Block, strengths: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return what the learned table adds to a block's scores: (stack, heads or 1, 1, keys)."""
@@ -119,7 +129,8 @@ def head_groups(block_groups: Sequence[BlockGroup], query: Tensor, key: Tensor, 
             for first in range(0, count, step):
                 last = min(first + step, count)
                 some = slice(heads.start + first, heads.start + last) if isinstance(heads, slice) else heads[first:last]
-                yield HeadGroup(group, some, some if key_head is None else slice(key_head, key_head + 1))
+                of_keys = some if key_head is None else slice(key_head, key_head + 1)
+                yield HeadGroup(group, some, of_keys, query.shape[1])
 
 
 def _by_key_head(group: BlockGroup, heads: int, key_heads: int) -> Iterator[tuple[slice | Tensor, int | None]]:

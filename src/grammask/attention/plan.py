@@ -21,6 +21,7 @@ from ..grammar.tags import PAD
 from .blocks.block import BlockGroup
 from .blocks.lookup import PairLookup
 from .blocks.make_blocks import make_block_groups
+from .blocks.text import Text, texts_of
 from .dense import heads_of
 from .inputs import Annotation
 from .mask_maker import MaskMaker, MaskTransform
@@ -72,6 +73,7 @@ class Plan:
         )  # fmt: skip
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._block_groups: dict[tuple[int, PositionMask, int, bool], tuple[object, tuple[BlockGroup, ...]]] = {}
+        self._texts: dict[tuple[PositionMask, int], tuple[Text, ...]] = {}
         self._readable: Tensor | None = None
         self._padded: bool | None = None
         self._own: dict[tuple[PositionMask, int, int, int], tuple[object, Tensor]] = {}
@@ -91,10 +93,10 @@ class Plan:
         key = (id(tables), position, queries, drops)
         if key not in self._block_groups:
             with outside_inference_mode():
-                groups = make_block_groups(
-                    self._checked, tables, self.strategy, position, queries, learned=self.learned is not None,
-                    drops=drops,
-                )  # fmt: skip
+                if (position, queries) not in self._texts:
+                    self._texts[position, queries] = tuple(texts_of(self._checked, position, queries))
+                texts, learns = self._texts[position, queries], self.learned is not None
+                groups = make_block_groups(texts, tables, self.strategy, learned=learns, drops=drops)
             self._block_groups.setdefault(key, (tables, groups))
         return self._block_groups[key][1]
 

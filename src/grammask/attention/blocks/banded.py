@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .block import Block, BlockGroup, as_bias, find_empty
-from .head_bits import NONE, bool_mask, pack_heads
+from .head_bits import EVERY, NONE, additive_mask, bool_mask
 from .lookup import PairLookup, Tokens, occurring_tags, take_cells
 from .text import Text
 
@@ -34,16 +34,16 @@ class Band:
     """What a band looks its pairs up in: `cells` of the windows, in bits (words, cells) (hard) or bias (heads, cells).
 
     None lets every pair be read that the model's own mask lets. Token i sees the keys from `opens` to before `closes`
-    (tokens,). `columns` are further keys: there, pairs are those of document reach in `document` (heads, tags, tags),
-    and `sinks` (tokens,) are read by all.
+    (tokens,). `columns` are further keys: there, pairs are those of document reach, and `sinks` (tokens,) are read by
+    all. `may_be_empty` tells that a query may read nothing here.
     """
 
     opens: NDArray[np.int64]
     closes: NDArray[np.int64]
     cells: Tensor | None
-    document: Tensor
     columns: NDArray[np.int64]
     sinks: NDArray[np.bool_]
+    may_be_empty: bool = False
 
     @property
     def hard(self) -> bool:
@@ -75,7 +75,7 @@ def _slab(lookup: PairLookup, text: Text, band: Band, queries: NDArray[np.int64]
     rows = queries[np.minimum(np.arange(stack * chunk), len(queries) - 1)].reshape(stack, chunk)
     window = np.minimum(opens, len(text) - width)[:, None] + np.arange(width)
     keys = np.concatenate([window, np.broadcast_to(band.columns, (stack, len(band.columns)))], 1)
-    bias = _bias(lookup, text, band, rows, window)
+    bias, empty = _bias(lookup, text, band, rows, window)
     first = int(queries[0]) - text.first
     return Block(
         rows=slice(first, first + len(queries)),
@@ -83,27 +83,33 @@ def _slab(lookup: PairLookup, text: Text, band: Band, queries: NDArray[np.int64]
         pairs=stack * chunk * keys.shape[1],
         stack=stack,
         chunk=chunk,
-        bias=as_bias(bias) if bias.shape[1] == 1 else bias,  # masks of many heads stay bool, a quarter of the memory
-        empty=find_empty(bias),
+        bias=bias,
+        empty=empty,
     )
 
 
-def _bias(lookup: PairLookup, text: Text, band: Band, rows: NDArray[np.int64], window: NDArray[np.int64]) -> Tensor:
-    """Return the mask or bias of a slab's pairs: (stack, heads or 1, queries, keys).
+def _bias(
+    lookup: PairLookup, text: Text, band: Band, rows: NDArray[np.int64], window: NDArray[np.int64]
+) -> tuple[Tensor, Tensor | None]:
+    """Return the mask or bias of a slab's pairs, as `Block.bias` and `Block.empty`.
 
     `rows` (stack, queries) and `window` (stack, keys) are tokens of the text.
     """
     within = None if text.is_free else torch.from_numpy(_within(text, rows, window))[:, None]
     if band.cells is None:
         assert within is not None  # noqa: S101 - such a band has nothing but the model's own mask
-        return within[:1] if bool((within == within[:1]).all()) else within
+        return as_bias(within[:1] if bool((within == within[:1]).all()) else within), None
     queries, keys = text.annotated.at(torch.from_numpy(rows)), text.annotated.at(torch.from_numpy(window))
     cells = take_cells(band.cells, lookup.index(queries, keys))
+    if within is not None:
+        cells.masked_fill_(~within, NONE if band.hard else -torch.inf)
     if not band.hard:
-        return cells if within is None else cells.masked_fill_(~within, -torch.inf)
-    if within is not None:  # once for all heads
-        cells.masked_fill_(~within, NONE)
-    return _with_columns(text, band, bool_mask(cells, lookup.heads), queries, rows, window)
+        return cells, find_empty(cells)
+    bits = _with_columns(lookup, text, band, cells, queries, rows, window)
+    # Where document reach lets a word read itself, it may have nothing left to read here.
+    empty = find_empty(bool_mask(bits, lookup.heads)) if band.may_be_empty else None
+    # Masks of many heads stay bits, a twentieth of the memory.
+    return bits if lookup.heads > 1 else additive_mask(bits, 1, torch.float32), empty
 
 
 def _within(text: Text, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -114,29 +120,23 @@ def _within(text: Text, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> NDA
 
 
 def _with_columns(
-    text: Text, band: Band, bias: Tensor, queries: Tokens, rows: NDArray[np.int64], window: NDArray[np.int64]
-) -> Tensor:
-    """Return the mask of a window's pairs with that of the columns beside it."""
-    sinks, columns = torch.from_numpy(band.sinks), torch.from_numpy(band.columns)
-    _allow_self(bias, band, queries, torch.from_numpy(rows), torch.from_numpy(window))
-    if bool(sinks.any()):
-        bias &= ~sinks[torch.from_numpy(window)][:, None, None]
-    readable = band.document[:, queries.tags][..., text.annotated.tags[columns]].transpose(0, 1) | sinks[columns]
+    lookup: PairLookup, text: Text, band: Band, bits: Tensor, queries: Tokens, rows: NDArray[np.int64],
+    window: NDArray[np.int64],
+) -> Tensor:  # fmt: skip
+    """Return the mask of a window's pairs with that of the columns beside it, in bits."""
+    # Structural tokens read themselves, unless a column lets them; words are in the cells already.
+    stack, row = (queries.query_words < 0).nonzero(as_tuple=True)
+    itself = lookup.document_bits.diagonal(dim1=1, dim2=2)[:, queries.tags[stack, row]].bitwise_not()
+    bits[stack, :, row, torch.from_numpy(rows - window[:, :1])[stack, row]] = itself.T
+    columns, sinks = torch.from_numpy(band.columns), band.sinks
+    if sinks.any():
+        bits.masked_fill_(torch.from_numpy(sinks[window])[:, None, None], NONE)
+    readable = lookup.document_bits[:, queries.tags[..., None], text.annotated.tags[columns]].transpose(0, 1)
+    readable.masked_fill_(torch.from_numpy(sinks[band.columns]), EVERY)
     if not text.is_free:
         beside = np.broadcast_to(band.columns, (len(rows), len(band.columns)))
-        readable &= torch.from_numpy(_within(text, rows, beside))[:, None]
-    return torch.cat([bias, readable], -1)
-
-
-def _allow_self(bias: Tensor, band: Band, queries: Tokens, rows: Tensor, window: Tensor) -> None:
-    """Let structural tokens read themselves, in place, unless a column does; words are in the cells already.
-
-    `rows` (stack, queries) and `window` (stack, keys) are the tokens of the bias's pairs.
-    """
-    stack, row = (queries.query_words < 0).nonzero(as_tuple=True)
-    tags = queries.tags[stack, row]
-    place = rows[stack, row] - window[stack, 0]
-    bias[stack, :, row, place] = ~band.document[:, tags, tags].T
+        readable.masked_fill_(~torch.from_numpy(_within(text, rows, beside))[:, None], NONE)
+    return torch.cat([bits, readable], -1)
 
 
 def reaching_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], sinks: NDArray[np.bool_]) -> Band:
@@ -144,7 +144,9 @@ def reaching_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], si
 
     The pairs of document reach whose keys are in `columns` (structural tokens and sinks) are in it too.
     """
-    return Band(*_windows(lookup, text), lookup.bounded, lookup.document, columns, sinks)
+    tags = occurring_tags(text.tags[text.words >= 0])
+    reads_itself = bool(lookup.document[:, tags, tags].any())
+    return Band(*_windows(lookup, text), lookup.bounded, columns, sinks, may_be_empty=reads_itself)
 
 
 def whole_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], sinks: NDArray[np.bool_]) -> Band:
@@ -155,26 +157,25 @@ def whole_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], sinks
     far = lookup.document[:, :, words].any(2).any(0).numpy()[text.tags]
     opens, closes = np.where(far, text.opens, opens), np.where(far, text.closes, closes)
     # What columns hold isn't read in the window too.
-    beside = lookup.document.clone()
-    beside[:, :, structural] = False
-    table = pack_heads(beside.flatten(1))
+    table = lookup.document_bits.clone()
+    table[:, :, structural] = NONE
     cells = lookup.bounded.view(*table.shape, -1) | table[..., None]
-    return Band(opens, closes, cells.flatten(1), lookup.document, columns, sinks)
+    return Band(opens, closes, cells.flatten(1), columns, sinks)
 
 
 def free_band(lookup: PairLookup, text: Text) -> Band:
     """Return the band of all pairs that the model's own mask allows."""
-    return Band(text.opens, text.closes, None, lookup.document, *_no_columns(text))
+    return Band(text.opens, text.closes, None, *_no_columns(text))
 
 
 def strength_band(lookup: PairLookup, text: Text) -> Band:
     """Return, soft, the band of each pair's strength, where the model's own window is narrow."""
-    return Band(text.opens, text.closes, lookup.strength, lookup.document, *_no_columns(text))
+    return Band(text.opens, text.closes, lookup.strength, *_no_columns(text))
 
 
 def lifting_band(lookup: PairLookup, text: Text) -> Band:
     """Return, soft, the band of the bias that lifts each pair from its strength at any distance to its full one."""
-    return Band(*_windows(lookup, text), lookup.extra_bias, lookup.document, *_no_columns(text))
+    return Band(*_windows(lookup, text), lookup.extra_bias, *_no_columns(text))
 
 
 def _no_columns(text: Text) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -26,12 +26,14 @@ def bool_mask(cells: Tensor, heads: int) -> Tensor:
     return _of_heads(cells, heads).to(torch.bool)
 
 
-def additive_mask(cells: Tensor, heads: int, dtype: torch.dtype) -> Tensor:
+def additive_mask(cells: Tensor, heads: int, dtype: torch.dtype, *, out: Tensor | None = None) -> Tensor:
     """Return the mask that `bool_mask` does as attention adds it to its scores: 0, or -inf for a blocked pair.
 
+    It is written to `out` where that is given.
     PyTorch's own attention turns a bool mask into this form in every layer.
     """
-    blocked = _of_heads(cells.bitwise_not(), heads).to(dtype)
+    bits = _of_heads(cells.bitwise_not(), heads)
+    blocked = bits.to(dtype) if out is None else out.copy_(bits)
     # A bit is 2 at least: times the lowest number it overflows to -inf, in two passes that vectorise.
     return blocked.mul_(torch.finfo(dtype).min)
 

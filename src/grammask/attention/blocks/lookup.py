@@ -28,8 +28,8 @@ class PairLookup:
     """The compiled tables of one layer.
 
     `allowed` (words, cells) is what may be read, in bits, see `head_bits`. `document` (heads, tags, tags) is what
-    document reach allows, `bounded` (words, cells), in bits, what bounded reaches and shared words allow beyond it, so
-    that the two never overlap.
+    document reach allows, `document_bits` (words, tags, tags) the same in bits, `bounded` (words, cells), in bits, what
+    bounded reaches and shared words allow beyond it, so that the two never overlap.
 
     `strength` (heads, cells) is what the soft strategy adds; `base` (heads, tags, tags) is the strength that holds at
     any distance, else 0. `extra_bias` (heads, cells) is the bias, in logits, of a second read of the same pair that
@@ -43,6 +43,7 @@ class PairLookup:
 
     allowed: Tensor
     document: Tensor
+    document_bits: Tensor
     bounded: Tensor
     base: Tensor
     extra_bias: Tensor
@@ -153,6 +154,7 @@ def compile_lookup(tables: tuple[ReachTables, ...]) -> PairLookup:
     return PairLookup(
         allowed=pack_heads((allowed | document.allowed[..., None, None]).reshape(heads, -1)),
         document=document.allowed,
+        document_bits=pack_heads(document.allowed.flatten(1)).view(-1, tags, tags),
         bounded=pack_heads((allowed & ~document.allowed[..., None, None]).reshape(heads, -1)),
         base=base,
         extra_bias=extra_bias.reshape(heads, -1),

@@ -12,14 +12,12 @@ from ...grammar.rules import Strategy
 from ...grammar.tables import ReachTables
 from ...grammar.tags import CLS, PAD, SEP, UNK
 from ..backends import Reaches
-from ..inputs import Annotation
-from ..position_mask import PositionMask
 from .banded import banded_blocks, free_band, in_reading_order, lifting_band, reaching_band, strength_band, whole_band
 from .biased import explicit_bias_blocks, tag_bias_blocks
 from .block import BlockGroup
 from .document import document_blocks
 from .lookup import PairLookup, compile_lookup, occurring_tags, tag_mask
-from .text import Text, texts_of
+from .text import Text
 
 _STRUCTURAL: Final[tuple[int, ...]] = (CLS, SEP, UNK)
 
@@ -39,18 +37,16 @@ def reaches_of(tables: tuple[ReachTables, ...]) -> Reaches:
 
 
 def make_block_groups(
-    annotation: Annotation, tables: Sequence[ReachTables], strategy: Strategy, position: PositionMask, queries: int, *,
-    learned: bool, drops: bool,
-) -> tuple[BlockGroup, ...]:  # fmt: skip
-    """Return the groups of blocks of a batch under one layer's tables, hard or soft, for the last `queries` places.
+    texts: Sequence[Text], tables: Sequence[ReachTables], strategy: Strategy, *, learned: bool, drops: bool
+) -> tuple[BlockGroup, ...]:
+    """Return the groups of blocks of a batch under one layer's tables, hard or soft; `drops` as in `Plan.block_groups`.
 
-    `position` is the model's own mask; `drops` as in `Plan.block_groups`. Raises `UnsortedError` where bounded rules
-    meet word or sentence numbers that decrease within a text.
+    Raises `UnsortedError` where bounded rules meet word or sentence numbers that decrease within a text.
     """
     lookup = compile_lookup(tuple(tables))
     sinks = tables[0].sink_tokens
     groups: list[BlockGroup] = []
-    for text in texts_of(annotation, position, queries):
+    for text in texts:
         if strategy == "hard":
             groups += _hard(lookup, text, np.arange(len(text)) < sinks)
         else:

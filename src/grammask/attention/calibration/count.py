@@ -104,8 +104,7 @@ def _count_block(counts: dict[str, float], block: Block, heads: int, head_dim: i
         counts["rows"] += scores
     elif block.bias is not None:
         counts["masked"] += scores
-        # Masks of all heads are made for those of the head group alone.
-        counts["converted"] += block.pairs * min(heads, block.bias.shape[1]) if block.bias.dtype == torch.bool else 0
+        counts["converted"] += 0 if block.bias.is_floating_point() else scores
 
 
 def _tile(queries: int) -> int:
