@@ -1,6 +1,6 @@
 """The table of backends: each way to compute attention under a plan, and what it fits. All that names one reads it.
 
-To add one: a row here, its name in `BackendName`, and its kernel in `functional._KERNELS`.
+To add one: a row here, its name in `BackendName`, and a new kernel's call in `functional.attend`.
 """
 
 from dataclasses import dataclass

@@ -13,6 +13,7 @@ import torch
 from ..errors import GrammarError, InputError
 from .backends import DENSE, TABLE, Backend, backend_for, check_backend, check_name
 from .blocks.make_blocks import UnsortedError, reaches_of
+from .blocks.sorted import START
 from .calibration.count import Shape
 from .calibration.current import rates_for
 from .calibration.rates import Rates
@@ -31,7 +32,7 @@ class Choice:
     """What a call takes, "dense" or a sparse backend, why, and the estimates behind it (None: not needed).
 
     Estimates are milliseconds of one layer's pass on this machine, planning included, by `rates`: those that were
-    measured here, or the defaults of this kind of processor.
+    measured here, or the defaults of this kind of processor. `start` is what starting a block costs by them, in pairs.
     """
 
     backend: str
@@ -39,6 +40,7 @@ class Choice:
     dense_ms: float
     sparse_ms: float | None = None
     rates: str = ""
+    start: int = START
 
     def __str__(self) -> str:
         sparse = "" if self.sparse_ms is None else f", sparse {self.sparse_ms:.2f} ms"
@@ -88,7 +90,7 @@ def _choose(plan: Plan, call: Call, rates: Rates) -> Choice:
     shape = Shape(batch, call.heads, call.key_heads, length, call.head_dim, call.queries)
     passes = {"trains": call.trains, "drops": call.drops}
     estimate = Estimate(plan, call.layer, shape, call.dtype, call.position, **passes, rates=rates)
-    answer = partial(Choice, dense_ms=estimate.dense_ms, rates=rates.source)
+    answer = partial(Choice, dense_ms=estimate.dense_ms, rates=rates.source, start=estimate.start)
     named = TABLE.get(call.backend)
     if plan.strategy == "full":
         if named not in (None, DENSE):

@@ -4,10 +4,12 @@ What a plan makes once for all layers with equal rules counts in equal shares fo
 already or not: the same call is estimated alike whenever it comes.
 """
 
+import math
 from functools import cached_property
 
 import torch
 
+from .blocks.sorted import START
 from .calibration.count import Shape, dense_parts, mask_parts, plan_parts, sparse_parts
 from .calibration.rates import Pass, Rates, kind_of_pass
 from .dense import heads_of
@@ -50,7 +52,9 @@ class Estimate:
     @cached_property
     def sparse_ms(self) -> float:
         """That of the plan's blocks."""
-        groups = self.plan.block_groups(self.layer, self.position, queries=self.shape.rows, drops=self.drops)
+        groups = self.plan.block_groups(
+            self.layer, self.position, queries=self.shape.rows, drops=self.drops, start=self.start
+        )
         call = sparse_parts(groups, self.shape, self.dtype, drops=self.drops)
         return call.ms(self.rates.of(self.kind).sparse) + plan_parts(groups).ms(self.rates.plans) / self._sharing
 
@@ -62,6 +66,14 @@ class Estimate:
         calling = call.calls + batch * (call.groups + call.starts) + numbers * call.numbers_out
         planning = batch * (plan.texts + plan.blocks + plan.tokens * (self.shape.rows + self.shape.length))
         return (calling + planning / self._sharing) * 1e-6
+
+    @cached_property
+    def start(self) -> int:
+        """What starting a block costs, in pairs that could be computed meanwhile: a power of 2, so that plans recur."""
+        prices, heads = self.rates.of(self.kind).sparse, self.shape.heads
+        pair = heads * (prices.products * self.shape.head_dim + prices.scores)
+        pairs = (prices.starts + heads * prices.tiles) / pair if pair else START
+        return 1 << round(min(max(math.log2(max(pairs, 1)), 6), 14))
 
     @property
     def _sharing(self) -> int:

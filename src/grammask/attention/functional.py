@@ -1,8 +1,6 @@
 """One call of attention under a plan: `attend` in a model, `grammar_attention` without one."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -12,7 +10,7 @@ from ..grammar.grammar import Grammar
 from ..grammar.limits import MAX_LAYERS
 from ..grammar.rules import check_strategy
 from .arguments import check_dropout, check_inputs, check_scale
-from .backends import TABLE, Kernel
+from .backends import TABLE
 from .dense_attention import dense_attention
 from .dispatch import Call, choose_backend
 from .inputs import check_whole
@@ -139,26 +137,13 @@ def attend(
             position, queries,
         ),
     )  # fmt: skip
-    kernel = _KERNELS[TABLE[choice.backend].kernel]
-    return kernel(query, key, value, plan, layer, model_mask, position, scale=scale, dropout=dropout)
-
-
-def _in_blocks(
-    query: Tensor, key: Tensor, value: Tensor, plan: Plan, layer: int, _: Tensor | None, position: PositionMask, *,
-    scale: float, dropout: float,
-) -> Tensor:  # fmt: skip
-    dtype = _dtype(query)
-    query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+    if TABLE[choice.backend].kernel == "dense":
+        return dense_attention(query, key, value, plan, layer, model_mask, position, scale=scale, dropout=dropout)
+    groups = plan.block_groups(layer, position, queries=queries, drops=dropout > 0, start=choice.start)
     strengths = None if plan.learned is None else plan.learned[layer]
-    return sparse_attention(
-        query,
-        key,
-        value,
-        plan.block_groups(layer, position, queries=query.shape[2], drops=dropout > 0),
-        scale=scale,
-        dropout=dropout,
-        strengths=strengths,
-    )
+    dtype = _dtype(query)
+    inputs = query.to(dtype), key.to(dtype), value.to(dtype)
+    return sparse_attention(*inputs, groups, scale=scale, dropout=dropout, strengths=strengths)
 
 
 def _dtype(query: Tensor) -> torch.dtype:
@@ -167,6 +152,3 @@ def _dtype(query: Tensor) -> torch.dtype:
     device = query.device.type
     casts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     return torch.get_autocast_dtype(device) if casts else query.dtype
-
-
-_KERNELS: Final[dict[Kernel, Callable[..., Tensor]]] = {"dense": dense_attention, "blocks": _in_blocks}

@@ -21,6 +21,7 @@ from ..grammar.tags import PAD
 from .blocks.block import BlockGroup
 from .blocks.lookup import PairLookup
 from .blocks.make_blocks import make_block_groups
+from .blocks.sorted import START
 from .blocks.text import Text, texts_of
 from .dense import heads_of
 from .inputs import Annotation
@@ -72,7 +73,7 @@ class Plan:
             else MaskMaker(annotation, strategy, layer_tables, learned, mask_transform, lookups)
         )  # fmt: skip
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
-        self._block_groups: dict[tuple[int, PositionMask, int, bool], tuple[object, tuple[BlockGroup, ...]]] = {}
+        self._block_groups: dict[tuple[int, PositionMask, int, bool, int], tuple[object, tuple[BlockGroup, ...]]] = {}
         self._texts: dict[tuple[PositionMask, int], tuple[Text, ...]] = {}
         self._readable: Tensor | None = None
         self._padded: bool | None = None
@@ -82,21 +83,23 @@ class Plan:
         self.choices: dict[object, Any] = {}
 
     def block_groups(
-        self, layer: int, position: PositionMask = FREE, *, queries: int | None = None, drops: bool = False
-    ) -> tuple[BlockGroup, ...]:
+        self, layer: int, position: PositionMask = FREE, *, queries: int | None = None, drops: bool = False,
+        start: int = START,
+    ) -> tuple[BlockGroup, ...]:  # fmt: skip
         """Return the groups of blocks of a layer, hard or soft, under the model's own mask of positions.
 
         Queries are the last `queries` places of the batch, None for all. `drops` tells that attention weights will be
-        dropped: then each pair is read only once. Raises `InputError` where a band needs another order of words.
+        dropped: then each pair is read only once. `start` is what starting a block costs, in pairs that could be
+        computed meanwhile. Raises `InputError` where a band needs another order of words.
         """
         tables, queries = self.layer_tables[layer], self.shape[1] if queries is None else queries
-        key = (id(tables), position, queries, drops)
+        key = (id(tables), position, queries, drops, start)
         if key not in self._block_groups:
             with outside_inference_mode():
                 if (position, queries) not in self._texts:
                     self._texts[position, queries] = tuple(texts_of(self._checked, position, queries))
                 texts, learns = self._texts[position, queries], self.learned is not None
-                groups = make_block_groups(texts, tables, self.strategy, learned=learns, drops=drops)
+                groups = make_block_groups(texts, tables, self.strategy, learned=learns, drops=drops, start=start)
             self._block_groups.setdefault(key, (tables, groups))
         return self._block_groups[key][1]
 

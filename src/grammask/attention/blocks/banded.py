@@ -129,8 +129,7 @@ def _with_columns(
     itself = lookup.document_bits.diagonal(dim1=1, dim2=2)[:, queries.tags[stack, row]].bitwise_not()
     bits[stack, :, row, torch.from_numpy(rows - window[:, :1])[stack, row]] = itself.T
     columns, sinks = torch.from_numpy(band.columns), band.sinks
-    if sinks.any():
-        bits.masked_fill_(torch.from_numpy(sinks[window])[:, None, None], NONE)
+    bits.masked_fill_(torch.from_numpy(sinks[window])[:, None, None], NONE)
     readable = lookup.document_bits[:, queries.tags[..., None], text.annotated.tags[columns]].transpose(0, 1)
     readable.masked_fill_(torch.from_numpy(sinks[band.columns]), EVERY)
     if not text.is_free:

@@ -15,19 +15,19 @@ from .text import Text
 
 
 def document_blocks(
-    lookup: PairLookup, text: Text, *, without: NDArray[np.bool_], accumulates: bool
+    lookup: PairLookup, text: Text, *, without: NDArray[np.bool_], accumulates: bool, start: int
 ) -> list[BlockGroup]:
     """Return the blocks of one text: what document reach allows, but for the keys that are marked in `without`.
 
-    `without` is (tokens,). Heads with equal tables share a group.
+    `without` is (tokens,). Heads with equal tables share a group. `start` is what starting a block costs, in pairs.
     """
     groups = []
     readers, keys = occurring_tags(text.tags[text.first :]), occurring_tags(text.tags[~without])
     for table, heads in _by_table(lookup):
-        table = table & tag_mask(readers)[:, None] & tag_mask(keys)
         if text.is_free:
-            groups += sorted_blocks(table, text, without, heads, accumulates=accumulates)
+            groups += sorted_blocks(table, text, without, heads, accumulates=accumulates, start=start)
         else:
+            table = table & tag_mask(readers)[:, None] & tag_mask(keys)
             for rectangle in _rectangles(table, text, without, heads):
                 groups += limited_blocks(text, rectangle, accumulates=accumulates)
     return groups

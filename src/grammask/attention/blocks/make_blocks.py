@@ -37,9 +37,10 @@ def reaches_of(tables: tuple[ReachTables, ...]) -> Reaches:
 
 
 def make_block_groups(
-    texts: Sequence[Text], tables: Sequence[ReachTables], strategy: Strategy, *, learned: bool, drops: bool
-) -> tuple[BlockGroup, ...]:
-    """Return the groups of blocks of a batch under one layer's tables, hard or soft; `drops` as in `Plan.block_groups`.
+    texts: Sequence[Text], tables: Sequence[ReachTables], strategy: Strategy, *, learned: bool, drops: bool,
+    start: int,
+) -> tuple[BlockGroup, ...]:  # fmt: skip
+    """Return the groups of blocks of a batch under one layer's tables, hard or soft; `drops` and `start` as in `Plan`.
 
     Raises `UnsortedError` where bounded rules meet word or sentence numbers that decrease within a text.
     """
@@ -48,25 +49,27 @@ def make_block_groups(
     groups: list[BlockGroup] = []
     for text in texts:
         if strategy == "hard":
-            groups += _hard(lookup, text, np.arange(len(text)) < sinks)
+            groups += _hard(lookup, text, np.arange(len(text)) < sinks, start)
         else:
             groups += _soft(lookup, text, learned=learned, drops=drops)
     return tuple(groups)
 
 
-def _hard(lookup: PairLookup, text: Text, sinks: NDArray[np.bool_]) -> list[BlockGroup]:
+def _hard(lookup: PairLookup, text: Text, sinks: NDArray[np.bool_], start: int) -> list[BlockGroup]:
     narrow = not text.is_free and text.is_narrow
     if narrow and _reads_all(lookup, text):
         return [banded_blocks(lookup, text, free_band(lookup, text), accumulates=False)]
     if not narrow and not lookup.has_bounded and not sinks.any() and _covers_words(lookup, text):
-        return document_blocks(lookup, text, without=sinks, accumulates=False)
+        return document_blocks(lookup, text, without=sinks, accumulates=False, start=start)
     _check_order(lookup, text)
     # The band takes the structural keys along: a few columns are too little for blocks of their own.
     tags = [tag for tag in _STRUCTURAL if bool(lookup.document[:, :, tag].any())]
     aside = tag_mask(tags)[text.tags] | sinks
     band = (whole_band if narrow else reaching_band)(lookup, text, np.flatnonzero(aside), sinks)
     groups = [banded_blocks(lookup, text, band, accumulates=False)]
-    return groups if narrow else [*groups, *document_blocks(lookup, text, without=aside, accumulates=True)]
+    if narrow:
+        return groups
+    return [*groups, *document_blocks(lookup, text, without=aside, accumulates=True, start=start)]
 
 
 def _soft(lookup: PairLookup, text: Text, *, learned: bool, drops: bool) -> list[BlockGroup]:

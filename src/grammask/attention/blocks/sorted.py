@@ -4,8 +4,7 @@ Queries whose tags read the same keys form one block. The keys are sorted by tag
 contiguous, so that a block's keys are a slice, not a copy.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
 from functools import lru_cache
 from typing import Final
 
@@ -13,38 +12,91 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .block import Block, BlockGroup
+from .block import Block, BlockGroup, as_bias, as_slice
+from .lookup import occurring_tags, tag_mask
 from .text import Text
 
-# What starting a block costs, in pairs that could be computed meanwhile: small groups share a masked block.
-_START: Final[int] = 600
+# What starting a block costs, in pairs that could be computed meanwhile: groups that waste no more by it share a block.
+START: Final[int] = 1024
 # About how often each tag occurs in English, in the order of TAGS; only the speed depends on it.
 FREQUENCY: Final = np.array(
     [8, 10, 6, 6, 4, 10, 1, 18, 2, 3, 7, 6, 12, 2, 1, 11, 1, 1, 1, 0, 1], dtype=np.float64
 ) / 100  # fmt: skip
+_APART: Final[int] = 4  # keys whose copies cost as much as a group of blocks: START over this
 
 
 def sorted_blocks(
-    table: NDArray[np.bool_], text: Text, without: NDArray[np.bool_], heads: torch.Tensor | None, *, accumulates: bool
-) -> list[BlockGroup]:
-    """Return the blocks of one table (tags, tags) over one text, but for the keys that are marked in `without`."""
-    groups = []
-    # Queries that read whatever is read at all need no sorting; [CLS] is often the only one.
-    of_all = np.any(table, axis=1) & np.all(table[:, np.any(table, axis=0)], axis=1)
-    for chosen, by_tag in ((of_all, False), (~of_all, True)):
-        blocks, rows, keys = _blocks(table & chosen[:, None], text, without, by_tag=by_tag)
-        if blocks:
-            groups.append(
-                BlockGroup(
-                    text=text.number,
-                    rows=text.rows(rows),
-                    keys=text.keys(keys),
-                    blocks=blocks,
-                    heads=heads,
-                    accumulates=accumulates,
-                )
-            )
-    return groups
+    table: NDArray[np.bool_], text: Text, without: NDArray[np.bool_], heads: torch.Tensor | None, *, accumulates: bool,
+    start: int,
+) -> list[BlockGroup]:  # fmt: skip
+    """Return the blocks of one table (tags, tags) over one text, but for the keys that are marked in `without`.
+
+    `start` is what starting a block costs, in pairs.
+    """
+    readers, readable = tag_mask(occurring_tags(text.tags[text.first :])), tag_mask(occurring_tags(text.tags[~without]))
+    here = table & readers[:, None] & readable
+    sets = [
+        [tag for tag in of_tags if here[tag].any()] for of_tags in tag_groups(table.tobytes(), _about(len(text)), start)
+    ]
+    return [
+        _group(here, [of_tags for of_tags in some if of_tags], rank=key_order(table.tobytes(), len(table)), text=text,
+               without=without, heads=heads, accumulates=accumulates)
+        for some in _apart(here, sets, text, without, start)
+        if any(some)
+    ]  # fmt: skip
+
+
+def _about(length: int) -> int:
+    """Return a length near this one, of few that there are: what hangs on it is worked out once for each."""
+    return round(math.exp2(round(2 * math.log2(length)) / 2))
+
+
+def _apart(
+    here: NDArray[np.bool_], sets: list[list[int]], text: Text, without: NDArray[np.bool_], start: int
+) -> list[list[list[int]]]:
+    """Return lists of tag groups that share an order of keys.
+
+    Queries that read whatever is read at all, often [CLS] alone, need no order. They are set apart where the others
+    read so much less that copying keys for them would cost more.
+    """
+    every = here.any(0)
+    of_all = [of_tags for of_tags in sets if of_tags and bool(here[of_tags][:, every].all())]
+    rest = [of_tags for of_tags in sets if of_tags and of_tags not in of_all]
+    if not of_all or not rest:
+        return [of_all or rest]
+    read = np.logical_or.reduce(here[[tag for of_tags in rest for tag in of_tags]], axis=0)
+    spared = int((every & ~read)[text.tags[~without]].sum())
+    return [of_all, rest] if spared > start / _APART else [[*of_all, *rest]]
+
+
+def _group(
+    here: NDArray[np.bool_], sets: list[list[int]], *, rank: NDArray[np.int8], text: Text, without: NDArray[np.bool_],
+    heads: torch.Tensor | None, accumulates: bool,
+) -> BlockGroup:  # fmt: skip
+    """Return the blocks of some tag groups; keys are sorted by tag where the groups read different ones."""
+    tags = text.tags
+    is_read = [np.logical_or.reduce(here[of_tags], axis=0) for of_tags in sets]
+    keys = np.flatnonzero(np.logical_or.reduce(is_read)[tags] & ~without)
+    if len(sets) > 1:
+        keys = keys[np.argsort(rank[tags[keys]], kind="stable")]
+    key_tags, blocks, rows, done = tags[keys], [], [], 0
+    for of_tags, reads in zip(sets, is_read, strict=True):
+        some = np.flatnonzero(tag_mask(of_tags)[tags[text.first :]]) + text.first
+        chosen = np.flatnonzero(reads[key_tags])
+        bias = None
+        if not here[of_tags][:, reads].all():
+            bias = as_bias(torch.from_numpy(here[tags[some]][:, key_tags[chosen]]))[None, None]
+        blocks.append(Block(slice(done, done + len(some)), as_slice(chosen), len(some) * len(chosen), bias=bias))
+        rows.append(some)
+        done += len(some)
+    return BlockGroup(
+        text=text.number,
+        rows=text.rows(np.concatenate(rows)),
+        keys=text.keys(keys),
+        blocks=tuple(blocks),
+        heads=heads,
+        accumulates=accumulates,
+    )
 
 
 @lru_cache(maxsize=256)
@@ -77,93 +129,29 @@ def key_order(table: bytes, tags: int) -> NDArray[np.int8]:
     return rank
 
 
-def _blocks(
-    table: NDArray[np.bool_], text: Text, without: NDArray[np.bool_], *, by_tag: bool
-) -> tuple[tuple[Block, ...], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the blocks, and the queries and the keys (tokens,) that they count among.
+@lru_cache(maxsize=1024)
+def tag_groups(table: bytes, length: int, start: int) -> list[list[int]]:
+    """Return groups of query tags (tags, ids) that share a block in a text of about this length.
 
-    Without `by_tag` the keys stay in the order of the text: only for a table whose queries all read the same keys.
+    Tags with equal key sets share one, and so do groups that waste no more pairs together than another start costs.
     """
-    tags = text.tags
-    rows = np.flatnonzero(np.any(table, axis=1)[tags[text.first :]]) + text.first
-    keys = np.flatnonzero(np.any(table, axis=0)[tags] & ~without)
-    if len(rows) == 0 or len(keys) == 0:
-        return (), rows, keys
-    if not by_tag:
-        return (Block(rows=slice(0, len(rows)), keys=slice(0, len(keys)), pairs=len(rows) * len(keys)),), rows, keys
-    rank = key_order(table.tobytes(), len(table))
-    keys = keys[np.argsort(rank[tags[keys]], kind="stable")]
-    key_runs = _Runs.of(tags[keys])
-    rows = rows[np.argsort(tags[rows], kind="stable")]
-    row_runs = _Runs.of(tags[rows])
-    allowed = table[row_runs.tags][:, key_runs.tags]
-    blocks: list[Block] = []
-    order: list[NDArray[np.int64]] = []
-    done = 0
-    for places, readable in _tag_groups(allowed, row_runs.sizes, key_runs.sizes):
-        order += [rows[row_runs.starts[place] : row_runs.starts[place] + row_runs.sizes[place]] for place in places]
-        count = sum(row_runs.sizes[place] for place in places)
-        reads = [row_runs.sizes[place] for place in places], [key_runs.sizes[place] for place in readable]
-        mask = None
-        if not (pairs := allowed[places][:, readable]).all():
-            mask = torch.from_numpy(pairs.repeat(reads[0], axis=0).repeat(reads[1], axis=1))[None, None]
-        blocks.append(
-            Block(
-                rows=slice(done, done + count),
-                keys=key_runs.positions(readable),
-                pairs=count * sum(reads[1]),
-                bias=mask,
-            )
-        )
-        done += count
-    return tuple(blocks), np.concatenate(order), keys
-
-
-@dataclass(frozen=True, eq=False)
-class _Runs:
-    """Tokens sorted by tag: the tags that occur, where their runs start, and how long they are."""
-
-    tags: NDArray[np.int64]
-    starts: list[int]
-    sizes: list[int]
-
-    @classmethod
-    def of(cls, in_order: NDArray[np.int64]) -> "_Runs":
-        starts = np.flatnonzero(np.diff(in_order, prepend=-1))
-        return cls(in_order[starts], starts.tolist(), np.diff(starts, append=len(in_order)).tolist())
-
-    def positions(self, places: list[int]) -> slice | torch.Tensor:
-        """Return the tokens of some runs, ascending: a slice when the runs are neighbours."""
-        ends = [self.starts[place] + self.sizes[place] for place in places]
-        if places[-1] - places[0] + 1 == len(places):
-            return slice(self.starts[places[0]], ends[-1])
-        runs = [np.arange(self.starts[place], end) for place, end in zip(places, ends, strict=True)]
-        return torch.from_numpy(np.concatenate(runs))
-
-
-def _tag_groups(
-    allowed: NDArray[np.bool_], row_sizes: Sequence[int], key_sizes: Sequence[int]
-) -> list[tuple[list[int], list[int]]]:
-    """Return groups of query tags, and the key tags that any tag of the group reads, ascending.
-
-    Tags with equal key sets share a group, and so do groups so small that a mask costs less than another start.
-    """
-    alike: dict[tuple[int, ...], list[int]] = {}
-    for place, readable in enumerate(allowed):
-        alike.setdefault(tuple(readable.nonzero()[0].tolist()), []).append(place)
-
-    def count(places: Iterable[int], sizes: Sequence[int]) -> int:
-        return sum(sizes[place] for place in places)
-
-    by_pairs = sorted(alike.items(), key=lambda group: count(group[0], key_sizes) * count(group[1], row_sizes))
-    small: list[int] = []
-    union: set[int] = set()
-    pairs = 0
-    groups = []
-    for readable, places in by_pairs:
-        joined = count(small + places, row_sizes) * count(union.union(readable), key_sizes)
-        if joined - pairs - count(places, row_sizes) * count(readable, key_sizes) <= _START:
-            small, union, pairs = small + places, union.union(readable), joined
-        else:
-            groups.append((places, list(readable)))
-    return [(small, sorted(union)), *groups]
+    tags = math.isqrt(len(table))
+    read = np.frombuffer(table, dtype=np.bool_).reshape(tags, tags)
+    alike: dict[bytes, list[int]] = {}
+    for tag in np.flatnonzero(read.any(1)):
+        alike.setdefault(read[tag].tobytes(), []).append(int(tag))
+    groups = list(alike.values())
+    sizes = FREQUENCY * length
+    sets, rows = read[[of_tags[0] for of_tags in groups]], np.array([sizes[of_tags].sum() for of_tags in groups])
+    while len(groups) > 1:
+        pairs = rows * (sets @ sizes)
+        waste = (rows[:, None] + rows) * ((sets[:, None] | sets) @ sizes) - pairs[:, None] - pairs
+        np.fill_diagonal(waste, np.inf)
+        one, other = sorted(divmod(int(waste.argmin()), len(groups)))
+        if waste[one, other] > start:
+            break
+        groups[one] += groups.pop(other)
+        sets[one] |= sets[other]
+        rows[one] += rows[other]
+        sets, rows = np.delete(sets, other, 0), np.delete(rows, other)
+    return groups
