@@ -9,6 +9,7 @@ import grammask
 from grammask.attention import dense_attention as dense
 from grammask.attention import parts
 from grammask.attention.parts import WHOLE, parts_of
+from grammask.attention.position_mask import FREE
 
 OF_HEADS = ["a band for each head", "a table for each head"]
 LENGTHS = (40, 17, 33)
@@ -40,12 +41,12 @@ def test_parts_take_their_part_of_the_models_mask(small_parts, shape, kind):
     own = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.7
     own = own if kind == "bool" else torch.zeros(shape).masked_fill(~own, torch.finfo(torch.float32).min)
     query, key, value, _ = draw(batch, dtype=torch.float32)
-    found = dense.dense_attention(query, key, value, plan, 0, own, scale=0.3, dropout=0.0)
+    found = dense.dense_attention(query, key, value, plan, 0, own, FREE, scale=0.3, dropout=0.0)
     mask = plan.mask(0, own, torch.float32)
     wanted = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=0.3)
     torch.testing.assert_close(found, wanted)
     with torch.no_grad():
-        assert torch.equal(dense.dense_attention(query, key, value, plan, 0, own, scale=0.3, dropout=0.0), found)
+        assert torch.equal(dense.dense_attention(query, key, value, plan, 0, own, FREE, scale=0.3, dropout=0.0), found)
 
 
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (3, 40), (32, 128), (1, 8192), (5, 700)])

@@ -15,6 +15,26 @@ from .inputs import Annotation
 from .tracing import is_tracing
 
 
+class Cells:
+    """Which cells of a layer's look-up the pairs of a batch are in: int32 (batch, length, length).
+
+    Layers whose rules tell the same distances apart share them: they are `kept` where the next layer is to find them.
+    """
+
+    def __init__(self, annotation: Annotation, *, kept: bool) -> None:
+        self._tokens = Tokens.of(annotation.tag_ids, annotation.word_ids, annotation.sentence_ids)
+        self._kept: dict[tuple[int, ...], Tensor] | None = {} if kept else None
+
+    def of(self, lookup: PairLookup, rows: slice) -> Tensor:
+        """Return the cells of all pairs, or those of the rows of some queries."""
+        tokens = self._tokens
+        if self._kept is None or rows != ALL:
+            return lookup.index(tokens if rows == ALL else tokens.at((ALL, rows)), tokens)
+        if lookup.edges not in self._kept:
+            self._kept[lookup.edges] = lookup.index(tokens, tokens)
+        return self._kept[lookup.edges]
+
+
 def dense_mask(
     tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL, lookup: PairLookup | None = None
 ) -> Tensor:
@@ -23,18 +43,21 @@ def dense_mask(
 
 
 def allowed_bits(
-    tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL, lookup: PairLookup | None = None
-) -> Tensor:
+    tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL, lookup: PairLookup | None = None,
+    cells: Cells | None = None,
+) -> Tensor:  # fmt: skip
     """Return the same in bits, see `head_bits`: int16 (batch, words, length, length), or the rows of some queries.
 
-    `lookup` is what `compile_lookup` makes of the tables, from a caller that has it.
+    `lookup` is what `compile_lookup` makes of the tables, and `cells` are the batch's, from a caller that has them.
     """
-    lookup, index = _index(tables, annotation, rows, lookup)
-    places = torch.arange(annotation.tag_ids.shape[1], dtype=torch.int32, device=index.device)
+    lookup, index = _index(tables, annotation, rows, lookup, cells)
     bits = take_cells(lookup.allowed, index)
     if is_tracing():
         bits = bits.int()  # ONNX runtimes select among 32 bits, but not among 16
-    bits.masked_fill_(places[rows, None] == places, EVERY)
+        places = torch.arange(annotation.tag_ids.shape[1], dtype=torch.int32, device=index.device)
+        bits.masked_fill_(places[rows, None] == places, EVERY)
+    else:
+        bits.diagonal(rows.start or 0, -2, -1).fill_(EVERY)
     if tables[0].sink_tokens:
         bits.masked_fill_(first_tokens(annotation.tag_ids, tables[0].sink_tokens)[:, None, None, :], EVERY)
     return bits.masked_fill_((annotation.tag_ids == PAD)[:, None, None, :], NONE)
@@ -42,13 +65,13 @@ def allowed_bits(
 
 def merged_mask(
     tables: Sequence[ReachTables], at: Annotation, model_mask: Tensor | None, dtype: torch.dtype, *, rows: slice,
-    lookup: PairLookup | None = None,
+    lookup: PairLookup | None = None, cells: Cells | None = None,
 ) -> Tensor:  # fmt: skip
     """Return the hard mask of some queries, ANDed with the model's own, in the form that attention adds.
 
     Rows of padding are left to the model's own mask.
     """
-    bits = allowed_bits(tables, at, rows=rows, lookup=lookup)
+    bits = allowed_bits(tables, at, rows=rows, lookup=lookup, cells=cells)
     bits.masked_fill_((at.tag_ids == PAD)[:, None, rows, None], EVERY)
     if model_mask is not None and model_mask.dtype == torch.bool and model_mask.shape[1] == 1:
         # Once for all heads.
@@ -75,13 +98,12 @@ def dense_bias(
     tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL, lookup: PairLookup | None = None
 ) -> Tensor:
     """Return what `masks.pair_strengths` does: float32 (batch, heads, length, length), or the rows of some queries."""
-    lookup, index = _index(tables, annotation, rows, lookup)
+    lookup, index = _index(tables, annotation, rows, lookup, None)
     return take_cells(lookup.strength, index)
 
 
 def _index(
-    tables: Sequence[ReachTables], annotation: Annotation, rows: slice, lookup: PairLookup | None
+    tables: Sequence[ReachTables], annotation: Annotation, rows: slice, lookup: PairLookup | None, cells: Cells | None
 ) -> tuple[PairLookup, Tensor]:
     lookup = (lookup or compile_lookup(tuple(tables))).to(annotation.tag_ids.device)
-    tokens = Tokens.of(annotation.tag_ids, annotation.word_ids, annotation.sentence_ids)
-    return lookup, lookup.index(tokens if rows == ALL else tokens.at((ALL, rows)), tokens)
+    return lookup, (cells or Cells(annotation, kept=False)).of(lookup, rows)

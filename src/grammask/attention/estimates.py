@@ -9,6 +9,7 @@ from functools import cached_property
 
 import torch
 
+from .blocks.lookup import compile_lookup
 from .blocks.sorted import START
 from .calibration.count import Shape, dense_parts, mask_parts, plan_parts, sparse_parts
 from .calibration.rates import Pass, Rates, kind_of_pass
@@ -53,7 +54,7 @@ class Estimate:
     def sparse_ms(self) -> float:
         """That of the plan's blocks."""
         groups = self.plan.block_groups(
-            self.layer, self.position, queries=self.shape.rows, drops=self.drops, start=self.start
+            self._like(), self.position, queries=self.shape.rows, drops=self.drops, start=self.start
         )
         call = sparse_parts(groups, self.shape, self.dtype, drops=self.drops)
         return call.ms(self.rates.of(self.kind).sparse) + plan_parts(groups).ms(self.rates.plans) / self._sharing
@@ -66,6 +67,12 @@ class Estimate:
         calling = call.calls + batch * (call.groups + call.starts) + numbers * call.numbers_out
         planning = batch * (plan.texts + plan.blocks + plan.tokens * (self.shape.rows + self.shape.length))
         return (calling + planning / self._sharing) * 1e-6
+
+    def _like(self) -> int:
+        """Return the first layer of the plan whose blocks cost about as much: making those of each would cost more."""
+        tables = self.plan.layer_tables
+        kind = compile_lookup(tables[self.layer]).kind
+        return next(layer for layer, other in enumerate(tables) if compile_lookup(other).kind == kind)
 
     @cached_property
     def start(self) -> int:

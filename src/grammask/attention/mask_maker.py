@@ -11,9 +11,10 @@ from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
 from .blocks.block import ALL, as_bias
 from .blocks.lookup import PairLookup
-from .dense import dense_bias, dense_mask, merged_mask, without_padding
+from .dense import Cells, dense_bias, dense_mask, merged_mask, without_padding
 from .inputs import Annotation
-from .parts import Part
+from .parts import Part, is_large
+from .tracing import is_tracing
 
 # From a mask (hard) or bias (soft) (batch, heads, length, length), the annotation, and how many of them the plan made
 # before, to another mask, or to a bias of the scores.
@@ -39,6 +40,7 @@ class MaskMaker:
         self.mask_transform = mask_transform
         self.lookups = lookups
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
+        self._cells: Cells | None = None
         self._transforms: dict[int, tuple[object, Tensor]] = {}
 
     def fixed(self, layer: int, model_mask: Tensor | None, dtype: torch.dtype, part: Part) -> Tensor:
@@ -51,8 +53,18 @@ class MaskMaker:
         elif self.strategy == "soft":
             bias = dense_bias(tables, at, rows=part.places, lookup=lookup)
         else:
-            return merged_mask(tables, at, model_mask, dtype, rows=part.places, lookup=lookup)
+            cells = self._whole_cells() if part.texts == ALL else None
+            return merged_mask(tables, at, model_mask, dtype, rows=part.places, lookup=lookup, cells=cells)
         return merge_masks(without_padding(bias, at, part.places).to(dtype), model_mask).to(dtype)
+
+    def _whole_cells(self) -> Cells | None:
+        """Return the cells of the whole batch, which layers share where they are few."""
+        if is_tracing() or is_large(self.annotation.tag_ids.numel() * self.annotation.tag_ids.shape[1]):
+            return None
+        if self._cells is None:
+            with outside_inference_mode():
+                self._cells = Cells(self.annotation, kept=len(self.layer_tables) > 1)
+        return self._cells
 
     def learnt(self, layer: int, model_mask: Tensor | None, dtype: torch.dtype, *, queries: int) -> Tensor:
         """Return the mask of a layer whose strengths are learned, of the last `queries` places."""

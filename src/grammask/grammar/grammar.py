@@ -6,6 +6,7 @@ The meaning of every field is in docs/grammar.md; `masks.py` is its executable d
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from textwrap import fill
 from typing import Any, Final
 
@@ -99,7 +100,7 @@ class Grammar:
         """How many different reaches the rules have."""
         return len({rule.reach for rule in self.rules})
 
-    @property
+    @cached_property
     def needs_sentences(self) -> bool:
         """Whether any rule has sentence reach, so that `sentence_ids` are needed."""
         return any(rule.reach.kind == "sentence" for rule in self.rules)

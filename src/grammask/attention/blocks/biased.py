@@ -19,8 +19,8 @@ from torch import Tensor
 
 from .block import Block, BlockGroup
 from .limited import Rectangle, limited_blocks, whole_blocks
-from .lookup import PairLookup, occurring_tags, tag_mask, take_cells
-from .text import Text
+from .lookup import PairLookup, take_cells
+from .text import Text, occurring_tags, tag_mask
 
 TILE: Final[int] = 128  # queries whose bias over all keys is made explicit at a time
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from .block import BlockGroup
 from .limited import Rectangle, limited_blocks
-from .lookup import PairLookup, occurring_tags, tag_mask
+from .lookup import PairLookup
 from .sorted import sorted_blocks
-from .text import Text
+from .text import Text, occurring_tags, tag_mask
 
 
 def document_blocks(

@@ -5,14 +5,15 @@ share a bucket; bucket 0 is every offset beyond all word reaches. One gather ans
 many there are.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import EllipsisType
 from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ...grammar.caching import cache_outside_modes
@@ -36,9 +37,9 @@ class PairLookup:
     lifts `base` to `strength`: log(exp(strength) - exp(base)), -inf where they are equal. `lowers` tells that some
     strength lies below its base, which no second read can bring about.
 
-    `buckets` (offsets,) holds twice the bucket of each offset from lo - 1 to hi + 1. `lo` and `hi` are the widest word
-    reach, 0 included. `by_sentence` tells whether any rule has sentence reach, `has_bounded` whether any rule is
-    bounded at all.
+    `edges` are where the offsets begin that rules tell apart. `buckets` (offsets,) holds twice the bucket of each from
+    lo - 1 to hi + 1; `lo` and `hi` are the widest word reach, 0 included. `by_sentence` tells whether any rule has
+    sentence reach, `has_bounded` whether any rule is bounded at all.
     """
 
     allowed: Tensor
@@ -49,6 +50,7 @@ class PairLookup:
     extra_bias: Tensor
     strength: Tensor
     lowers: bool
+    edges: tuple[int, ...]
     buckets: Tensor
     lo: int
     hi: int
@@ -59,6 +61,12 @@ class PairLookup:
     def heads(self) -> int:
         """The number of heads, 1 when all agree."""
         return self.document.shape[0]
+
+    @cached_property
+    def kind(self) -> tuple[object, ...]:
+        """What the cost of blocks hangs on, coarsely: heads, distances, and how much is allowed, to a factor of 1.4."""
+        allowed = [round(2 * math.log2(1 + int(bits.count_nonzero()))) for bits in (self.document, self.bounded)]
+        return (self.heads, self.edges, self.by_sentence, self.lowers, *allowed)
 
     @property
     def bucket_count(self) -> int:
@@ -160,6 +168,7 @@ def compile_lookup(tables: tuple[ReachTables, ...]) -> PairLookup:
         extra_bias=extra_bias.reshape(heads, -1),
         strength=strength.reshape(heads, -1),
         lowers=bool((above < 0).any()),
+        edges=tuple(edges),
         buckets=(buckets * 2).int(),
         lo=lo,
         hi=hi,
@@ -182,14 +191,3 @@ def take_cells(table: Tensor, index: Tensor) -> Tensor:
     rows = [row.index_select(0, flat) for row in table]
     cells = torch.stack(rows) if len(rows) > 1 else rows[0]
     return cells.view(len(table), *index.shape).transpose(0, 1)
-
-
-def occurring_tags(tags: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the distinct tags, ascending."""
-    return np.flatnonzero(np.bincount(tags))
-
-
-def tag_mask(tags: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which tags are among `tags` (TAGS,), to look tokens up in."""
-    mask: NDArray[np.bool_] = np.isin(np.arange(len(TAGS)), tags)
-    return mask

@@ -16,8 +16,8 @@ from .banded import banded_blocks, free_band, in_reading_order, lifting_band, re
 from .biased import explicit_bias_blocks, tag_bias_blocks
 from .block import BlockGroup
 from .document import document_blocks
-from .lookup import PairLookup, compile_lookup, occurring_tags, tag_mask
-from .text import Text
+from .lookup import PairLookup, compile_lookup
+from .text import Text, occurring_tags, tag_mask
 
 _STRUCTURAL: Final[tuple[int, ...]] = (CLS, SEP, UNK)
 

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from .block import Block, BlockGroup, as_bias, as_slice
-from .lookup import occurring_tags, tag_mask
-from .text import Text
+from .text import Text, occurring_tags, tag_mask
 
 # What starting a block costs, in pairs that could be computed meanwhile: groups that waste no more by it share a block.
 START: Final[int] = 1024

@@ -1,13 +1,13 @@
 """One text of a batch without its padding, as the makers of blocks need it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...grammar.tags import PAD
+from ...grammar.tags import PAD, TAGS
 from ..inputs import Annotation
 from ..position_mask import PositionMask
 from .block import TokenIndex, as_slice
@@ -80,3 +80,14 @@ def texts_of(annotation: Annotation, position: PositionMask, queries: int) -> It
             number, places, Tokens.of(tags, words, sentences), tags.numpy(), words.numpy(), first, length - queries,
             *position.bounds(places),
         )  # fmt: skip
+
+
+def occurring_tags(tags: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the distinct tags, ascending."""
+    return np.flatnonzero(np.bincount(tags))
+
+
+def tag_mask(tags: Sequence[int] | NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which tags are among `tags` (TAGS,), to look tokens up in."""
+    mask: NDArray[np.bool_] = np.isin(np.arange(len(TAGS)), tags)
+    return mask
