@@ -9,7 +9,7 @@ from ..grammar.masks import first_tokens, merge_masks
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
 from .blocks.block import ALL
-from .blocks.head_bits import EVERY, NONE, additive_mask, bool_mask
+from .blocks.head_bits import EVERY, NONE, additive_mask, bool_mask, numbered_mask
 from .blocks.lookup import PairLookup, Tokens, compile_lookup, take_cells
 from .inputs import Annotation
 from .tracing import is_tracing
@@ -83,6 +83,8 @@ def merged_mask(
 def without_padding(bias: Tensor, at: Annotation, rows: slice = ALL) -> Tensor:
     """Return a bias (batch, heads, length or some rows, length) under which no token reads padding."""
     keys = (at.tag_ids == PAD)[:, None, None, :]
+    if not is_tracing() and not bool(keys.any()):
+        return bias
     queries = keys.transpose(2, 3)[:, :, rows]
     bias = bias.masked_fill(queries, 0.0)
     # A key of padding is never read: a row of padding itself, which the model's own mask governs, may.
@@ -95,11 +97,15 @@ def heads_of(tables: Sequence[ReachTables]) -> int:
 
 
 def dense_bias(
-    tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL, lookup: PairLookup | None = None
-) -> Tensor:
+    tables: Sequence[ReachTables], annotation: Annotation, *, rows: slice = ALL, lookup: PairLookup | None = None,
+    cells: Cells | None = None,
+) -> Tensor:  # fmt: skip
     """Return what `masks.pair_strengths` does: float32 (batch, heads, length, length), or the rows of some queries."""
-    lookup, index = _index(tables, annotation, rows, lookup, None)
-    return take_cells(lookup.strength, index)
+    lookup, index = _index(tables, annotation, rows, lookup, cells)
+    if lookup.numbered is None:
+        return take_cells(lookup.strength, index)
+    # Looked up once for all heads.
+    return numbered_mask(take_cells(lookup.numbered, index), lookup.heads, lookup.number)
 
 
 def _index(

@@ -48,12 +48,12 @@ class MaskMaker:
         at = self.annotation if part.texts == ALL else part.of_annotation(self.annotation)
         model_mask = None if model_mask is None else part.of_mask(model_mask)
         tables, lookup = self.layer_tables[layer], self.lookups[layer] if self.lookups else None
+        cells = self._whole_cells() if part.texts == ALL else None
         if self.mask_transform is not None:  # always of the whole batch
             bias = self._transformed(tables, lookup, self.mask_transform)[:, :, part.places]
         elif self.strategy == "soft":
-            bias = dense_bias(tables, at, rows=part.places, lookup=lookup)
+            bias = dense_bias(tables, at, rows=part.places, lookup=lookup, cells=cells)
         else:
-            cells = self._whole_cells() if part.texts == ALL else None
             return merged_mask(tables, at, model_mask, dtype, rows=part.places, lookup=lookup, cells=cells)
         return merge_masks(without_padding(bias, at, part.places).to(dtype), model_mask).to(dtype)
 

@@ -38,6 +38,11 @@ def additive_mask(cells: Tensor, heads: int, dtype: torch.dtype, *, out: Tensor 
     return blocked.mul_(torch.finfo(dtype).min)
 
 
+def numbered_mask(cells: Tensor, heads: int, number: float) -> Tensor:
+    """Return `number` where `bool_mask` is True, else 0, in float32."""
+    return _of_heads(cells, heads).to(torch.float32).clamp_(max=1.0).mul_(number)
+
+
 def _of_heads(cells: Tensor, heads: int) -> Tensor:
     bits = _bits(-(-heads // cells.shape[1]), cells.device)
     return (cells[:, :, None] & bits).flatten(1, 2)[:, :heads]

@@ -32,10 +32,11 @@ class PairLookup:
     document reach allows, `document_bits` (words, tags, tags) the same in bits, `bounded` (words, cells), in bits, what
     bounded reaches and shared words allow beyond it, so that the two never overlap.
 
-    `strength` (heads, cells) is what the soft strategy adds; `base` (heads, tags, tags) is the strength that holds at
-    any distance, else 0. `extra_bias` (heads, cells) is the bias, in logits, of a second read of the same pair that
-    lifts `base` to `strength`: log(exp(strength) - exp(base)), -inf where they are equal. `lowers` tells that some
-    strength lies below its base, which no second read can bring about.
+    `strength` (heads, cells) is what the soft strategy adds; where heads differ and that is `number` or 0, `numbered`
+    (words, cells) says where, in bits. `base` (heads, tags, tags) is the strength that holds at any distance, else 0.
+    `extra_bias` (heads, cells) is the bias, in logits, of a second read of the same pair that lifts `base` to
+    `strength`: log(exp(strength) - exp(base)), -inf where they are equal. `lowers` tells that some strength lies below
+    its base, which no second read can bring about.
 
     `edges` are where the offsets begin that rules tell apart. `buckets` (offsets,) holds twice the bucket of each from
     lo - 1 to hi + 1; `lo` and `hi` are the widest word reach, 0 included. `by_sentence` tells whether any rule has
@@ -49,6 +50,8 @@ class PairLookup:
     base: Tensor
     extra_bias: Tensor
     strength: Tensor
+    numbered: Tensor | None
+    number: float
     lowers: bool
     edges: tuple[int, ...]
     buckets: Tensor
@@ -159,6 +162,7 @@ def compile_lookup(tables: tuple[ReachTables, ...]) -> PairLookup:
     above = (strength - base[..., None, None]).double()
     # The first read gave exp(base), so the second gives exp(strength) - exp(base).
     extra_bias = torch.where(above > 0, strength + torch.log(-torch.expm1(-above)), -torch.inf).float()
+    numbers = set(strength.flatten().tolist()) - {0.0}
     return PairLookup(
         allowed=pack_heads((allowed | document.allowed[..., None, None]).reshape(heads, -1)),
         document=document.allowed,
@@ -167,6 +171,8 @@ def compile_lookup(tables: tuple[ReachTables, ...]) -> PairLookup:
         base=base,
         extra_bias=extra_bias.reshape(heads, -1),
         strength=strength.reshape(heads, -1),
+        numbered=pack_heads(strength.reshape(heads, -1) != 0) if heads > 1 and len(numbers) <= 1 else None,
+        number=max(numbers, default=0.0),
         lowers=bool((above < 0).any()),
         edges=tuple(edges),
         buckets=(buckets * 2).int(),
