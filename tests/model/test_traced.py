@@ -125,6 +125,19 @@ def test_a_compiled_model_trains_as_the_guided_one():
         torch.testing.assert_close(gradients[1][name], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_compiled_model_follows_its_grammar():
+    torch._dynamo.reset()
+    model, batch = tiny_model("bert"), BATCHES[0]
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    stock = logits(compiled, batch.inputs)
+    for grammar in ("paper", "paper-sinks"):
+        with grammask.attached(model, grammar):
+            found = logits(compiled, batch.everything)
+            torch.testing.assert_close(found, logits(model, batch.everything), atol=2e-5, rtol=1e-5)
+            assert not torch.allclose(found, stock, atol=1e-2)
+    assert torch.equal(logits(compiled, batch.inputs), stock)
+
+
 def test_a_graph_refuses_wrong_numbers():
     batch, traced = BATCHES[0], export(guided("bert", "hard"), None).module()
     tags, mask = batch.annotation["tag_ids"], batch.inputs["attention_mask"]
