@@ -233,11 +233,13 @@ def test_learned_strengths_have_the_dense_paths_gradients(learn):
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
 
 
-def test_a_model_mask_of_its_own_needs_the_dense_path():
-    model = tiny_model("modernbert")
-    with pytest.raises(InputError, match="mask of its own beside padding"):
-        grammask.attach(model, "paper", "hard", backend="sorted")
-    grammask.attach(model, "paper", "hard")(**random_batch((30,)).everything)
+def test_a_mask_of_the_callers_own_needs_the_dense_path():
+    batch = random_batch((30,))
+    own = {**batch.everything, "attention_mask": torch.ones(1, 1, 30, 30, dtype=torch.bool).tril()}
+    model = grammask.attach(tiny_model("bert"), "paper", "hard", backend="sorted")
+    with pytest.raises(InputError, match="more than padding, causality or a sliding window"):
+        model(**own)
+    grammask.attach(grammask.detach(model), "paper", "hard")(**own)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])

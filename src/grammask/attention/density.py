@@ -62,8 +62,9 @@ def count_allowed(tables: Sequence[ReachTables], annotation: Annotation, positio
     """Return what `masks.count_pairs` does for the mask of one layer's tables, ANDed with the model's own."""
     real, word = annotation.tag_ids != PAD, annotation.word_ids >= 0
     allowed = word_allowed = 0
+    places = torch.arange(real.shape[1], dtype=torch.int64, device=real.device)
     for rows in _tiles(*real.shape):
-        mask = dense_mask(tables, annotation, rows=rows) & _within(position, rows, real.shape[1])
+        mask = dense_mask(tables, annotation, rows=rows) & position.between(places[rows], places)
         allowed += int((mask & _pairs(real, rows)).sum())
         word_allowed += int((mask & _pairs(word, rows)).sum())
     heads = tables[0].allowed.shape[0]
@@ -75,14 +76,6 @@ def _tiles(batch: int, length: int) -> Iterator[slice]:
     step = max(1, _TILE // max(1, batch * length))
     for start in range(0, length, step):
         yield slice(start, min(start + step, length))
-
-
-def _within(position: PositionMask, rows: slice, length: int) -> Tensor:
-    """Return what the places alone let some queries read: bool (queries, length)."""
-    offset = torch.arange(length) - torch.arange(length)[rows, None]
-    before = length if position.left is None else position.left
-    after = length if position.right is None else position.right
-    return (offset >= -before) & (offset <= after)
 
 
 def _pairs(tokens: Tensor, rows: slice) -> Tensor:

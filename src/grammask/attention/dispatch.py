@@ -74,7 +74,8 @@ class Call:
 def choose_backend(plan: Plan, call: Call) -> Choice:
     """Choose for one call; raises as `explain_dispatch` does."""
     check_name(call.backend)
-    rates = rates_for(call.dtype, torch.get_num_threads())
+    # What is dropped must not hang on threads: a recomputed pass may have others.
+    rates = rates_for(call.dtype, 1 if call.drops else torch.get_num_threads())
     # Worked out once for all layers with equal rules. The rates are held, so that their identity is not used again.
     tables = plan.layer_tables[call.layer] if plan.layer_tables else ()
     key = (id(tables), id(rates), *list(vars(call).values())[1:])

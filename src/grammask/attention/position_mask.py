@@ -54,8 +54,12 @@ class PositionMask:
 
     def allowed(self, queries: int, keys: int, device: torch.device) -> Tensor:
         """Return the pairs that may be read: bool (queries, keys)."""
-        place = torch.arange(keys, dtype=torch.int64, device=device)
-        offset = place - place[keys - queries :, None]
+        places = torch.arange(keys, dtype=torch.int64, device=device)
+        return self.between(places[keys - queries :], places)
+
+    def between(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Return the same for queries and keys at these places: bool (queries, keys)."""
+        offset = keys - queries[:, None]
         allowed = torch.ones_like(offset, dtype=torch.bool)
         if self.left is not None:
             allowed &= offset >= -self.left

@@ -108,4 +108,4 @@ def as_bias(mask: Tensor, out: Tensor | None = None) -> Tensor:
         return mask
     bias = torch.empty(mask.shape, dtype=torch.float32, device=mask.device) if out is None else out
     # 1 - 1/1 is 0, 1 - 1/0 is -inf: three passes that are vectorized, unlike filling and choosing.
-    return torch.sub(torch.ones((), device=mask.device), bias.copy_(mask).reciprocal_(), out=bias)
+    return torch.sub(torch.ones((), dtype=bias.dtype, device=mask.device), bias.copy_(mask).reciprocal_(), out=bias)

@@ -61,7 +61,12 @@ def made_up_plan(grammar: str, strategy: Strategy, length: int, *, heads: int = 
     tags = np.random.default_rng(0).choice(len(TAGS), size=length, p=FREQUENCY / FREQUENCY.sum())
     rules = load_grammar(grammar)
     layers = 1 + max((layer for rule in rules.rules for layer in rule.layers or ()), default=0)
+    sentences = torch.arange(length, dtype=torch.int64, device="cpu")[None] // 20
     return make_plan(
-        rules, tag_ids=torch.from_numpy(tags)[None], sentence_ids=torch.arange(length)[None] // 20, strategy=strategy,
-        layers=layers, heads=heads,
-    )  # fmt: skip
+        rules,
+        tag_ids=torch.from_numpy(tags)[None],
+        sentence_ids=sentences,
+        strategy=strategy,
+        layers=layers,
+        heads=heads,
+    )

@@ -20,7 +20,7 @@ from .shapes import band, block, blocks, group
 
 def sparse_probes(dtype: torch.dtype, kind: Pass, *, heads: int) -> list[Probe[SparseParts]]:
     """Return calls in blocks, of which each part of the work weighs much in some."""
-    zeros = torch.zeros(1, 1, 128, 512, dtype=torch.float32)
+    zeros = torch.zeros(1, 1, 128, 512, dtype=torch.float32, device="cpu")
     made = [
         ((group(blocks(1, 8, 8), 8, 8),), 64, 64),
         ((group(blocks(16, 8, 8), 128, 128),), 128, 64),
@@ -73,7 +73,10 @@ def dense_probes(dtype: torch.dtype, kind: Pass, *, heads: int) -> list[Probe[De
     for grammar, strategy, length, size in made:
         plan = made_up_plan(grammar, strategy, length)
         probes.append(_densely(plan, Shape(1, heads, heads, length, size), dtype, kind))
-    learned = unmade(made_up_plan("paper", "soft", 256), learned=torch.zeros(1, 1, len(TAGS), len(TAGS)))
+    learned = unmade(
+        made_up_plan("paper", "soft", 256),
+        learned=torch.zeros(1, 1, len(TAGS), len(TAGS), dtype=torch.float32, device="cpu"),
+    )
     return [*probes, _densely(learned, Shape(1, heads, heads, 256, 64), dtype, kind)]
 
 
@@ -94,7 +97,9 @@ def _tensors(
 ) -> tuple[Tensor, Tensor, Tensor, Callable[[Callable[[], Tensor]], Callable[[], object]]]:
     generator = torch.Generator().manual_seed(0)
     sizes = shape.batch, shape.heads, shape.length, shape.head_dim
-    query, key, value, gradient = (torch.randn(sizes, generator=generator).to(dtype) for _ in range(4))
+    query, key, value, gradient = (
+        torch.randn(sizes, generator=generator, dtype=torch.float32, device="cpu").to(dtype) for _ in range(4)
+    )
 
     def run(attention: Callable[[], Tensor]) -> Callable[[], object]:
         def forward() -> Tensor:

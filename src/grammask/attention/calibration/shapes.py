@@ -21,9 +21,9 @@ def blocks(count: int, queries: int, keys: int) -> tuple[Block, ...]:
 
 def band(stack: int, chunk: int, keys: int, length: int) -> Block:
     """Return a stack of chunks, each over windows of `keys`, under a mask of floats."""
-    firsts = (torch.arange(stack) * chunk).clamp(max=length - keys)
-    windows = firsts[:, None] + torch.arange(keys)
-    bias = torch.zeros(stack, 1, chunk, keys, dtype=torch.float32)
+    firsts = (torch.arange(stack, dtype=torch.int64, device="cpu") * chunk).clamp(max=length - keys)
+    windows = firsts[:, None] + torch.arange(keys, dtype=torch.int64, device="cpu")
+    bias = torch.zeros(stack, 1, chunk, keys, dtype=torch.float32, device="cpu")
     return Block(slice(0, stack * chunk), windows.reshape(-1), stack * chunk * keys, stack, chunk, bias)
 
 
