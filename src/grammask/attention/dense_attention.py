@@ -2,7 +2,7 @@
 
 A mask that all heads and layers share is made once. One that tells heads apart, mostly another in every layer, is made
 for a part of the queries at a time where it is large, and let go: so it stays in the processor's cache, and memory
-doesn't grow with layers. A part costs one more call of attention, a few hundredths of its time.
+doesn't grow with layers. A part costs one more call of attention.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from .plan import Plan
 from .position_mask import PositionMask
 
 # Where the masks of all layers have more cells than this, 1 GiB in float32, a backward pass doesn't hold them, but
-# computes the attention once more. That costs a third of the attention's time.
+# computes the attention once more.
 _HELD: Final[int] = 1 << 28
 
 

@@ -9,8 +9,7 @@ from .blocks.block import ALL
 from .inputs import Annotation
 from .tracing import is_tracing
 
-# Cells of a mask that is made at a time: 16 MiB in float32. Fewer start too many calls of attention, more leave the
-# cache; measured from 2^18 to 2^25.
+# Cells of a mask that is made at a time: 16 MiB in float32. Fewer start more calls of attention, more leave the cache.
 MOST_CELLS: Final[int] = 1 << 22
 _FEWEST_ROWS: Final[int] = 64  # with fewer queries at a time, attention reads its keys more often than it computes
 
