@@ -39,8 +39,8 @@ class MaskMaker:
         self.learned = learned
         self.mask_transform = mask_transform
         self.lookups = lookups
-        # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._cells: Cells | None = None
+        # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._transforms: dict[int, tuple[object, Tensor]] = {}
 
     def fixed(self, layer: int, model_mask: Tensor | None, dtype: torch.dtype, part: Part) -> Tensor:

@@ -95,7 +95,7 @@ def _bias(
 
     `rows` (stack, queries) and `window` (stack, keys) are tokens of the text.
     """
-    within = None if text.is_free else torch.from_numpy(_within(text, rows, window))[:, None]
+    within = None if text.is_free else torch.from_numpy(text.within(rows, window))[:, None]
     if band.cells is None:
         assert within is not None  # noqa: S101 - such a band has nothing but the model's own mask
         return as_bias(within[:1] if bool((within == within[:1]).all()) else within), None
@@ -110,13 +110,6 @@ def _bias(
     empty = find_empty(bool_mask(bits, lookup.heads)) if band.may_be_empty else None
     # Masks of many heads stay bits, a twentieth of the memory.
     return bits if lookup.heads > 1 else additive_mask(bits, 1, torch.float32), empty
-
-
-def _within(text: Text, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which pairs of rows (stack, queries) and keys (stack, keys) the model's own mask allows."""
-    key = keys[:, None]
-    within: NDArray[np.bool_] = (key >= text.opens[rows][..., None]) & (key < text.closes[rows][..., None])
-    return within
 
 
 def _with_columns(
@@ -134,7 +127,7 @@ def _with_columns(
     readable.masked_fill_(torch.from_numpy(sinks[band.columns]), EVERY)
     if not text.is_free:
         beside = np.broadcast_to(band.columns, (len(rows), len(band.columns)))
-        readable.masked_fill_(~torch.from_numpy(_within(text, rows, beside))[:, None], NONE)
+        readable.masked_fill_(~torch.from_numpy(text.within(rows, beside))[:, None], NONE)
     return torch.cat([bits, readable], -1)
 
 

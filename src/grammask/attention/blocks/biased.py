@@ -73,4 +73,7 @@ def explicit_bias_blocks(lookup: PairLookup, text: Text) -> BlockGroup:
 
 def _explicit_bias(lookup: PairLookup, text: Text, rows: slice, keys: slice) -> Tensor:
     bias = take_cells(lookup.strength, lookup.index(text.annotated.at(rows), text.annotated.at(keys))[None])
-    return bias if text.is_free else bias.masked_fill(~torch.from_numpy(text.within(rows, keys)), -torch.inf)
+    if text.is_free:
+        return bias
+    within = text.within(np.arange(rows.start, rows.stop), np.arange(keys.start, keys.stop))
+    return bias.masked_fill(~torch.from_numpy(within), -torch.inf)

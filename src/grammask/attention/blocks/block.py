@@ -52,11 +52,11 @@ class Block:
 
     `rows` and `keys` count among the group's; `keys` may be indices (stack * keys,). A block may be a stack of equal
     rectangles of `chunk` queries each, as in a band; the last may be short of queries. `pairs` counts what is computed.
-    `bias` (stack, all heads or 1, queries or 1, keys) is bool (True means "may read") or float, added to the scores; a
-    function makes it anew each time, where it is too large to keep. Floats that are alike in the whole stack may be
-    expanded: they are read without a copy. `empty` (stack, all heads or 1, queries) marks queries that read nothing in
-    this block, if there are any. `table_row` names the row of a learned strength table (tags, by query) that the keys'
-    tags select a bias from, which is added to `bias`.
+    `bias` (stack, all heads or 1, queries or 1, keys) is bool (True means "may read") or float, added to the scores, or
+    a mask of all heads in bits, see `head_bits`; a function makes it anew each time, where it is too large to keep.
+    Floats that are alike in the whole stack may be expanded: they are read without a copy. `empty` (stack, all heads or
+    1, queries) marks queries that read nothing in this block, if there are any. `table_row` names the row of a learned
+    strength table (tags, by query) that the keys' tags select a bias from, which is added to `bias`.
     """
 
     rows: slice

@@ -142,9 +142,9 @@ def _edge_block(text: Text, rectangle: Rectangle, chunks: _Chunks, rows: NDArray
     column = np.arange(max(int((before + after).max()), 1))
     index = np.where(column < before, chunks.left[:, None] + column, chunks.close[:, None] + column - before)
     index = np.where(column < before + after, index, 0)
-    keys = np.where(column < before + after, rectangle.keys[index], -1)[:, None]
-    queries = rows[np.minimum(np.arange(stack * size), len(rows) - 1)].reshape(stack, size, 1)
-    mask = torch.from_numpy((keys >= text.opens[queries]) & (keys < text.closes[queries]))[:, None]
+    keys = np.where(column < before + after, rectangle.keys[index], -1)  # before every window
+    queries = rows[np.minimum(np.arange(stack * size), len(rows) - 1)].reshape(stack, size)
+    mask = torch.from_numpy(text.within(queries, keys))[:, None]
     bias = mask
     if rectangle.bias is not None:
         along = rectangle.bias[:, torch.from_numpy(index)].transpose(0, 1)[:, :, None]

@@ -49,10 +49,10 @@ class Text:
         """Whether windows are so narrow that a band which holds all of their pairs is the cheapest way."""
         return float((self.closes - self.opens)[self.first :].mean()) <= NARROW
 
-    def within(self, queries: slice, keys: slice) -> NDArray[np.bool_]:
-        """Return which pairs of some queries and keys the model's own mask allows: (queries, keys)."""
-        key = np.arange(keys.start, keys.stop)
-        within: NDArray[np.bool_] = (key >= self.opens[queries, None]) & (key < self.closes[queries, None])
+    def within(self, queries: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which pairs of queries (..., queries) and keys (..., keys) the model's own mask allows."""
+        query, key = queries[..., None], keys[..., None, :]
+        within: NDArray[np.bool_] = (key >= self.opens[query]) & (key < self.closes[query])
         return within
 
     def rows(self, tokens: NDArray[np.int64] | slice) -> TokenIndex:
