@@ -10,7 +10,8 @@ from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
 from .blocks.block import ALL
 from .blocks.head_bits import EVERY, NONE, additive_mask, bool_mask, numbered_mask
-from .blocks.lookup import PairLookup, Tokens, compile_lookup, take_cells
+from .blocks.lookup import PairLookup, compile_lookup, take_cells
+from .blocks.tokens import Tokens
 from .inputs import Annotation
 from .tracing import is_tracing
 

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .parts import Part, parts_of
 from .plan import Plan
+from .plan_checks import says_padding
 from .position_mask import PositionMask
 
 # Where the masks of all layers have more cells than this, 1 GiB in float32, a backward pass doesn't hold them, but
@@ -69,7 +70,10 @@ def _attend(
     query: Tensor, key: Tensor, value: Tensor, *, plan: Plan, layer: int, model_mask: Tensor | None,
     position: PositionMask, queries: int, scale: float, dropout: float, part: Part,
 ) -> Tensor:  # fmt: skip
-    mask = plan.mask(layer, model_mask, query.dtype, position, queries=queries, part=part)
+    if plan.adds_nothing(layer) and position.is_free and says_padding(plan, model_mask):
+        mask = None if plan.padding is None else model_mask
+    else:
+        mask = plan.mask(layer, model_mask, query.dtype, position, queries=queries, part=part)
     return F.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale, enable_gqa=key.shape[1] < query.shape[1]
     )

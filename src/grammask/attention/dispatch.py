@@ -113,6 +113,8 @@ def _choose(plan: Plan, call: Call, rates: Rates) -> Choice:
         return answer(named.name, "asked for", sparse_ms=estimate.sparse_ms)
     if obstacle is not None:
         return answer(DENSE.name, obstacle)
+    if plan.adds_nothing(call.layer) and call.position.is_free and plan.padding is None:
+        return answer(DENSE.name, "no rule has a strength, so it is the stock model's attention")
     if estimate.dense_ms <= estimate.least_sparse_ms:
         return answer(DENSE.name, f"{batch} x {length} tokens are too few for anything else")
     try:

@@ -44,6 +44,8 @@ class Estimate:
         if plan.learned is not None:
             return dense_parts(self.shape, mask_heads=plan.learned.shape[1], is_learned=True).ms(prices)
         # Large masks of many heads are made part by part, in each layer anew.
+        if plan.adds_nothing(self.layer) and self.position.is_free:
+            return dense_parts(self.shape, mask_heads=int(plan.padding is not None)).ms(prices)
         cells, heads = plan.cells(self.layer, self.shape.rows), heads_of(plan.layer_tables[self.layer])
         calls = len(parts_of(cells, self.shape.batch, self.shape.rows))
         call = dense_parts(self.shape, mask_heads=heads, calls=calls)

@@ -19,7 +19,7 @@ from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
 from .blocks.block import BlockGroup
-from .blocks.lookup import PairLookup
+from .blocks.lookup import PairLookup, compile_lookup
 from .blocks.make_blocks import make_block_groups
 from .blocks.sorted import START
 from .blocks.text import Text, texts_of
@@ -103,9 +103,17 @@ class Plan:
             self._block_groups.setdefault(key, (tables, groups))
         return self._block_groups[key][1]
 
+    def adds_nothing(self, layer: int) -> bool:
+        """Tell whether the rules of a layer leave all scores as they are: soft, and none of them has a strength."""
+        if self.strategy != "soft" or self.learned is not None or self.mask_transform is not None or is_tracing():
+            return False
+        return not compile_lookup(self.layer_tables[layer]).adds
+
     def cells(self, layer: int, queries: int) -> int:
         """Return how many cells the mask of a layer has that is worth making in parts: one that heads don't share."""
         if self.strategy == "full" or self.learned is not None or self.mask_transform is not None:
+            return 0
+        if self.adds_nothing(layer):
             return 0
         heads, (batch, length) = heads_of(self.layer_tables[layer]), self.shape
         return 0 if heads == 1 else batch * heads * queries * length

@@ -51,6 +51,11 @@ def check_size(plan: Plan, *, layer: int, heads: int) -> None:
         raise InputError(f"the plan is for {planned} heads, but the call is for {heads}")
 
 
+def says_padding(plan: Plan, model_mask: Tensor | None) -> bool:
+    """Tell whether a model's mask, as in `Plan.mask`, says what is padding and nothing else; None does without any."""
+    return plan.padding is None if model_mask is None else is_padding_only(plan, model_mask)
+
+
 def is_padding_only(plan: Plan, model_mask: Tensor | None) -> bool:
     """Tell whether a model's mask, as in `Plan.mask`, says no more than what is padding."""
     if model_mask is None or plan.annotation is None:

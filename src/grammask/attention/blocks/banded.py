@@ -17,8 +17,9 @@ from torch import Tensor
 
 from .block import Block, BlockGroup, as_bias, find_empty
 from .head_bits import EVERY, NONE, additive_mask, bool_mask
-from .lookup import PairLookup, Tokens, take_cells
+from .lookup import PairLookup, take_cells
 from .text import Text, occurring_tags
+from .tokens import Tokens
 
 _SLAB: Final[int] = 512  # queries whose keys are copied at a time
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import EllipsisType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +20,7 @@ from ...grammar.caching import cache_outside_modes
 from ...grammar.tables import ReachTables
 from ...grammar.tags import TAGS
 from .head_bits import pack_heads
-
-_FAR: Final[int] = 1 << 29  # an offset beyond every reach, for tokens that belong to no word
+from .tokens import Tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +68,18 @@ class PairLookup:
     def kind(self) -> tuple[object, ...]:
         """What the cost of blocks hangs on, coarsely: heads, distances, and how much is allowed, to a factor of 1.4."""
         allowed = [round(2 * math.log2(1 + int(bits.count_nonzero()))) for bits in (self.document, self.bounded)]
-        return (self.heads, self.edges, self.by_sentence, self.lowers, *allowed)
+        return (self.heads, self.edges, self.by_sentence, self.lowers, self.adds, self.lifts, *allowed)
+
+    @cached_property
+    def adds(self) -> bool:
+        """Whether the soft strategy adds anything to any score."""
+        return bool(self.strength.any())
+
+    @cached_property
+    def lifts(self) -> bool:
+        """Whether bounded reaches give any pair another strength than it has at any distance."""
+        bounded = self.strength.view(*self.base.shape, -1)
+        return bool((bounded != self.base[..., None]).any())
 
     @property
     def bucket_count(self) -> int:
@@ -85,7 +95,7 @@ class PairLookup:
         }
         return replace(self, **moved)
 
-    def index(self, rows: "Tokens", keys: "Tokens") -> Tensor:
+    def index(self, rows: Tokens, keys: Tokens) -> Tensor:
         """Return the cells of all pairs of `rows` (..., queries) and `keys` (..., keys): int64 (..., queries, keys)."""
         per_tag = self.bucket_count * 2
         offset = keys.key_words[..., None, :] - rows.query_words[..., :, None]
@@ -97,43 +107,6 @@ class PairLookup:
         if rows.query_sentences is not None and keys.key_sentences is not None:
             index += rows.query_sentences[..., :, None] == keys.key_sentences[..., None, :]
         return index
-
-
-@dataclass(frozen=True, eq=False)
-class Tokens:
-    """Tags, words and sentences of tokens, ready for comparing: int32 (..., tokens), half the memory of int64.
-
-    Structural tokens lie beyond every reach: their words are below all as queries and above all as keys, and their
-    sentences as queries and as keys differ. Sentences are None where the grammar needs none.
-    """
-
-    tags: Tensor
-    query_words: Tensor
-    key_words: Tensor
-    query_sentences: Tensor | None = None
-    key_sentences: Tensor | None = None
-
-    @classmethod
-    def of(cls, tags: Tensor, words: Tensor, sentences: Tensor | None) -> "Tokens":
-        """Make them from an annotation, where -1 means no word and no sentence."""
-        words = words.int()
-        structural = words < 0
-        known = tags.int(), words.masked_fill(structural, -_FAR), words.masked_fill(structural, _FAR)
-        if sentences is None:
-            return cls(*known)
-        sentences = sentences.int()
-        none = sentences < 0
-        return cls(*known, sentences.masked_fill(none, -2), sentences.masked_fill(none, -3))
-
-    def at(self, positions: Tensor | slice | tuple[slice, ...]) -> "Tokens":
-        """Select tokens; `positions` may have any shape."""
-        return Tokens(
-            self.tags[positions],
-            self.query_words[positions],
-            self.key_words[positions],
-            None if self.query_sentences is None else self.query_sentences[positions],
-            None if self.key_sentences is None else self.key_sentences[positions],
-        )
 
 
 @cache_outside_modes

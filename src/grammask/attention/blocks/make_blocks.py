@@ -77,10 +77,10 @@ def _soft(lookup: PairLookup, text: Text, *, learned: bool, drops: bool) -> list
         band = free_band if _adds_nothing(lookup, text) else strength_band
         return [banded_blocks(lookup, text, band(lookup, text), accumulates=False)]
     # A pair that is read twice would have its weight dropped by halves.
-    if lookup.lowers or (lookup.has_bounded and drops):
+    if lookup.lowers or (lookup.lifts and drops):
         return [explicit_bias_blocks(lookup, text)]
     everything = tag_bias_blocks(lookup, text, learned=learned)
-    if not lookup.has_bounded:
+    if not lookup.lifts:
         return everything
     _check_order(lookup, text)
     return [*everything, banded_blocks(lookup, text, lifting_band(lookup, text), accumulates=True)]

@@ -11,7 +11,7 @@ from ...grammar.tags import PAD, TAGS
 from ..inputs import Annotation
 from ..position_mask import PositionMask
 from .block import TokenIndex, as_slice
-from .lookup import Tokens
+from .tokens import Tokens
 
 # Tokens of a window up to which a band over all of it is cheaper than blocks of the pairs that rules allow: a band of
 # this width wastes little at its edges, and starts few blocks.
