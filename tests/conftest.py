@@ -9,9 +9,9 @@ os.environ["GRAMMASK_CALIBRATE"] = "0"
 
 import hypothesis
 import pytest
+from helpers.attention_calls import short_chunks
 from helpers.batches import Batch, random_batch
 
-from grammask.attention.blocks import limited, text
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.rules import Reach, Rule
 from grammask.grammar.tags import TAGS
@@ -39,6 +39,4 @@ def allow_all() -> Grammar:
 def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take windows for narrow, as one band; or for wide, in chunks so short that a small text has several."""
     if request.param == "wide":
-        monkeypatch.setattr(text, "NARROW", 0)
-        monkeypatch.setattr(limited, "_CHUNK", 5)
-        monkeypatch.setattr(limited, "_SLAB", 3)
+        short_chunks(monkeypatch, 5, views=False)

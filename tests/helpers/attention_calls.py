@@ -4,6 +4,7 @@ import torch
 
 import grammask
 from grammask.attention.backends import SPARSE
+from grammask.attention.blocks import banded, limited, make_blocks, text
 from grammask.attention.blocks.make_blocks import reaches_of
 from grammask.attention.position_mask import FREE
 from grammask.attention.reference import reference_attention
@@ -123,3 +124,13 @@ def fitting_backends(grammar, strategy, *, layer=0, heads=HEADS):
     """Return every backend that does the grammar; sparse ones are the third and later, in the order of the table."""
     reaches = reaches_of(compile_tables(grammar, layer=layer, heads=heads))
     return ("dense", "auto", *(backend.name for backend in SPARSE if backend.does(strategy, reaches)))
+
+
+def short_chunks(patch, chunk, *, views):
+    """Take every window for wide, in chunks so short that a small text has several, of views of keys or of copies."""
+    patch.setattr(text, "NARROW", 0)
+    patch.setattr(make_blocks, "_WIDE", 0)
+    patch.setattr(limited, "_chunk", lambda *_: chunk)
+    patch.setattr(limited, "_SLAB", 3)
+    patch.setattr(limited, "COPYING", 1 << 20 if views else 0)
+    patch.setattr(banded, "_sizes", lambda *_: (chunk, 1 if views else 2))

@@ -65,12 +65,18 @@ def stack_rows(tensor: Tensor, block: Block) -> Tensor:
     return _split(rows, block.stack)
 
 
-def put_rows(target: Tensor, block: Block, values: Tensor) -> None:
-    """Write a block's (stack, heads, queries, ...) into its rows of (heads, tokens, ...)."""
-    if block.stack == 1:
-        target[:, block.rows] = values[0]
+def put_rows(target: Tensor, block: Block, values: Tensor, *, adding: bool = False) -> None:
+    """Write a block's (stack, heads, queries, ...) into its rows of (heads, tokens, ...), or add it to them."""
+    rows = target[:, block.rows]
+    if adding:
+        rows += own_rows(values, block)
     else:
-        target[:, block.rows] = unstack(values)[:, : block.rows.stop - block.rows.start]
+        rows.copy_(own_rows(values, block))
+
+
+def own_rows(values: Tensor, block: Block) -> Tensor:
+    """Turn a block's (stack, heads, queries, ...) into (heads, rows, ...), without what fills short chunks."""
+    return values[0] if block.stack == 1 else unstack(values)[:, : block.rows.stop - block.rows.start]
 
 
 def stack_keys(name: str, tensor: Tensor, block: Block) -> Tensor:

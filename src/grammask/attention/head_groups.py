@@ -32,8 +32,12 @@ class HeadGroup:
 
     @property
     def in_place(self) -> bool:
-        """Whether results can be written where they belong at once."""
-        return _is_view(self.block_group.rows, self.heads) and not self.block_group.accumulates
+        """Whether results can be written, or merged, where they belong at once."""
+        return _is_view(self.block_group.rows, self.heads)
+
+    def adds(self, block: Block) -> bool:
+        """Tell whether other pairs of a block's queries were read before, and their results are where its go."""
+        return block.accumulates or (self.block_group.accumulates and self.in_place)
 
     @property
     def keys_in_place(self) -> bool:

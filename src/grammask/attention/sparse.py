@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import kernels
-from .blocks.block import BlockGroup
-from .gather import put_rows, scatter, stack_keys, stack_rows, unstack
-from .head_groups import covers_all, head_groups, results_like, scratch_like
+from .blocks.block import Block, BlockGroup
+from .gather import own_rows, put_rows, scatter, stack_keys, stack_rows, unstack
+from .head_groups import HeadGroup, covers_all, head_groups, results_like, scratch_like
 from .kernels import Dropout
 
 
@@ -35,7 +35,7 @@ def sparse_attention(
     # The fused kernel reads head_dim without a stride.
     query, key, value = (tensor if tensor.stride(-1) == 1 else tensor.contiguous() for tensor in (query, key, value))
     # Only merging and the backward pass need the log-sum-exps.
-    needs_lse = any(group.accumulates for group in block_groups) or (
+    needs_lse = any(group.merges for group in block_groups) or (
         torch.is_grad_enabled()
         and any(tensor is not None and tensor.requires_grad for tensor in (query, key, value, strengths))
     )
@@ -60,12 +60,11 @@ class _SparseAttention(torch.autograd.Function):
         for group in head_groups(block_groups, query, key, drops=dropout.share > 0):
             queries = group.take_rows("query", query)
             keys, values = group.take_keys("key", key), group.take_keys("value", value)
-            group_output = (
-                group.take_rows("", output) if group.in_place else scratch_like("output", queries, output.dtype)
-            )
-            group_lse = lse
-            if needs_lse:
-                group_lse = group.take_rows("", lse) if group.in_place else lse.new_empty(queries.shape[:-1])
+            of_rows = (
+                group.take_rows("", output) if group.in_place else scratch_like("output", queries, output.dtype),
+                lse if not needs_lse else group.take_rows("", lse) if group.in_place
+                else lse.new_empty(queries.shape[:-1]),
+            )  # fmt: skip
             for block in group.block_group.blocks:
                 inputs = (
                     stack_rows(queries, block), stack_keys("block key", keys, block),
@@ -73,17 +72,16 @@ class _SparseAttention(torch.autograd.Function):
                 )  # fmt: skip
                 block_output, block_lse = kernels.eager(*inputs, drawn) if dropout.share else kernels.flash(*inputs)
                 drawn = drawn.next()
-                put_rows(group_output, block, block_output)
-                if needs_lse:
-                    if block.empty is not None:
-                        block_lse = block_lse.masked_fill(group.of_heads(block.empty, axis=1), -torch.inf)
-                    put_rows(group_lse, block, block_lse)
+                _put(of_rows, group, block, block_output, block_lse if needs_lse else None)
+            if group.in_place:
+                continue
             if group.block_group.accumulates:
-                _merge(group_output, group_lse, group.take_rows("before", output), group.take_rows("lse", lse))
-            if not group.in_place:
-                group.put_rows(output, group_output, adding=False)
-            if needs_lse and not group.in_place:
-                group.put_rows(lse, group_lse, adding=False)
+                before = group.take_rows("before", output), group.take_rows("lse", lse)
+                _merge(*before, *of_rows)
+                of_rows = before
+            group.put_rows(output, of_rows[0], adding=False)
+            if needs_lse:
+                group.put_rows(lse, of_rows[1], adding=False)
         ctx.save_for_backward(query, key, value, strengths, output, lse)
         ctx.block_groups, ctx.scale, ctx.dropout = block_groups, scale, dropout
         return output
@@ -126,7 +124,7 @@ class _SparseAttention(torch.autograd.Function):
                 else:
                     block_grads = list(kernels.flash_backward(*inputs))
                 drawn = drawn.next()
-                put_rows(to_query, block, block_grads[0])
+                put_rows(to_query, block, block_grads[0], adding=group.adds(block))
                 scatter(to_key, block.keys, unstack(block_grads[1]), adding=True)
                 scatter(to_value, block.keys, unstack(block_grads[2]), adding=True)
             if not group.in_place:
@@ -138,8 +136,24 @@ class _SparseAttention(torch.autograd.Function):
         return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None, None
 
 
-def _merge(output: Tensor, lse: Tensor, before: Tensor, lse_before: Tensor) -> None:
-    """Merge, in place, two attentions (heads, queries, head_dim) of the same queries over keys of their own."""
+def _put(of_rows: tuple[Tensor, Tensor], group: HeadGroup, block: Block, output: Tensor, lse: Tensor | None) -> None:
+    """Write a block's results, or merge them with what is there; `lse` is None where nobody asks for it."""
+    if lse is not None and block.empty is not None:
+        lse = lse.masked_fill(group.of_heads(block.empty, axis=1), -torch.inf)
+    if lse is not None and group.adds(block):
+        before, lse_before = (tensor[:, block.rows] for tensor in of_rows)
+        _merge(before, lse_before, own_rows(output, block), own_rows(lse, block))
+        return
+    put_rows(of_rows[0], block, output)
+    if lse is not None:
+        put_rows(of_rows[1], block, lse)
+
+
+def _merge(before: Tensor, lse_before: Tensor, output: Tensor, lse: Tensor) -> None:
+    """Merge into an attention (heads, queries, head_dim) another of the same queries over keys of their own."""
     share = torch.sigmoid(lse - lse_before).nan_to_num_(0.0)[..., None]  # what reads nothing in both stays 0
-    output.copy_(torch.lerp(before.to(share.dtype), output.to(share.dtype), share))
-    torch.logaddexp(lse_before, lse, out=lse)
+    if before.dtype == share.dtype:
+        before.lerp_(output, share)
+    else:
+        before.copy_(torch.lerp(before.to(share.dtype), output.to(share.dtype), share))
+    torch.logaddexp(lse_before, lse, out=lse_before)

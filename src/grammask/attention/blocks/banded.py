@@ -1,13 +1,12 @@
 """Bounded reach: chunks of queries over windows of keys, linear in length.
 
 A text is cut into chunks of queries; each chunk sees the window of keys that its reaches can touch, under a small
-mask, and a few columns beside it: the structural tokens that others may read, and sink tokens. Equal rectangles are
-stacked into slabs, so that a slab's keys stay in the processor's cache.
-
-A narrow window of the model's own bounds every reach: a band over it holds all pairs, whatever the grammar.
+mask. A window is a view of the keys, so that each chunk is a block of its own. A few columns may lie beside it: the
+structural tokens that others may read, and sink tokens. Then a chunk's keys are copied, and small chunks share a block.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -15,13 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .bands import Band
 from .block import Block, BlockGroup, as_bias, find_empty
 from .head_bits import EVERY, NONE, additive_mask, bool_mask
 from .lookup import PairLookup, take_cells
-from .text import Text, occurring_tags
+from .text import Text
 from .tokens import Tokens
 
-_SLAB: Final[int] = 512  # queries whose keys are copied at a time
+# In pairs that cost about as much: what a chunk pays for each of its keys beside its pairs, and more if it copies them.
+LOADING: Final[int] = 8
+COPYING: Final[int] = 16
+_STARTING: Final[int] = 8  # a block with copied keys costs so many times what starting it does, at least
 
 
 def in_reading_order(words: NDArray[np.int64]) -> bool:
@@ -30,58 +33,54 @@ def in_reading_order(words: NDArray[np.int64]) -> bool:
     return bool((np.diff(numbered) >= 0).all())
 
 
-@dataclass(frozen=True, eq=False)
-class Band:
-    """What a band looks its pairs up in: `cells` of the windows, in bits (words, cells) (hard) or bias (heads, cells).
-
-    None lets every pair be read that the model's own mask lets. Token i sees the keys from `opens` to before `closes`
-    (tokens,). `columns` are further keys: there, pairs are those of document reach, and `sinks` (tokens,) are read by
-    all. `may_be_empty` tells that a query may read nothing here.
-    """
-
-    opens: NDArray[np.int64]
-    closes: NDArray[np.int64]
-    cells: Tensor | None
-    columns: NDArray[np.int64]
-    sinks: NDArray[np.bool_]
-    may_be_empty: bool = False
-
-    @property
-    def hard(self) -> bool:
-        """Whether cells say what may be read, not what is added to the scores."""
-        return self.cells is None or not self.cells.is_floating_point()
-
-
-def banded_blocks(lookup: PairLookup, text: Text, band: Band, *, accumulates: bool) -> BlockGroup:
-    """Return the blocks of a band over one text."""
-    queries = np.arange(text.first, len(text))
-    extent = (band.closes - band.opens)[queries]
-    # Short chunks waste less of a narrow window; from 192 queries on, the fused kernel takes 64 at a time, not 32.
-    width = float(extent.mean())
-    size = 32 if width <= 48 else 64 if width <= 192 else 256
-    blocks = tuple(
-        _slab(lookup, text, band, queries[start : start + _SLAB], size) for start in range(0, len(queries), _SLAB)
-    )
+def banded_blocks(lookup: PairLookup, text: Text, band: Band, *, accumulates: bool, start: int) -> BlockGroup:
+    """Return the blocks of a band over one text; `start` is what starting a block costs, in pairs."""
+    queries = text.queries
+    chunk, stack = _sizes(band.width(queries), len(band.columns), start)
+    step = chunk * stack
+    blocks: list[Block] = []
+    for first in range(0, len(queries), step):
+        blocks.append(_block(lookup, text, band, queries[first : first + step], chunk, blocks[-1:]))
     every = np.arange(len(text))
     return BlockGroup(
-        text=text.number, rows=text.rows(queries), keys=text.keys(every), blocks=blocks, accumulates=accumulates
+        text=text.number, rows=text.rows(queries), keys=text.keys(every), blocks=tuple(blocks), accumulates=accumulates
     )
 
 
-def _slab(lookup: PairLookup, text: Text, band: Band, queries: NDArray[np.int64], size: int) -> Block:
+def _sizes(width: float, columns: int, start: int) -> tuple[int, int]:
+    """Return how many queries a chunk has and how many chunks share a block, for windows of about this width.
+
+    Longer chunks waste more pairs at the edges of their windows; shorter ones start more blocks, or copy more keys.
+    """
+    best = math.sqrt((LOADING + COPYING) * width if columns else LOADING * width + start)
+    chunk = 1 << round(math.log2(min(max(best, 32), 256)))
+    pairs = chunk * (chunk + width + columns)
+    return chunk, max(1, round(_STARTING * start / pairs)) if columns else 1
+
+
+def _block(
+    lookup: PairLookup, text: Text, band: Band, queries: NDArray[np.int64], size: int, before: Sequence[Block]
+) -> Block:
+    """Return the block of some queries; a mask that is the same as that of the block `before` is shared with it."""
     chunk = min(size, len(queries))
     stack = -(-len(queries) // chunk)
     at = np.arange(0, len(queries), chunk)
     opens, closes = np.minimum.reduceat(band.opens[queries], at), np.maximum.reduceat(band.closes[queries], at)
     width = int((closes - opens).max())
+    opens = np.minimum(opens, len(text) - width)
     rows = queries[np.minimum(np.arange(stack * chunk), len(queries) - 1)].reshape(stack, chunk)
-    window = np.minimum(opens, len(text) - width)[:, None] + np.arange(width)
-    keys = np.concatenate([window, np.broadcast_to(band.columns, (stack, len(band.columns)))], 1)
+    window = opens[:, None] + np.arange(width)
+    beside = np.broadcast_to(band.columns, (stack, len(band.columns)))
+    is_view = stack == 1 and not len(band.columns)
     bias, empty = _bias(lookup, text, band, rows, window)
+    if before and isinstance(shared := before[0].bias, Tensor) and torch.equal(shared, bias):
+        bias = shared
     return Block(
         rows=slice(int(queries[0]) - text.first, int(queries[-1]) + 1 - text.first),
-        keys=torch.from_numpy(keys.reshape(-1)),
-        pairs=stack * chunk * keys.shape[1],
+        keys=slice(int(opens[0]), int(opens[0]) + width)
+        if is_view
+        else torch.from_numpy(np.concatenate([window, beside], 1).reshape(-1)),
+        pairs=stack * chunk * (width + len(band.columns)),
         stack=stack,
         chunk=chunk,
         bias=bias,
@@ -99,7 +98,7 @@ def _bias(
     within = None if text.is_free else torch.from_numpy(text.within(rows, window))[:, None]
     if band.cells is None:
         assert within is not None  # noqa: S101 - such a band has nothing but the model's own mask
-        return as_bias(within[:1] if bool((within == within[:1]).all()) else within), None
+        return as_bias(within), None
     queries, keys = text.annotated.at(torch.from_numpy(rows)), text.annotated.at(torch.from_numpy(window))
     cells = take_cells(band.cells, lookup.index(queries, keys))
     if within is not None:
@@ -130,65 +129,3 @@ def _with_columns(
         beside = np.broadcast_to(band.columns, (len(rows), len(band.columns)))
         readable.masked_fill_(~torch.from_numpy(text.within(rows, beside))[:, None], NONE)
     return torch.cat([bits, readable], -1)
-
-
-def reaching_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], sinks: NDArray[np.bool_]) -> Band:
-    """Return, hard, the band of what bounded reach and shared words allow beyond document reach, and each token itself.
-
-    The pairs of document reach whose keys are in `columns` (structural tokens and sinks) are in it too.
-    """
-    tags = occurring_tags(text.tags[text.words >= 0])
-    reads_itself = bool(lookup.document[:, tags, tags].any())
-    return Band(*_windows(lookup, text), lookup.bounded, columns, sinks, may_be_empty=reads_itself)
-
-
-def whole_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], sinks: NDArray[np.bool_]) -> Band:
-    """Return, hard, the band of all that is allowed, where the model's own window is narrow; `columns` as above."""
-    opens, closes = _windows(lookup, text)
-    structural = np.unique(text.tags[columns[~sinks[columns]]])
-    words = np.setdiff1d(occurring_tags(text.tags), structural)
-    far = lookup.document[:, :, words].any(2).any(0).numpy()[text.tags]
-    opens, closes = np.where(far, text.opens, opens), np.where(far, text.closes, closes)
-    # What columns hold isn't read in the window too.
-    table = lookup.document_bits.clone()
-    table[:, :, structural] = NONE
-    cells = lookup.bounded.view(*table.shape, -1) | table[..., None]
-    return Band(opens, closes, cells.flatten(1), columns, sinks)
-
-
-def free_band(lookup: PairLookup, text: Text) -> Band:
-    """Return the band of all pairs that the model's own mask allows."""
-    return Band(text.opens, text.closes, None, *_no_columns(text))
-
-
-def strength_band(lookup: PairLookup, text: Text) -> Band:
-    """Return, soft, the band of each pair's strength, where the model's own window is narrow."""
-    return Band(text.opens, text.closes, lookup.strength, *_no_columns(text))
-
-
-def lifting_band(lookup: PairLookup, text: Text) -> Band:
-    """Return, soft, the band of the bias that lifts each pair from its strength at any distance to its full one."""
-    return Band(*_windows(lookup, text), lookup.extra_bias, *_no_columns(text))
-
-
-def _no_columns(text: Text) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    return np.zeros(0, dtype=np.int64), np.zeros(len(text), dtype=np.bool_)
-
-
-def _windows(lookup: PairLookup, text: Text) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return for each token the first key that bounded reaches can touch, and the one beyond the last."""
-    annotated = text.annotated
-    here = np.arange(len(text))
-    words = annotated.query_words.numpy()
-    filled = np.maximum.accumulate(words)
-    first = np.minimum(np.searchsorted(filled, words + lookup.lo, side="left"), here)
-    beyond = np.maximum(np.searchsorted(filled, words + lookup.hi, side="right"), here + 1)
-    structural = words < 0
-    first[structural], beyond[structural] = here[structural], here[structural] + 1
-    if annotated.query_sentences is not None and lookup.by_sentence:
-        sentences = annotated.query_sentences.numpy()
-        filled = np.maximum.accumulate(sentences)
-        inside = sentences >= 0
-        first[inside] = np.minimum(first, np.searchsorted(filled, sentences, side="left"))[inside]
-        beyond[inside] = np.maximum(beyond, np.searchsorted(filled, sentences, side="right"))[inside]
-    return np.maximum(first, text.opens), np.minimum(beyond, text.closes)

@@ -25,7 +25,7 @@ from .text import Text, occurring_tags, tag_mask
 TILE: Final[int] = 128  # queries whose bias over all keys is made explicit at a time
 
 
-def tag_bias_blocks(lookup: PairLookup, text: Text, *, learned: bool) -> list[BlockGroup]:
+def tag_bias_blocks(lookup: PairLookup, text: Text, *, learned: bool, start: int) -> list[BlockGroup]:
     """Return the blocks of one text that read all keys, each at its strength for any distance.
 
     With `learned`, strengths are looked up in a table that the call brings: one block for each query tag.
@@ -48,7 +48,7 @@ def tag_bias_blocks(lookup: PairLookup, text: Text, *, learned: bool) -> list[Bl
         )
     if text.is_free:
         return [whole_blocks(text, rectangles)]
-    return [group for rectangle in rectangles for group in limited_blocks(text, rectangle, accumulates=False)]
+    return [limited_blocks(text, rectangle, accumulates=False, start=start) for rectangle in rectangles]
 
 
 def explicit_bias_blocks(lookup: PairLookup, text: Text) -> BlockGroup:

@@ -57,6 +57,7 @@ class Block:
     Floats that are alike in the whole stack may be expanded: they are read without a copy. `empty` (stack, all heads or
     1, queries) marks queries that read nothing in this block, if there are any. `table_row` names the row of a learned
     strength table (tags, by query) that the keys' tags select a bias from, which is added to `bias`.
+    `accumulates` tells that an earlier block of the group has read other pairs of these queries.
     """
 
     rows: slice
@@ -67,11 +68,12 @@ class Block:
     bias: Tensor | Callable[[], Tensor] | None = None
     empty: Tensor | None = None
     table_row: int | None = None
+    accumulates: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class BlockGroup:
-    """Blocks of one text (counted in the batch) that together have each of the group's queries exactly once.
+    """Blocks of one text (counted in the batch). Those that don't accumulate have each query of the group just once.
 
     `rows` count among the queries, `keys` among the keys: the two may differ in length. `heads` (None: all) are those
     that the blocks are for. `key_tags` (keys,) are the keys' tags, where a learned table
@@ -86,6 +88,11 @@ class BlockGroup:
     heads: Tensor | None = None
     key_tags: Tensor | None = None
     accumulates: bool = False
+
+    @property
+    def merges(self) -> bool:
+        """Whether any results are merged by log-sum-exp."""
+        return self.accumulates or any(block.accumulates for block in self.blocks)
 
 
 def as_slice(positions: NDArray[np.int64]) -> slice | Tensor:

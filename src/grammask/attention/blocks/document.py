@@ -15,21 +15,23 @@ from .text import Text, occurring_tags, tag_mask
 
 
 def document_blocks(
-    lookup: PairLookup, text: Text, *, without: NDArray[np.bool_], accumulates: bool, start: int
-) -> list[BlockGroup]:
+    lookup: PairLookup, text: Text, *, without: NDArray[np.bool_], read_by_all: NDArray[np.bool_], accumulates: bool,
+    start: int,
+) -> list[BlockGroup]:  # fmt: skip
     """Return the blocks of one text: what document reach allows, but for the keys that are marked in `without`.
 
-    `without` is (tokens,). Heads with equal tables share a group. `start` is what starting a block costs, in pairs.
+    Keys that are marked in `read_by_all` are read whatever the rules say, where the model has a mask of its own. Both
+    marks are (tokens,). Heads with equal tables share a group. `start` is what starting a block costs, in pairs.
     """
     groups = []
-    readers, keys = occurring_tags(text.tags[text.first :]), occurring_tags(text.tags[~without])
+    keys = occurring_tags(text.tags[~without])
     for table, heads in _by_table(lookup):
         if text.is_free:
             groups += sorted_blocks(table, text, without, heads, accumulates=accumulates, start=start)
         else:
-            table = table & tag_mask(readers)[:, None] & tag_mask(keys)
-            for rectangle in _rectangles(table, text, without, heads):
-                groups += limited_blocks(text, rectangle, accumulates=accumulates)
+            table = table & tag_mask(keys)
+            rectangles = _rectangles(table, text, without, read_by_all, heads)
+            groups += [limited_blocks(text, some, accumulates=accumulates, start=start) for some in rectangles]
     return groups
 
 
@@ -45,18 +47,20 @@ def _by_table(lookup: PairLookup) -> list[tuple[NDArray[np.bool_], torch.Tensor 
 
 
 def _rectangles(
-    table: NDArray[np.bool_], text: Text, without: NDArray[np.bool_], heads: torch.Tensor | None
-) -> list[Rectangle]:
+    table: NDArray[np.bool_], text: Text, without: NDArray[np.bool_], read_by_all: NDArray[np.bool_],
+    heads: torch.Tensor | None,
+) -> list[Rectangle]:  # fmt: skip
     """Return the queries of each key set with its keys, both in reading order."""
     alike: dict[bytes, list[int]] = {}
-    for tag in np.flatnonzero(table.any(1)):
+    for tag in occurring_tags(text.tags[text.first :]):
         alike.setdefault(table[tag].tobytes(), []).append(int(tag))
     tags = text.tags
-    return [
+    rectangles = [
         Rectangle(
             rows=np.flatnonzero(tag_mask(of_tags)[tags[text.first :]]) + text.first,
-            keys=np.flatnonzero(table[of_tags[0]][tags] & ~without),
+            keys=np.flatnonzero(table[of_tags[0]][tags] & ~without | read_by_all),
             heads=heads,
         )
         for of_tags in alike.values()
     ]
+    return [rectangle for rectangle in rectangles if len(rectangle.keys)]

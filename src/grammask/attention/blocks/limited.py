@@ -6,8 +6,9 @@ keys. What only some of them may read, the chunk's own diagonal and the other ed
 rectangle. Those are stacked, so that there are few calls.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .block import Block, BlockGroup, as_bias, find_empty
+from .banded import COPYING, LOADING
+from .block import Block, BlockGroup, as_bias, as_slice, find_empty
 from .text import Text
 
-_CHUNK: Final[int] = 128  # queries; more make the masked edges wider, fewer start more blocks
-_SLAB: Final[int] = 8  # chunks whose edges are stacked
+_SLAB: Final[int] = 8  # chunks whose edges are stacked, where they are so narrow that copying them is the cheaper way
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,16 +37,26 @@ class Rectangle:
     table_row: int | None = None
 
 
-def limited_blocks(text: Text, rectangle: Rectangle, *, accumulates: bool) -> list[BlockGroup]:
-    """Return the blocks of a rectangle: first the masked edges of its chunks, then what needs no mask.
+def limited_blocks(text: Text, rectangle: Rectangle, *, accumulates: bool, start: int) -> BlockGroup:
+    """Return the blocks of a rectangle: the masked edges of its chunks, and what needs no mask.
 
-    Unless `accumulates`, the edges must let every query read something, as they do where it reads itself.
+    Unless `accumulates`, the edges must let every query read something, as they do where it reads itself. `start` is
+    what starting a block costs, in pairs.
     """
-    chunks = _Chunks.of(text, rectangle)
-    edges = _edges(text, rectangle, chunks, skips=accumulates)
-    groups = [] if edges is None else [replace(edges, accumulates=accumulates)]
-    inside = _inside(text, rectangle, chunks)
-    return groups if inside is None else [*groups, inside]
+    chunks = _Chunks.of(text, rectangle, _chunk(rectangle, start))
+    slab = 1 if COPYING * chunks.edge > start else _SLAB
+    blocks = []
+    for first in range(0, len(chunks.starts), slab):
+        some = chunks.at(slice(first, first + slab))
+        blocks += [_edges(text, rectangle, some), *_insides(rectangle, some)]
+    return _group(text, rectangle, rectangle.rows, blocks, accumulates=accumulates)
+
+
+def _chunk(rectangle: Rectangle, start: int) -> int:
+    """Return how many queries a chunk has: more make the masked edges wider, fewer start more blocks."""
+    rows, keys = len(rectangle.rows), len(rectangle.keys)
+    best = math.sqrt((2 * start + LOADING * keys / 2) * rows / keys)
+    return 1 << round(math.log2(min(max(best, 32), 512)))
 
 
 def whole_blocks(text: Text, rectangles: Sequence[Rectangle]) -> BlockGroup:
@@ -60,98 +71,81 @@ def whole_blocks(text: Text, rectangles: Sequence[Rectangle]) -> BlockGroup:
     return _group(text, rectangles[0], rows, blocks, accumulates=False)
 
 
-def _unmasked(rectangle: Rectangle, rows: slice, keys: slice) -> Block:
+def _unmasked(rectangle: Rectangle, rows: slice, keys: slice, *, accumulates: bool = False) -> Block:
     return Block(
         rows=rows,
         keys=keys,
         pairs=(rows.stop - rows.start) * (keys.stop - keys.start),
         bias=None if rectangle.bias is None else rectangle.bias[None, :, None, keys],
         table_row=rectangle.table_row,
+        accumulates=accumulates,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Chunks:
-    """Chunks of a rectangle's queries; for each, indices of the keys.
+    """Chunks of a rectangle's queries, from `starts` to before `stops`; for each, indices of the keys.
 
     Some queries may read the keys [left, open) and [close, right), all may read [open, close).
     """
 
     starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
     left: NDArray[np.int64]
     open: NDArray[np.int64]
     close: NDArray[np.int64]
     right: NDArray[np.int64]
 
     @classmethod
-    def of(cls, text: Text, rectangle: Rectangle) -> "_Chunks":
-        starts = np.arange(0, len(rectangle.rows), _CHUNK)
-        first = rectangle.rows[starts]
-        last = rectangle.rows[np.minimum(starts + _CHUNK, len(rectangle.rows)) - 1]
+    def of(cls, text: Text, rectangle: Rectangle, size: int) -> "_Chunks":
+        starts = np.arange(0, len(rectangle.rows), size)
+        stops = np.minimum(starts + size, len(rectangle.rows))
+        first, last = rectangle.rows[starts], rectangle.rows[stops - 1]
         left, opens, closes, right = (
             np.searchsorted(rectangle.keys, bound)
             for bound in (text.opens[first], text.opens[last], text.closes[first], text.closes[last])
         )
         # A chunk that spans more than a window: no key is read by all of it.
         none = opens > closes
-        return cls(starts, left, np.where(none, right, opens), np.where(none, right, closes), right)
+        return cls(starts, stops, left, np.where(none, right, opens), np.where(none, right, closes), right)
 
-    def at(self, chosen: NDArray[np.int64]) -> "_Chunks":
+    def at(self, chosen: slice) -> "_Chunks":
         """Select some chunks."""
         return _Chunks(*(values[chosen] for values in vars(self).values()))
 
+    @property
+    def edge(self) -> float:
+        """How many keys some queries of a chunk may read and others not, on average."""
+        return float((self.open - self.left + self.right - self.close).mean())
 
-def _inside(text: Text, rectangle: Rectangle, chunks: _Chunks) -> BlockGroup | None:
+
+def _insides(rectangle: Rectangle, chunks: _Chunks) -> list[Block]:
     """Return the blocks without masks: results are merged with those of the edges."""
-    chosen = np.flatnonzero(chunks.close > chunks.open)
-    if len(chosen) == 0:
-        return None
-    blocks = []
-    rows = []
-    done = 0
-    for start, opens, closes in zip(
-        *(v[chosen].tolist() for v in (chunks.starts, chunks.open, chunks.close)), strict=True
-    ):
-        here = rectangle.rows[start : start + _CHUNK]
-        rows.append(here)
-        blocks.append(_unmasked(rectangle, slice(done, done + len(here)), slice(opens, closes)))
-        done += len(here)
-    return _group(text, rectangle, np.concatenate(rows), blocks, accumulates=True)
+    bounds = zip(*(values.tolist() for values in (chunks.starts, chunks.stops, chunks.open, chunks.close)), strict=True)
+    return [
+        _unmasked(rectangle, slice(first, last), slice(opens, closes), accumulates=True)
+        for first, last, opens, closes in bounds
+        if closes > opens
+    ]
 
 
-def _edges(text: Text, rectangle: Rectangle, chunks: _Chunks, *, skips: bool) -> BlockGroup | None:
-    """Return the masked blocks; chunks without any key there are left out if `skips`."""
-    widths = (chunks.open - chunks.left) + (chunks.right - chunks.close)
-    chosen = np.flatnonzero(widths > 0) if skips else np.arange(len(widths))
-    blocks = []
-    rows = []
-    done = 0
-    for start in range(0, len(chosen), _SLAB):
-        some = chunks.at(chosen[start : start + _SLAB])
-        here = np.concatenate([rectangle.rows[row : row + _CHUNK] for row in some.starts.tolist()])
-        rows.append(here)
-        blocks.append(_edge_block(text, rectangle, some, here, done))
-        done += len(here)
-    return _group(text, rectangle, np.concatenate(rows), blocks, accumulates=False) if blocks else None
-
-
-def _edge_block(text: Text, rectangle: Rectangle, chunks: _Chunks, rows: NDArray[np.int64], done: int) -> Block:
-    stack, size = len(chunks.starts), min(_CHUNK, len(rows))
-    before = (chunks.open - chunks.left)[:, None]
-    after = (chunks.right - chunks.close)[:, None]
+def _edges(text: Text, rectangle: Rectangle, chunks: _Chunks) -> Block:
+    """Return the masked block of some chunks."""
+    stack, first, last = len(chunks.starts), int(chunks.starts[0]), int(chunks.stops[-1])
+    size = int(chunks.stops[0]) - first
+    before, after = (chunks.open - chunks.left)[:, None], (chunks.right - chunks.close)[:, None]
     column = np.arange(max(int((before + after).max()), 1))
     index = np.where(column < before, chunks.left[:, None] + column, chunks.close[:, None] + column - before)
     index = np.where(column < before + after, index, 0)
     keys = np.where(column < before + after, rectangle.keys[index], -1)  # before every window
-    queries = rows[np.minimum(np.arange(stack * size), len(rows) - 1)].reshape(stack, size)
+    queries = rectangle.rows[np.minimum(first + np.arange(stack * size), last - 1)].reshape(stack, size)
     mask = torch.from_numpy(text.within(queries, keys))[:, None]
-    bias = mask
+    bias = as_bias(mask)
     if rectangle.bias is not None:
-        along = rectangle.bias[:, torch.from_numpy(index)].transpose(0, 1)[:, :, None]
-        bias = along + as_bias(mask)
+        bias = bias + rectangle.bias[:, torch.from_numpy(index)].transpose(0, 1)[:, :, None]
     return Block(
-        rows=slice(done, done + len(rows)),
-        keys=torch.from_numpy(index.reshape(-1)),
+        rows=slice(first, last),
+        keys=as_slice(index[0]) if stack == 1 else torch.from_numpy(index.reshape(-1)),
         pairs=stack * size * len(column),
         stack=stack,
         chunk=size,

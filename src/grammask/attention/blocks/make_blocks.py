@@ -1,6 +1,7 @@
 """From one batch and one layer's tables to the blocks that the sparse kernels work through."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,8 @@ from ...grammar.rules import Strategy
 from ...grammar.tables import ReachTables
 from ...grammar.tags import CLS, PAD, SEP, UNK
 from ..backends import Reaches
-from .banded import banded_blocks, free_band, in_reading_order, lifting_band, reaching_band, strength_band, whole_band
+from .banded import banded_blocks, in_reading_order
+from .bands import free_band, lifting_band, reaching_band, strength_band, whole_band
 from .biased import explicit_bias_blocks, tag_bias_blocks
 from .block import BlockGroup
 from .document import document_blocks
@@ -20,6 +22,7 @@ from .lookup import PairLookup, compile_lookup
 from .text import Text, occurring_tags, tag_mask
 
 _STRUCTURAL: Final[tuple[int, ...]] = (CLS, SEP, UNK)
+_WIDE: Final[int] = 192  # keys of a window
 
 
 class UnsortedError(InputError):
@@ -51,39 +54,45 @@ def make_block_groups(
         if strategy == "hard":
             groups += _hard(lookup, text, np.arange(len(text)) < sinks, start)
         else:
-            groups += _soft(lookup, text, learned=learned, drops=drops)
+            groups += _soft(lookup, text, learned=learned, drops=drops, start=start)
     return tuple(groups)
 
 
 def _hard(lookup: PairLookup, text: Text, sinks: NDArray[np.bool_], start: int) -> list[BlockGroup]:
     narrow = not text.is_free and text.is_narrow
     if narrow and _reads_all(lookup, text):
-        return [banded_blocks(lookup, text, free_band(lookup, text), accumulates=False)]
+        return [banded_blocks(lookup, text, free_band(lookup, text), accumulates=False, start=start)]
     if not narrow and not lookup.has_bounded and not sinks.any() and _covers_words(lookup, text):
-        return document_blocks(lookup, text, without=sinks, accumulates=False, start=start)
+        return document_blocks(lookup, text, without=sinks, read_by_all=sinks, accumulates=False, start=start)
     _check_order(lookup, text)
-    # The band takes the structural keys along: a few columns are too little for blocks of their own.
+    # A narrow band takes the structural keys along: a few columns are too little for blocks of their own. A wide one
+    # would have to copy its windows for them.
     tags = [tag for tag in _STRUCTURAL if bool(lookup.document[:, :, tag].any())]
     aside = tag_mask(tags)[text.tags] | sinks
-    band = (whole_band if narrow else reaching_band)(lookup, text, np.flatnonzero(aside), sinks)
-    groups = [banded_blocks(lookup, text, band, accumulates=False)]
+    none = np.zeros_like(sinks)
     if narrow:
-        return groups
-    return [*groups, *document_blocks(lookup, text, without=aside, accumulates=True, start=start)]
+        band = whole_band(lookup, text, np.flatnonzero(aside), sinks)
+        return [banded_blocks(lookup, text, band, accumulates=False, start=start)]
+    band = reaching_band(lookup, text, np.flatnonzero(aside), sinks)
+    read_by_all = none
+    if not text.is_free and band.width(text.queries) > _WIDE:
+        band, aside, read_by_all = replace(band, columns=np.flatnonzero(none), may_be_empty=True), none, sinks
+    document = document_blocks(lookup, text, without=aside, read_by_all=read_by_all, accumulates=True, start=start)
+    return [banded_blocks(lookup, text, band, accumulates=False, start=start), *document]
 
 
-def _soft(lookup: PairLookup, text: Text, *, learned: bool, drops: bool) -> list[BlockGroup]:
+def _soft(lookup: PairLookup, text: Text, *, learned: bool, drops: bool, start: int) -> list[BlockGroup]:
     if not text.is_free and text.is_narrow and not learned:
         band = free_band if _adds_nothing(lookup, text) else strength_band
-        return [banded_blocks(lookup, text, band(lookup, text), accumulates=False)]
+        return [banded_blocks(lookup, text, band(lookup, text), accumulates=False, start=start)]
     # A pair that is read twice would have its weight dropped by halves.
     if lookup.lowers or (lookup.lifts and drops):
         return [explicit_bias_blocks(lookup, text)]
-    everything = tag_bias_blocks(lookup, text, learned=learned)
+    everything = tag_bias_blocks(lookup, text, learned=learned, start=start)
     if not lookup.lifts:
         return everything
     _check_order(lookup, text)
-    return [*everything, banded_blocks(lookup, text, lifting_band(lookup, text), accumulates=True)]
+    return [*everything, banded_blocks(lookup, text, lifting_band(lookup, text), accumulates=True, start=start)]
 
 
 def _reads_all(lookup: PairLookup, text: Text) -> bool:

@@ -40,6 +40,11 @@ class Text:
         return len(self.places)
 
     @property
+    def queries(self) -> NDArray[np.int64]:
+        """The tokens that are queries."""
+        return np.arange(self.first, len(self))
+
+    @property
     def is_free(self) -> bool:
         """Whether the model's own mask lets every query read every token."""
         return int(self.opens[-1]) == 0 and int(self.closes[self.first]) == len(self)
