@@ -58,6 +58,8 @@ def changed(at, name):
         "swapped": {key: ids.flip(0) for key, ids in at.items()},
         "other dtype": {key: ids.int() for key, ids in at.items()},
         "a mask of bools": {**at, "attention_mask": ~padding},
+        "a mask of floats": {**at, "attention_mask": (~padding).float()},
+        "a mask of twos": {**at, "attention_mask": (~padding).long() * 2},
     }[name]
 
 
@@ -74,6 +76,8 @@ def changed(at, name):
         ("swapped", "another batch: its tag_ids differ"),
         ("other dtype", None),
         ("a mask of bools", None),
+        ("a mask of floats", None),
+        ("a mask of twos", "attention_mask holds 2"),
     ],
 )
 def test_every_argument_of_a_call_is_compared_with_its_plan(change, message, backend):
@@ -122,6 +126,16 @@ def test_calls_that_share_a_plan_share_its_masks():
     for _ in range(3):
         attend(tensors, at, plan, backend="dense")
     assert len(plan._masks) == 1
+
+
+def test_layers_whose_rules_are_of_one_kind_share_a_choice():
+    near = [grammask.Rule((tag,), ("VERB",), reach=[-2, 2], layers=(layer,)) for layer, tag in enumerate(("NOUN", "X"))]
+    far = grammask.Rule(("VERB",), ("NOUN",), layers=(2,))
+    grammar = grammask.Grammar("kinds", (*near, far))
+    plan = grammask.make_plan(grammar, tag_ids=random_batch((40, 40)).annotation["tag_ids"], layers=3)
+    choices = [grammask.explain_dispatch(plan, heads=HEADS, head_dim=8, layer=layer) for layer in range(3)]
+    assert choices[0] is choices[1]
+    assert choices[0] is not choices[2]
 
 
 # The caller's own masks

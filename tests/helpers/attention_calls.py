@@ -5,7 +5,7 @@ import torch
 import grammask
 from grammask.attention.backends import SPARSE
 from grammask.attention.blocks import banded, limited, make_blocks, text
-from grammask.attention.blocks.make_blocks import reaches_of
+from grammask.attention.blocks.lookup import compile_lookup
 from grammask.attention.position_mask import FREE
 from grammask.attention.reference import reference_attention
 from grammask.grammar.grammar import Grammar
@@ -122,7 +122,7 @@ def compare(
 
 def fitting_backends(grammar, strategy, *, layer=0, heads=HEADS):
     """Return every backend that does the grammar; sparse ones are the third and later, in the order of the table."""
-    reaches = reaches_of(compile_tables(grammar, layer=layer, heads=heads))
+    reaches = compile_lookup(compile_tables(grammar, layer=layer, heads=heads)).reaches
     return ("dense", "auto", *(backend.name for backend in SPARSE if backend.does(strategy, reaches)))
 
 

@@ -7,12 +7,13 @@ backend that is asked for by name is obeyed, or an error says why it cannot be.
 import logging
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 
 from ..errors import GrammarError, InputError
 from .backends import DENSE, TABLE, Backend, backend_for, check_backend, check_name
-from .blocks.make_blocks import UnsortedError, reaches_of
+from .blocks.make_blocks import UnsortedError
 from .blocks.sorted import START
 from .calibration.count import Shape
 from .calibration.current import rates_for
@@ -48,8 +49,7 @@ class Choice:
         return f"{self.backend}: {self.reason} (estimates a layer: {estimates})"
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """What dispatch needs to know of one call beside its plan.
 
     `dtype` is what is computed in; `trains` tells that a backward pass will follow, `drops` that attention weights
@@ -76,12 +76,12 @@ def choose_backend(plan: Plan, call: Call) -> Choice:
     check_name(call.backend)
     # What is dropped must not hang on threads: a recomputed pass may have others.
     rates = rates_for(call.dtype, 1 if call.drops else torch.get_num_threads())
-    # Worked out once for all layers with equal rules. The rates are held, so that their identity is not used again.
-    tables = plan.layer_tables[call.layer] if plan.layer_tables else ()
-    key = (id(tables), id(rates), *list(vars(call).values())[1:])
+    # Worked out once for all layers whose rules are of one kind.
+    rules = (plan.lookup(call.layer).kind, plan.sharing(call.layer)) if plan.layer_tables else None
+    key = (rules, rates, call[1:])
     if key not in plan.choices:
-        plan.choices[key] = rates, _choose(plan, call, rates)
-    choice: Choice = plan.choices[key][1]
+        plan.choices[key] = _choose(plan, call, rates)
+    choice: Choice = plan.choices[key]
     _LOG.debug("layer %d: %s", call.layer, choice)
     return choice
 
@@ -101,7 +101,7 @@ def _choose(plan: Plan, call: Call, rates: Rates) -> Choice:
         return answer(DENSE.name, "full attention is the stock model's")
     if named is DENSE:
         return answer(DENSE.name, "asked for")
-    reaches = reaches_of(plan.layer_tables[call.layer])
+    reaches = plan.lookup(call.layer).reaches
     # A window of the model's own bounds every rule.
     fitting = backend_for(plan.strategy, "bounded" if call.position.is_windowed else reaches, call.device.type)
     obstacle = _obstacle(plan, call, named or fitting)

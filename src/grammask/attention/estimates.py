@@ -9,7 +9,6 @@ from functools import cached_property
 
 import torch
 
-from .blocks.lookup import compile_lookup
 from .blocks.sorted import START
 from .calibration.count import Shape, dense_parts, mask_parts, plan_parts, sparse_parts
 from .calibration.rates import Pass, Rates, kind_of_pass
@@ -50,7 +49,7 @@ class Estimate:
         calls = len(parts_of(cells, self.shape.batch, self.shape.rows))
         call = dense_parts(self.shape, mask_heads=heads, calls=calls)
         mask = mask_parts(plan.shape, mask_heads=heads, masks=calls, rows=self.shape.rows)
-        return call.ms(prices) + mask.ms(self.rates.masks) / (1 if is_large(cells) else self._sharing)
+        return call.ms(prices) + mask.ms(self.rates.masks) / (1 if is_large(cells) else plan.sharing(self.layer))
 
     @cached_property
     def sparse_ms(self) -> float:
@@ -59,7 +58,8 @@ class Estimate:
             self._like(), self.position, queries=self.shape.rows, drops=self.drops, start=self.start
         )
         call = sparse_parts(groups, self.shape, self.dtype, drops=self.drops)
-        return call.ms(self.rates.of(self.kind).sparse) + plan_parts(groups).ms(self.rates.plans) / self._sharing
+        planning = plan_parts(groups).ms(self.rates.plans) / self.plan.sharing(self.layer)
+        return call.ms(self.rates.of(self.kind).sparse) + planning
 
     @cached_property
     def least_sparse_ms(self) -> float:
@@ -68,13 +68,12 @@ class Estimate:
         call, plan = self.rates.of(self.kind).sparse, self.rates.plans
         calling = call.calls + batch * (call.groups + call.starts) + numbers * call.numbers_out
         planning = batch * (plan.texts + plan.blocks + plan.tokens * (self.shape.rows + self.shape.length))
-        return (calling + planning / self._sharing) * 1e-6
+        return (calling + planning / self.plan.sharing(self.layer)) * 1e-6
 
     def _like(self) -> int:
         """Return the first layer of the plan whose blocks cost about as much: making those of each would cost more."""
-        tables = self.plan.layer_tables
-        kind = compile_lookup(tables[self.layer]).kind
-        return next(layer for layer, other in enumerate(tables) if compile_lookup(other).kind == kind)
+        plan, kind = self.plan, self.plan.lookup(self.layer).kind
+        return next(layer for layer in range(len(plan.layer_tables)) if plan.lookup(layer).kind == kind)
 
     @cached_property
     def start(self) -> int:
@@ -83,9 +82,3 @@ class Estimate:
         pair = heads * (prices.products * self.shape.head_dim + prices.scores)
         pairs = (prices.starts + heads * prices.tiles) / pair if pair else START
         return 1 << round(min(max(math.log2(max(pairs, 1)), 6), 14))
-
-    @property
-    def _sharing(self) -> int:
-        """How many layers share what the plan makes for this one."""
-        tables = self.plan.layer_tables[self.layer]
-        return sum(other is tables for other in self.plan.layer_tables)

@@ -129,11 +129,12 @@ def attend(
     elif value.shape[-1] != query.shape[-1]:
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
     _, heads, queries, head_dim = query.shape
+    dtype = _dtype(query)
     trains = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)
     choice = choose_backend(
         plan,
         Call(
-            layer, heads, key.shape[1], head_dim, backend, query.device, _dtype(query), trains, dropout > 0, obstacle,
+            layer, heads, key.shape[1], head_dim, backend, query.device, dtype, trains, dropout > 0, obstacle,
             position, queries,
         ),
     )  # fmt: skip
@@ -141,7 +142,6 @@ def attend(
         return dense_attention(query, key, value, plan, layer, model_mask, position, scale=scale, dropout=dropout)
     groups = plan.block_groups(layer, position, queries=queries, drops=dropout > 0, start=choice.start)
     strengths = None if plan.learned is None else plan.learned[layer]
-    dtype = _dtype(query)
     inputs = query.to(dtype), key.to(dtype), value.to(dtype)
     return sparse_attention(*inputs, groups, scale=scale, dropout=dropout, strengths=strengths)
 

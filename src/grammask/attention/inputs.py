@@ -4,6 +4,7 @@ Missing or misshapen tags must raise: attention without them would be another mo
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
 from typing import Final
 
@@ -25,11 +26,30 @@ _PADDING = "padding, and only padding, has the tag [PAD] and attention_mask 0"
 
 @dataclass(frozen=True)
 class Annotation:
-    """Checked integer tensors (batch, length): tags, word numbers and, where the grammar needs them, sentences."""
+    """Checked integer tensors (batch, length): tags, word numbers and, where the grammar needs them, sentences.
+
+    Nobody writes to them, so what follows from them is worked out once.
+    """
 
     tag_ids: Tensor
     word_ids: Tensor
     sentence_ids: Tensor | None
+
+    @cached_property
+    def is_real(self) -> Tensor:
+        """Which tokens are no padding: bool (batch, length)."""
+        with outside_inference_mode():
+            return self.tag_ids != PAD
+
+    @cached_property
+    def is_padded(self) -> bool:
+        """Whether any token is padding."""
+        return not bool(self.is_real.all())
+
+    @cached_property
+    def own_words(self) -> Tensor | None:
+        """What `each_its_own_word` makes of the tags."""
+        return each_its_own_word(self.tag_ids)
 
 
 def check_annotation(
@@ -89,31 +109,33 @@ def each_its_own_word(tag_ids: object) -> Tensor | None:
     return (word.cumsum(1) - 1).masked_fill(~word, -1)
 
 
-def check_padding(tag_ids: Tensor, attention_mask: object, *, own_masks: bool = True) -> None:
+def check_padding(annotation: Annotation, attention_mask: object, *, own_masks: bool = True) -> None:
     """Raise `InputError` unless exactly the tokens with attention_mask 0 have the tag [PAD].
 
     With `own_masks`, as for a model, a 4-dimensional mask is the caller's own and is not compared.
     """
-    padding = tag_ids == PAD
     if attention_mask is None:
         if is_tracing():
-            assert_all(~padding, _NO_MASK)
-        elif bool(padding.any()):
+            assert_all(annotation.tag_ids != PAD, _NO_MASK)
+        elif annotation.is_padded:
             raise InputError(_NO_MASK)
         return
     if not isinstance(attention_mask, Tensor):
         raise InputError(f"attention_mask must be a tensor, but is {type(attention_mask).__name__}")
     _check_plain("attention_mask", attention_mask)
-    if attention_mask.device != tag_ids.device:
-        raise InputError(f"attention_mask is on {attention_mask.device}, but tag_ids is on {tag_ids.device}")
+    if attention_mask.device != annotation.tag_ids.device:
+        raise InputError(f"attention_mask is on {attention_mask.device}, but tag_ids is on {annotation.tag_ids.device}")
     if attention_mask.dim() != 4 or not own_masks:
-        _check_readable(attention_mask, tag_ids, padding)
+        _check_readable(attention_mask, annotation)
 
 
-def _check_readable(mask: Tensor, tag_ids: Tensor, padding: Tensor) -> None:
+def _check_readable(mask: Tensor, annotation: Annotation) -> None:
+    tag_ids = annotation.tag_ids
     if mask.shape != tag_ids.shape:
         raise InputError(f"attention_mask has shape {tuple(mask.shape)}, but must be {tuple(tag_ids.shape)}")
-    unread = mask == 0
+    if not is_tracing() and torch.equal(mask, annotation.is_real.to(mask.dtype)):
+        return  # one comparison; what is wrong is found out below
+    padding, unread = tag_ids == PAD, mask == 0
     if is_tracing():
         assert_all((unread | (mask == 1)) & (padding == unread), f"tag_ids and attention_mask disagree: {_PADDING}")
         return
@@ -165,8 +187,10 @@ def _check_ranges(own: Tensor, ranges: dict[str, tuple[int, int]]) -> None:
         for ids, (name, (lowest, highest)) in zip(own, ranges.items(), strict=True):
             assert_all((ids >= lowest) & (ids <= highest), f"{name} must hold {lowest} to {highest}")
         return
-    bounds = torch.stack(own.flatten(1).aminmax(dim=1)) if own.numel() else own.new_zeros(2, len(own))
-    for (name, (lowest, highest)), least, most in zip(ranges.items(), *bounds.tolist(), strict=True):
+    if not own.numel():
+        return
+    bounds = (bound.tolist() for bound in own.flatten(1).aminmax(dim=1))
+    for (name, (lowest, highest)), least, most in zip(ranges.items(), *bounds, strict=True):
         if least < lowest or most > highest:
             wrong = least if least < lowest else most
             raise InputError(f"{name} holds {wrong}, but must hold {lowest} to {highest}")

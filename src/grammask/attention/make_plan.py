@@ -78,7 +78,7 @@ def plan_batch(
     annotation = check_annotation(
         tag_ids, word_ids, sentence_ids, shape=shape, device=device, needs_sentences=grammar.needs_sentences
     )
-    check_padding(annotation.tag_ids, attention_mask, own_masks=False)
+    check_padding(annotation, attention_mask, own_masks=False)
     return Plan(
         annotation,
         strategy=strategy,

@@ -5,6 +5,7 @@ once for all layers with equal rules: the blocks that the sparse kernels work th
 dense mask or bias of a short batch.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,6 @@ from ..grammar.grammar import Grammar
 from ..grammar.masks import merge_masks
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
-from ..grammar.tags import PAD
 from .blocks.block import BlockGroup
 from .blocks.lookup import PairLookup, compile_lookup
 from .blocks.make_blocks import make_block_groups
@@ -73,14 +73,22 @@ class Plan:
             else MaskMaker(annotation, strategy, layer_tables, learned, mask_transform, lookups)
         )  # fmt: skip
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
+        self._sharing = Counter(map(id, layer_tables))
         self._block_groups: dict[tuple[int, PositionMask, int, bool, int], tuple[object, tuple[BlockGroup, ...]]] = {}
         self._texts: dict[tuple[PositionMask, int], tuple[Text, ...]] = {}
         self._readable: Tensor | None = None
-        self._padded: bool | None = None
         self._own: dict[tuple[PositionMask, int, int, int], tuple[object, Tensor]] = {}
         self._masks: dict[tuple[int, int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
         # What dispatch chose for each call, by all that the choice hangs on.
         self.choices: dict[object, Any] = {}
+
+    def lookup(self, layer: int) -> PairLookup:
+        """Return the compiled look-up of a layer."""
+        return self.lookups[layer] if self.lookups else compile_lookup(self.layer_tables[layer])
+
+    def sharing(self, layer: int) -> int:
+        """Return how many layers share what is made for this one."""
+        return self._sharing[id(self.layer_tables[layer])]
 
     def block_groups(
         self, layer: int, position: PositionMask = FREE, *, queries: int | None = None, drops: bool = False,
@@ -138,7 +146,9 @@ class Plan:
         if self.strategy == "soft" and self.learned is not None:
             # Never kept: each layer has its own, and recomputed layers must make their own graph.
             return self._maker.learnt(layer, model_mask, dtype, queries=queries)
-        tables, part = self.layer_tables[layer], replace(part, shift=self.shape[1] - queries)
+        tables = self.layer_tables[layer]
+        if queries < self.shape[1]:
+            part = replace(part, shift=self.shape[1] - queries)
         has_graph = model_mask is not None and model_mask.requires_grad
         if is_tracing() or has_graph or self.is_passing(layer, queries):
             return self._maker.fixed(layer, model_mask, dtype, part)
@@ -167,23 +177,21 @@ class Plan:
     @property
     def padding(self) -> Tensor | None:
         """The mask of padding alone, as `readable`; None where no text has any."""
-        if self._padded is None:
-            self._padded = not bool(self.readable.all())
-        return self.readable if self._padded else None
+        return self.readable if self._checked.is_padded else None
 
     @property
     def readable(self) -> Tensor:
         """The mask of padding alone: bool (batch, 1, 1, length)."""
         if self._readable is None:
             with outside_inference_mode():
-                self._readable = (self._checked.tag_ids != PAD)[:, None, None, :]
+                self._readable = self._checked.is_real[:, None, None, :]
         return self._readable
 
     def is_passing(self, layer: int, queries: int) -> bool:
         """Tell whether a layer's mask is let go: a large one, or one of many that no other layer shares."""
-        cells, tables = self.cells(layer, queries), self.layer_tables[layer]
-        shared = len(self.layer_tables) == 1 or sum(other is tables for other in self.layer_tables) > 1
-        return is_large(cells) or (cells > 0 and not shared)
+        cells = self.cells(layer, queries)
+        is_alone = self.sharing(layer) == 1 < len(self.layer_tables)
+        return is_large(cells) or (cells > 0 and is_alone)
 
     @property
     def _checked(self) -> Annotation:

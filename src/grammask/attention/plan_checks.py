@@ -6,7 +6,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..grammar.grammar import Grammar
 from ..grammar.masks import blocked
-from .inputs import Annotation, check_ids, check_padding, each_its_own_word
+from .inputs import Annotation, check_ids, check_padding
 from .plan import Plan
 
 
@@ -22,7 +22,7 @@ def check_fits(
     strategy: str, layer: int, heads: int, shape: tuple[int, int], device: torch.device,
 ) -> None:  # fmt: skip
     """Raise `InputError` unless a call with these arguments and without a plan would make this very plan."""
-    if plan.grammar != grammar or plan.strategy != strategy:
+    if (plan.grammar is not grammar and plan.grammar != grammar) or plan.strategy != strategy:
         raise InputError(
             f"the plan is for grammar {plan.name!r}, {plan.strategy}, but the call is for {grammar.name!r}, "
             f"{strategy}; make one with grammask.make_plan"
@@ -36,7 +36,7 @@ def check_fits(
             f"{device}; make one with grammask.make_plan"
         )
     _check_same(plan.annotation, tag_ids, word_ids, sentence_ids)
-    check_padding(plan.annotation.tag_ids, attention_mask, own_masks=False)
+    check_padding(plan.annotation, attention_mask, own_masks=False)
     check_size(plan, layer=layer, heads=heads)
 
 
@@ -72,17 +72,18 @@ def is_padding_only(plan: Plan, model_mask: Tensor | None) -> bool:
 
 
 def _check_same(planned: Annotation, tag_ids: object, word_ids: object, sentence_ids: object) -> None:
-    if word_ids is None:
-        word_ids = each_its_own_word(tag_ids)
-    given = {"tag_ids": tag_ids, "word_ids": word_ids, "sentence_ids": sentence_ids}
-    for name, ids in given.items():
-        own: Tensor | None = getattr(planned, name)
-        if own is None:  # sentences, which the grammar doesn't ask for
-            continue
-        checked = check_ids(name, ids, (own.shape[0], own.shape[1]), own.device).to(own.dtype)
-        if not torch.equal(own, checked):
-            row, column = (own != checked).nonzero()[0].tolist()
-            raise InputError(
-                f"the plan is for another batch: its {name} differ at text {row}, token {column}, where it has "
-                f"{int(own[row, column])} and the call {int(checked[row, column])}; make one with grammask.make_plan"
-            )
+    _check_equal("tag_ids", planned.tag_ids, tag_ids)
+    # The tags are equal, and so is what they make of words that aren't given.
+    _check_equal("word_ids", planned.word_ids, planned.own_words if word_ids is None else word_ids)
+    if planned.sentence_ids is not None:  # else the grammar doesn't ask for them
+        _check_equal("sentence_ids", planned.sentence_ids, sentence_ids)
+
+
+def _check_equal(name: str, own: Tensor, ids: object) -> None:
+    given = check_ids(name, ids, (own.shape[0], own.shape[1]), own.device).to(own.dtype)
+    if not torch.equal(own, given):
+        row, column = (own != given).nonzero()[0].tolist()
+        raise InputError(
+            f"the plan is for another batch: its {name} differ at text {row}, token {column}, where it has "
+            f"{int(own[row, column])} and the call {int(given[row, column])}; make one with grammask.make_plan"
+        )

@@ -33,7 +33,8 @@ def cache_outside_modes(make: Callable[Arguments, Result]) -> Callable[Arguments
 @contextmanager
 def outside_inference_mode() -> Iterator[None]:
     """Make tensors that later calls may train with, also under inference mode; gradients are recorded as outside."""
-    if torch.compiler.is_compiling():  # nothing is kept, and a change of mode would go into the graph
+    # Traced calls keep nothing, and a change of mode would go into the graph.
+    if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
         yield
         return
     recorded = torch.is_grad_enabled()

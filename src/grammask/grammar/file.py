@@ -24,6 +24,7 @@ _RULE_KEYS = tuple(field.name for field in fields(Rule))
 _GRAMMAR_KEYS = (*(field.name for field in fields(Grammar) if field.name != "rules"), "rule")
 
 
+@lru_cache  # a listing of the folder takes longer than attention over a short text
 def shipped_grammars() -> tuple[str, ...]:
     """Return the names of the shipped grammars, sorted."""
     folder = files("grammask") / "grammar" / "shipped"

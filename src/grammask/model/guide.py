@@ -8,7 +8,6 @@ from transformers import PreTrainedModel
 
 from ..attention.backends import DENSE, TABLE, check_backend
 from ..attention.blocks.lookup import compile_lookup
-from ..attention.blocks.make_blocks import reaches_of
 from ..attention.inputs import Annotation, check_annotation, check_padding, check_vocabulary
 from ..attention.mask_maker import MaskTransform
 from ..attention.plan import Plan
@@ -52,8 +51,8 @@ class Guide:
                 raise GrammarError(
                     f"strategy 'full' is the stock model and has no backend {self.backend!r}; leave it out"
                 )
-            for tables in self.layer_tables:
-                check_backend(self.backend, self.strategy, reaches_of(tables), self.grammar.name)
+            for lookup in self.lookups:
+                check_backend(self.backend, self.strategy, lookup.reaches, self.grammar.name)
         self.probe = None
 
     def before_forward(
@@ -116,7 +115,7 @@ class Guide:
             device=_tokens(arguments).device,
             needs_sentences=self.grammar.needs_sentences,
         )
-        check_padding(annotation.tag_ids, arguments.get("attention_mask"))
+        check_padding(annotation, arguments.get("attention_mask"))
         return annotation
 
 

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from ...grammar.caching import cache_outside_modes
 from ...grammar.tables import ReachTables
-from ...grammar.tags import TAGS
+from ...grammar.tags import TAGS, UPOS
+from ..backends import Reaches
 from .head_bits import pack_heads
 from .tokens import Tokens
 
@@ -65,10 +66,23 @@ class PairLookup:
         return self.document.shape[0]
 
     @cached_property
+    def reaches(self) -> Reaches:
+        """Which reaches the rules have, as `backends.Backend` tells them apart."""
+        if not self.has_bounded:
+            return "document"
+        words = slice(0, len(UPOS))
+        return "both" if bool(self.document[:, words, words].any()) else "bounded"
+
+    @cached_property
     def kind(self) -> tuple[object, ...]:
-        """What the cost of blocks hangs on, coarsely: heads, distances, and how much is allowed, to a factor of 1.4."""
+        """What the choice and cost of blocks hang on, how much is allowed only to a factor of 1.4.
+
+        Where rules are alike in it, either all or none of them need reading order in a text.
+        """
         allowed = [round(2 * math.log2(1 + int(bits.count_nonzero()))) for bits in (self.document, self.bounded)]
-        return (self.heads, self.edges, self.by_sentence, self.lowers, self.adds, self.lifts, *allowed)
+        itself = self.document.diagonal(dim1=1, dim2=2).all(0).tolist()
+        does = (self.reaches, self.by_sentence, self.lowers, self.adds, self.lifts)
+        return (self.heads, self.edges, *does, *allowed, *itself)
 
     @cached_property
     def adds(self) -> bool:

@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...grammar.caching import cache_outside_modes
 from ...grammar.rules import Strategy
 from ...grammar.tables import ReachTables
-from ...grammar.tags import CLS, PAD, SEP, UNK
-from ..backends import Reaches
+from ...grammar.tags import CLS, SEP, UNK
 from .banded import banded_blocks, in_reading_order
 from .bands import free_band, lifting_band, reaching_band, strength_band, whole_band
 from .biased import explicit_bias_blocks, tag_bias_blocks
@@ -27,16 +25,6 @@ _WIDE: Final[int] = 192  # keys of a window
 
 class UnsortedError(InputError):
     """Word or sentence numbers that decrease within a text, where bounded rules need reading order."""
-
-
-@cache_outside_modes
-def reaches_of(tables: tuple[ReachTables, ...]) -> Reaches:
-    """Return which reaches a layer's rules have, as `backends.Backend` tells them apart."""
-    lookup = compile_lookup(tables)
-    if not lookup.has_bounded:
-        return "document"
-    words = [tag for tag in range(lookup.document.shape[1]) if tag not in (*_STRUCTURAL, PAD)]
-    return "both" if bool(lookup.document[:, words][:, :, words].any()) else "bounded"
 
 
 def make_block_groups(
