@@ -36,15 +36,15 @@ class Annotation:
     sentence_ids: Tensor | None
 
     @cached_property
-    def is_real(self) -> Tensor:
-        """Which tokens are no padding: bool (batch, length)."""
+    def readable(self) -> Tensor:
+        """The mask of padding alone: bool (batch, 1, 1, length)."""
         with outside_inference_mode():
-            return self.tag_ids != PAD
+            return (self.tag_ids != PAD)[:, None, None, :]
 
     @cached_property
     def is_padded(self) -> bool:
         """Whether any token is padding."""
-        return not bool(self.is_real.all())
+        return not bool(self.readable.all())
 
     @cached_property
     def own_words(self) -> Tensor | None:
@@ -133,7 +133,7 @@ def _check_readable(mask: Tensor, annotation: Annotation) -> None:
     tag_ids = annotation.tag_ids
     if mask.shape != tag_ids.shape:
         raise InputError(f"attention_mask has shape {tuple(mask.shape)}, but must be {tuple(tag_ids.shape)}")
-    if not is_tracing() and torch.equal(mask, annotation.is_real.to(mask.dtype)):
+    if not is_tracing() and torch.equal(mask, annotation.readable[:, 0, 0].to(mask.dtype)):
         return  # one comparison; what is wrong is found out below
     padding, unread = tag_ids == PAD, mask == 0
     if is_tracing():

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ..grammar.caching import outside_inference_mode
 from ..grammar.grammar import Grammar
-from ..grammar.masks import merge_masks
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
 from .blocks.block import BlockGroup
@@ -26,6 +25,7 @@ from .blocks.text import Text, texts_of
 from .dense import heads_of
 from .inputs import Annotation
 from .mask_maker import MaskMaker, MaskTransform
+from .own_masks import OwnMasks, version
 from .parts import WHOLE, Part, is_large
 from .position_mask import FREE, PositionMask
 from .tracing import is_tracing
@@ -67,6 +67,7 @@ class Plan:
         self.shape = shape
         self.mask_transform = mask_transform
         self.lookups = lookups
+        self._own_masks = None if annotation is None else OwnMasks(annotation)
         # Strategy "full" makes none.
         self._maker = (
             None if annotation is None
@@ -76,8 +77,6 @@ class Plan:
         self._sharing = Counter(map(id, layer_tables))
         self._block_groups: dict[tuple[int, PositionMask, int, bool, int], tuple[object, tuple[BlockGroup, ...]]] = {}
         self._texts: dict[tuple[PositionMask, int], tuple[Text, ...]] = {}
-        self._readable: Tensor | None = None
-        self._own: dict[tuple[PositionMask, int, int, int], tuple[object, Tensor]] = {}
         self._masks: dict[tuple[int, int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
         # What dispatch chose for each call, by all that the choice hangs on.
         self.choices: dict[object, Any] = {}
@@ -115,7 +114,7 @@ class Plan:
         """Tell whether the rules of a layer leave all scores as they are: soft, and none of them has a strength."""
         if self.strategy != "soft" or self.learned is not None or self.mask_transform is not None or is_tracing():
             return False
-        return not compile_lookup(self.layer_tables[layer]).adds
+        return not self.lookup(layer).adds
 
     def cells(self, layer: int, queries: int) -> int:
         """Return how many cells the mask of a layer has that is worth making in parts: one that heads don't share."""
@@ -139,7 +138,9 @@ class Plan:
         `part` asks for some rows only, where `cells` is not 0.
         """
         queries = self.shape[1] if queries is None else queries
-        model_mask = self._own_mask(model_mask, position, queries)
+        if not position.is_free:
+            assert self._own_masks is not None  # noqa: S101 - FREE is all that strategy "full" knows
+            model_mask = self._own_masks.of(position, model_mask, queries)
         if self.strategy == "full":
             return model_mask
         assert self._maker is not None  # noqa: S101 - the constructor saw to it
@@ -152,27 +153,12 @@ class Plan:
         has_graph = model_mask is not None and model_mask.requires_grad
         if is_tracing() or has_graph or self.is_passing(layer, queries):
             return self._maker.fixed(layer, model_mask, dtype, part)
-        key = (id(tables), id(model_mask), _version(model_mask), queries, dtype)
+        key = (id(tables), id(model_mask), version(model_mask), queries, dtype)
         if key not in self._masks:
             with outside_inference_mode():
                 mask = self._maker.fixed(layer, model_mask, dtype, part)
             self._masks.setdefault(key, (tables, model_mask, mask))
         return self._masks[key][2]
-
-    def _own_mask(self, model_mask: Tensor | None, position: PositionMask, queries: int) -> Tensor | None:
-        if position.is_free:
-            return model_mask
-        if is_tracing():
-            return self._limited(model_mask, position, queries)
-        key = (position, queries, id(model_mask), _version(model_mask))
-        if key not in self._own:
-            with outside_inference_mode():
-                self._own.setdefault(key, (model_mask, self._limited(model_mask, position, queries)))
-        return self._own[key][1]
-
-    def _limited(self, model_mask: Tensor | None, position: PositionMask, queries: int) -> Tensor:
-        allowed = position.allowed(queries, self.shape[1], self._checked.tag_ids.device)
-        return merge_masks(allowed[None, None], model_mask)
 
     @property
     def padding(self) -> Tensor | None:
@@ -182,10 +168,7 @@ class Plan:
     @property
     def readable(self) -> Tensor:
         """The mask of padding alone: bool (batch, 1, 1, length)."""
-        if self._readable is None:
-            with outside_inference_mode():
-                self._readable = self._checked.is_real[:, None, None, :]
-        return self._readable
+        return self._checked.readable
 
     def is_passing(self, layer: int, queries: int) -> bool:
         """Tell whether a layer's mask is let go: a large one, or one of many that no other layer shares."""
@@ -197,8 +180,3 @@ class Plan:
     def _checked(self) -> Annotation:
         assert self.annotation is not None  # noqa: S101 - the constructor saw to it
         return self.annotation
-
-
-def _version(tensor: Tensor | None) -> int:
-    """Return how often a tensor was written to; those of inference mode don't count it."""
-    return -1 if tensor is None or tensor.is_inference() else tensor._version
