@@ -23,6 +23,7 @@ from grammask.attention.calibration.parts import MaskParts
 from grammask.attention.calibration.probes import dense_probes, sparse_probes
 from grammask.attention.calibration.rates import PASSES
 from grammask.attention.calibration.stored import Machine, read_rates, write_rates
+from grammask.grammar.file import load_grammar, shipped_grammars
 
 
 @pytest.fixture
@@ -257,7 +258,30 @@ def test_measuring_leaves_seeds_and_modes_alone(monkeypatch):
 
 @pytest.mark.parametrize(("promise", "backend"), [(1.05, "dense"), (1.2, "sorted")])
 def test_blocks_must_promise_enough(promise, backend, monkeypatch):
-    estimates = {"dense_ms": promise, "sparse_ms": 1.0, "least_sparse_ms": 0.5}
+    estimates = {"dense_ms": promise, "sparse_ms": 1.0, "least_sparse_ms": 0.5, "starting_ms": 0.1}
     for name, ms in estimates.items():
         monkeypatch.setattr(dispatch.Estimate, name, ms)
     assert grammask.explain_dispatch(plan_of(), heads=12, head_dim=64).backend == backend
+
+
+@pytest.mark.parametrize("strategy", ["hard", "soft"])
+@pytest.mark.parametrize("lengths", [(24,), (300,), (700, 130)])
+@pytest.mark.parametrize("grammar", shipped_grammars())
+def test_the_least_that_blocks_cost_is_no_more_than_they_cost(grammar, lengths, strategy):
+    batch, rules = random_batch(lengths), load_grammar(grammar)
+    layers = max(rules.layers_named, 1)
+    plan = grammask.make_plan(
+        rules, **batch.annotation, attention_mask=batch.inputs["attention_mask"], strategy=strategy, layers=layers,
+        heads=12,
+    )  # fmt: skip
+    shape, rates = Shape(len(lengths), 12, 12, max(lengths), 32), default_rates(torch.float32, 1)
+    for trains in (False, True):
+        estimate = dispatch.Estimate(plan, 0, shape, torch.float32, trains=trains, drops=False, rates=rates)
+        assert estimate.starting_ms <= estimate.least_sparse_ms <= estimate.sparse_ms
+
+
+def test_blocks_that_promise_nothing_are_not_made(monkeypatch):
+    plan = grammask.make_plan("minilm-heads", **random_batch((128,)).annotation, layers=6, heads=12)
+    monkeypatch.setattr(plan, "block_groups", None)
+    choices = {grammask.explain_dispatch(plan, heads=12, head_dim=32, layer=layer).backend for layer in range(6)}
+    assert choices == {"dense"}

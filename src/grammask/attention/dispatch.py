@@ -115,7 +115,8 @@ def _choose(plan: Plan, call: Call, rates: Rates) -> Choice:
         return answer(DENSE.name, obstacle)
     if plan.adds_nothing(call.layer) and call.position.is_free and plan.padding is None:
         return answer(DENSE.name, "no rule has a strength, so it is the stock model's attention")
-    if estimate.dense_ms <= estimate.least_sparse_ms:
+    # Making blocks takes long, so it is left out where less tells that they cost too much.
+    if estimate.dense_ms <= _DOUBT * estimate.starting_ms or estimate.dense_ms <= _DOUBT * estimate.least_sparse_ms:
         return answer(DENSE.name, f"{batch} x {length} tokens are too few for anything else")
     try:
         sparse_ms = estimate.sparse_ms

@@ -10,9 +10,10 @@ from functools import cached_property
 import torch
 
 from .blocks.sorted import START
-from .calibration.count import Shape, dense_parts, mask_parts, plan_parts, sparse_parts
+from .calibration.count import Shape, dense_parts, mask_parts, plan_parts, sparse_parts, tile
 from .calibration.rates import Pass, Rates, kind_of_pass
 from .dense import heads_of
+from .least_pairs import LeastPairs, least_pairs
 from .parts import is_large, parts_of
 from .plan import Plan
 from .position_mask import FREE, PositionMask
@@ -63,11 +64,30 @@ class Estimate:
 
     @cached_property
     def least_sparse_ms(self) -> float:
-        """The least that any blocks cost, without making them: one of each text, with one key for each query."""
-        batch, numbers = self.shape.batch, self.shape.batch * self.shape.rows * self.shape.heads * self.shape.head_dim
+        """The least that the blocks cost, without making them: one of each text, and the pairs of `least_pairs`."""
+        plan = self.plan
+        if plan.annotation is None or not self.position.is_free or self.shape.rows < self.shape.length:
+            return self.starting_ms
+        return self._of_pairs(least_pairs(plan.lookup(self.layer), plan.annotation, plan.strategy))
+
+    @cached_property
+    def starting_ms(self) -> float:
+        """The least that any blocks cost: one of each text, whatever is read."""
+        return self._of_pairs(LeastPairs())
+
+    def _of_pairs(self, pairs: LeastPairs) -> float:
+        shape = self.shape
         call, plan = self.rates.of(self.kind).sparse, self.rates.plans
-        calling = call.calls + batch * (call.groups + call.starts) + numbers * call.numbers_out
-        planning = batch * (plan.texts + plan.blocks + plan.tokens * (self.shape.rows + self.shape.length))
+        # A band has no room for the few queries, such as [CLS], that read the whole text.
+        blocks = shape.batch * (2 if pairs.banded and pairs.rectangles else 1)
+        masked = call.masked + (call.converted if self.plan.lookup(self.layer).heads > 1 else 0.0)
+        score = call.products * shape.head_dim + call.scores
+        calling = call.calls + blocks * (call.groups + call.starts)
+        per_query = shape.heads * (shape.head_dim * call.numbers_out + call.tiles / tile(shape.rows))
+        calling += shape.batch * shape.rows * per_query
+        calling += shape.heads * (pairs.rectangles * score + pairs.banded * (score + masked))
+        planning = shape.batch * (plan.texts + plan.tokens * (shape.rows + shape.length)) + blocks * plan.blocks
+        planning += pairs.banded * (plan.pairs + plan.cells)
         return (calling + planning / self.plan.sharing(self.layer)) * 1e-6
 
     def _like(self) -> int:

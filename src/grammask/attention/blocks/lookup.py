@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...grammar.caching import cache_outside_modes
@@ -66,6 +67,12 @@ class PairLookup:
         return self.document.shape[0]
 
     @cached_property
+    def mean_document(self) -> NDArray[np.float32]:
+        """What document reach allows (tags, tags), as the share of heads."""
+        mean: NDArray[np.float32] = self.document.float().mean(0).numpy()
+        return mean
+
+    @cached_property
     def reaches(self) -> Reaches:
         """Which reaches the rules have, as `backends.Backend` tells them apart."""
         if not self.has_bounded:
@@ -75,14 +82,14 @@ class PairLookup:
 
     @cached_property
     def kind(self) -> tuple[object, ...]:
-        """What the choice and cost of blocks hang on, how much is allowed only to a factor of 1.4.
+        """What the choice and cost of blocks hang on, how much document reach allows only to a factor of 1.4.
 
         Where rules are alike in it, either all or none of them need reading order in a text.
         """
-        allowed = [round(2 * math.log2(1 + int(bits.count_nonzero()))) for bits in (self.document, self.bounded)]
+        allowed = round(2 * math.log2(1 + int(self.document.count_nonzero())))
         itself = self.document.diagonal(dim1=1, dim2=2).all(0).tolist()
         does = (self.reaches, self.by_sentence, self.lowers, self.adds, self.lifts)
-        return (self.heads, self.edges, *does, *allowed, *itself)
+        return (self.heads, self.edges, *does, allowed, *itself)
 
     @cached_property
     def adds(self) -> bool:

@@ -88,7 +88,7 @@ def _count_group(counts: dict[str, float], group: BlockGroup, width: int, key_wi
 
 def _count_block(counts: dict[str, float], block: Block, heads: int, head_dim: int, key_width: int) -> None:
     queries = block.chunk or block.rows.stop - block.rows.start
-    tiles = heads * block.stack * -(-queries // _tile(queries))
+    tiles = heads * block.stack * -(-queries // tile(queries))
     scores = heads * block.pairs
     counts["starts"] += 1
     counts["tiles"] += tiles
@@ -107,7 +107,7 @@ def _count_block(counts: dict[str, float], block: Block, heads: int, head_dim: i
         counts["converted"] += 0 if block.bias.is_floating_point() else scores
 
 
-def _tile(queries: int) -> int:
+def tile(queries: int) -> int:
     """Return how many queries PyTorch's fused CPU kernel takes at a time."""
     return 256 if queries >= 768 else 64 if queries >= 192 else 32
 
