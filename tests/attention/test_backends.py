@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 import grammask
 from grammask.attention import head_groups
+from grammask.attention.blocks import banded, biased
 from grammask.attention.reference import reference_attention
 from grammask.errors import GrammarError, InputError
 from grammask.grammar.grammar import Grammar
@@ -28,26 +29,25 @@ from grammask.grammar.tags import PAD, TAGS, UPOS
 )
 def test_backends_equal_the_oracle_on_drawn_grammars(grammar, lengths, seed, layer, strategy):
     batch = random_batch(lengths, seed=seed)
-    for backend in fitting_backends(grammar, strategy, layer=layer):
-        compare(grammar, strategy, batch, backend, layer=layer)
+    compare(grammar, strategy, batch, *fitting_backends(grammar, strategy, layer=layer), layer=layer)
 
 
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
 @pytest.mark.parametrize("name", GRAMMARS)
-@pytest.mark.parametrize("lengths", [(1,), (2, 1, 65), (700, 129), (513,), (1025, 3)], ids=str)
+@pytest.mark.parametrize("lengths", [(1,), (2, 1, 65), (700, 129), (513,)], ids=str)
 def test_backends_equal_the_oracle_at_every_length(name, strategy, lengths):
     grammar = GRAMMARS[name]
-    for backend in fitting_backends(grammar, strategy)[2:]:
-        compare(grammar, strategy, random_batch(lengths), backend)
+    compare(grammar, strategy, random_batch(lengths), *fitting_backends(grammar, strategy)[2:])
 
 
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
 @pytest.mark.parametrize("name", GRAMMARS)
-def test_few_heads_at_a_time_change_nothing(name, strategy, monkeypatch):
+def test_few_heads_and_queries_at_a_time_change_nothing(name, strategy, monkeypatch):
     monkeypatch.setattr(head_groups, "_COPY", 1)
+    monkeypatch.setattr(banded, "_sizes", lambda *_: (16, 2))
+    monkeypatch.setattr(biased, "TILE", 16)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    for backend in fitting_backends(GRAMMARS[name], strategy)[2:]:
-        compare(GRAMMARS[name], strategy, random_batch((90, 41)), backend)
+    compare(GRAMMARS[name], strategy, random_batch((90, 41)), *fitting_backends(GRAMMARS[name], strategy)[2:])
 
 
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
@@ -56,8 +56,8 @@ def test_few_heads_at_a_time_change_nothing(name, strategy, monkeypatch):
     ("dtype", "atol", "to_grad"), [(torch.float32, 2e-5, 1e-4), (torch.bfloat16, 3e-2, 6e-2)], ids=str
 )
 def test_dtypes_are_exact_to_their_own_rounding(name, strategy, dtype, atol, to_grad):
-    for backend in fitting_backends(GRAMMARS[name], strategy)[2:]:
-        compare(GRAMMARS[name], strategy, random_batch((300, 77)), backend, dtype=dtype, atol=atol, to_grad=to_grad)
+    backends = fitting_backends(GRAMMARS[name], strategy)[2:]
+    compare(GRAMMARS[name], strategy, random_batch((300, 77)), *backends, dtype=dtype, atol=atol, to_grad=to_grad)
 
 
 @settings(max_examples=60)
@@ -70,8 +70,8 @@ def test_dtypes_are_exact_to_their_own_rounding(name, strategy, dtype, atol, to_
 )
 def test_keys_of_fewer_heads_are_those_of_each_query_that_shares_them(grammar, lengths, seed, heads, strategy):
     batch = random_batch(lengths, seed=seed)
-    for backend in fitting_backends(grammar, strategy, heads=heads[0]):
-        compare(grammar, strategy, batch, backend, heads=heads[0], key_heads=heads[1])
+    backends = fitting_backends(grammar, strategy, heads=heads[0])
+    compare(grammar, strategy, batch, *backends, heads=heads[0], key_heads=heads[1])
 
 
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
@@ -80,13 +80,13 @@ def test_keys_of_fewer_heads_are_those_of_each_query_that_shares_them(grammar, l
     ("dtype", "atol", "to_grad"), [(torch.float32, 2e-5, 1e-4), (torch.bfloat16, 3e-2, 9e-2)], ids=str
 )
 def test_keys_of_fewer_heads_in_each_dtype(name, strategy, dtype, atol, to_grad, monkeypatch):
+    backends = fitting_backends(GRAMMARS[name], strategy, heads=6)[2:]
     for copied in (1 << 22, 1):  # all heads that share keys at once, then one at a time
         monkeypatch.setattr(head_groups, "_COPY", copied)
-        for backend in fitting_backends(GRAMMARS[name], strategy, heads=6)[2:]:
-            compare(
-                GRAMMARS[name], strategy, random_batch((300, 77)), backend, dtype=dtype, atol=atol, to_grad=to_grad,
-                heads=6, key_heads=2,
-            )  # fmt: skip
+        compare(
+            GRAMMARS[name], strategy, random_batch((150, 77)), *backends, dtype=dtype, atol=atol, to_grad=to_grad,
+            heads=6, key_heads=2,
+        )  # fmt: skip
 
 
 def test_padding_may_stand_anywhere():
@@ -97,8 +97,7 @@ def test_padding_may_stand_anywhere():
     batch.annotation, batch.inputs["attention_mask"] = moved, (moved["tag_ids"] != PAD).long()
     for grammar in GRAMMARS.values():
         for strategy in ("hard", "soft"):
-            for backend in fitting_backends(grammar, strategy)[2:]:
-                compare(grammar, strategy, batch, backend)
+            compare(grammar, strategy, batch, *fitting_backends(grammar, strategy)[2:])
 
 
 @pytest.mark.parametrize("name", GRAMMARS)

@@ -32,9 +32,9 @@ position_masks = st.builds(PositionMask, st.booleans(), st.none() | st.tuples(si
 @pytest.mark.usefixtures("width")
 def test_every_backend_equals_the_oracle(name, mask, strategy):
     grammar, batch = GRAMMARS[name], random_batch((31, 12, 1), seed=3)
-    for backend in fitting_backends(grammar, strategy):
-        compare(grammar, strategy, batch, backend, position=MASKS[mask])
-    compare(grammar, strategy, left_padded(batch), backend, position=MASKS[mask], queries=17)
+    backends = fitting_backends(grammar, strategy)
+    compare(grammar, strategy, batch, *backends, position=MASKS[mask])
+    compare(grammar, strategy, left_padded(batch), backends[-1], position=MASKS[mask], queries=17)
 
 
 @given(
@@ -59,11 +59,8 @@ def test_any_grammar_mask_padding_and_heads(
     with pytest.MonkeyPatch.context() as patch:
         if chunk is not None:
             short_chunks(patch, chunk, views=views)
-        for backend in fitting_backends(grammar, strategy):
-            compare(
-                grammar, strategy, batch, backend, position=position, queries=queries, key_heads=key_heads,
-                dtype=torch.float64,
-            )  # fmt: skip
+        backends = fitting_backends(grammar, strategy)
+        compare(grammar, strategy, batch, *backends, position=position, queries=queries, key_heads=key_heads)
 
 
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 2e-5), (torch.bfloat16, 5e-2), (torch.float16, 1e-2)])
@@ -71,11 +68,10 @@ def test_any_grammar_mask_padding_and_heads(
 @pytest.mark.parametrize("name", ["sorted", "mixed", "a band for each head"])
 def test_dtypes(name, mask, dtype, close):
     for strategy in ("hard", "soft"):
-        for backend in fitting_backends(GRAMMARS[name], strategy):
-            compare(
-                GRAMMARS[name], strategy, random_batch((150, 33)), backend, position=MASKS[mask], dtype=dtype,
-                atol=close, to_grad=max(1e-4, 4 * close), key_heads=1,
-            )  # fmt: skip
+        compare(
+            GRAMMARS[name], strategy, random_batch((150, 33)), *fitting_backends(GRAMMARS[name], strategy),
+            position=MASKS[mask], dtype=dtype, atol=close, to_grad=max(1e-4, 4 * close), key_heads=1,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("mask", MASKS)

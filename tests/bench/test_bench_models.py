@@ -159,13 +159,13 @@ def test_passes_fit_their_level():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("model", ["llama", "modernbert"])
-def test_a_benchmark_of_a_random_model(small, tmp_path, model):
+@pytest.mark.parametrize(("model", "dtype"), [("llama", "bfloat16-weights"), ("modernbert", "bfloat16")])
+def test_a_benchmark_of_a_random_model(small, tmp_path, model, dtype):
     passes = ("forward", "training", *(("prefill",) if model == "llama" else ()))
     (tmp_path / "text").write_text("Names read names, and Anna reads what Bob wrote. " * 9, encoding="utf-8")
     config = make_bench_config(
         model=model, grammars=("mixed",), strategies=("hard",), levels=("model", "end-to-end"), lengths=(40,),
-        batch_sizes=(2,), dtypes=("bfloat16-weights",), passes=passes, seconds=0.0, memory=False, threads=(1,),
+        batch_sizes=(2,), dtypes=(dtype,), passes=passes, seconds=0.0, memory=False, threads=(1,),
         text=str(tmp_path / "text"),
     )  # fmt: skip
     results = run.run_bench(config, tmp_path / "out", force=False, say=lambda line: None)

@@ -85,8 +85,7 @@ def compare(
     grammar,
     strategy,
     batch,
-    backend,
-    *,
+    *backends,
     layer=0,
     dtype=torch.float64,
     atol=1e-6,
@@ -96,28 +95,30 @@ def compare(
     position=FREE,
     queries=None,
 ):
-    """Compare a backend with the oracle over the rows of real tokens: values, and the gradients of all inputs.
+    """Compare backends with the oracle over the rows of real tokens: values, and the gradients of all inputs.
 
     Keys have `key_heads` heads, None for as many as queries; queries are the last `queries` places, None for all.
     """
     query, key, value, weight = draw(batch, dtype=dtype, heads=heads, key_heads=key_heads)
     queries = queries or query.shape[2]
     query, weight = (tensor[:, :, -queries:].detach().requires_grad_() for tensor in (query, weight))
-    found = grammask.grammar_attention(
-        query, key, value, **batch.annotation, grammar=grammar, strategy=strategy, layer=layer,
-        attention_mask=batch.inputs["attention_mask"], causal=position.causal, window=position.window, backend=backend,
-    )  # fmt: skip
+    real = (batch.annotation["tag_ids"] != PAD)[:, None, -queries:, None]
     exact = [tensor.detach().double().requires_grad_() for tensor in (query, key, value)]
     shared = [tensor.repeat_interleave(heads // tensor.shape[1], 1) for tensor in exact[1:]]
     mask = oracle_mask(grammar, strategy, batch, layer=layer, heads=heads, position=position, queries=queries)
     expected, _ = reference_attention(exact[0], *shared, mask, scale=HEAD_DIM**-0.5)
-    real = (batch.annotation["tag_ids"] != PAD)[:, None, -queries:, None]
-    assert found.isfinite().all()
-    torch.testing.assert_close(found.double() * real, expected * real, atol=atol, rtol=0)
-    grads = torch.autograd.grad((found * weight * real).sum(), (query, key, value))
     wanted = torch.autograd.grad((expected * weight.double() * real).sum(), exact)
-    for grad, wish in zip(grads, wanted, strict=True):
-        torch.testing.assert_close(grad.double(), wish, atol=to_grad, rtol=0)
+    for backend in backends:
+        found = grammask.grammar_attention(
+            query, key, value, **batch.annotation, grammar=grammar, strategy=strategy, layer=layer,
+            attention_mask=batch.inputs["attention_mask"], causal=position.causal, window=position.window,
+            backend=backend,
+        )  # fmt: skip
+        assert found.isfinite().all()
+        torch.testing.assert_close(found.double() * real, expected * real, atol=atol, rtol=0)
+        grads = torch.autograd.grad((found * weight * real).sum(), (query, key, value))
+        for grad, wish in zip(grads, wanted, strict=True):
+            torch.testing.assert_close(grad.double(), wish, atol=to_grad, rtol=0)
 
 
 def fitting_backends(grammar, strategy, *, layer=0, heads=HEADS):

@@ -1,8 +1,8 @@
 """A comparison of no work at all, killed at chosen moments: a script (`-m helpers.killed_compare FOLDER`) that
 prints what it saw, as JSON.
 
-Everything is loaded once. Each comparison runs in a fork, in the ways of the command line, and ends itself by a signal
-at one of the moments at which it touches a file; then another fork goes on with it.
+Everything is loaded once, also the commands. Each comparison runs in a fork, in the ways of the command line, and ends
+itself by a signal at one of the moments at which it touches a file; then another fork goes on with it.
 """
 
 import json
@@ -15,8 +15,8 @@ from types import SimpleNamespace
 
 from helpers.records import SHA256, a_record
 
+from grammask.cli import app, run_command  # noqa: F401 - else each fork would load the commands
 from grammask.cli import compare_run as comparing
-from grammask.cli import run_command
 from grammask.data.task import Split, Task
 from grammask.experiment import compare, facts, results, setup
 from grammask.experiment.folder import Folder
@@ -25,8 +25,9 @@ from grammask.experiment.try_model import TriedModel
 from grammask.files.write import write_whole
 from grammask.tagging.coverage import Coverage
 
-SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 MOMENTS = 12
+# The two signals that commands catch take turns.
+MOMENTS_OF = {"SIGKILL": range(MOMENTS), "SIGTERM": range(0, MOMENTS, 2), "SIGINT": range(1, MOMENTS, 2)}
 SETTINGS = {"task": "none", "grammars": ("paper:hard",), "strategies": ("full", "hard"), "seeds": (0, 1)}
 TOUCHES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "tempfile.mkdtemp"}
 
@@ -125,8 +126,8 @@ def main(root):
     tempfile.tempdir = str(scratch)
     code, moments = forked(whole / "out", root / "stderr", resume=False)
     assert code == 0, (root / "stderr").read_text(encoding="utf-8")
-    for name in SIGNALS:
-        for part in range(MOMENTS):
+    for name, parts in MOMENTS_OF.items():
+        for part in parts:
             case = root / f"{name}-{part}"
             case.mkdir()
             out, at = case / "out", 1 + part * (moments - 1) // (MOMENTS - 1)

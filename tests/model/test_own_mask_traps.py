@@ -19,7 +19,6 @@ from grammask.model.attach import set_mask_transform
 
 GRAMMAR = GRAMMARS["mixed"]
 BACKENDS = {"hard": "mixed", "soft": "biased"}
-pytestmark = pytest.mark.usefixtures("width")
 
 
 def with_padding(batch, rows, columns):
@@ -47,6 +46,7 @@ WINDOWS = [
 
 @pytest.mark.parametrize(("name", "changes"), WINDOWS)
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
+@pytest.mark.usefixtures("width")
 def test_odd_texts_and_windows(name, changes, strategy):
     model = build(name, **changes)
     with torch.no_grad():
@@ -134,6 +134,7 @@ DROPOUT = {"gpt2": "attn_pdrop", "bert": "attention_probs_dropout_prob"}
 
 @pytest.mark.parametrize("name", ["llama", "mistral", "modernbert", "gpt2", "bert"])
 @pytest.mark.parametrize(("strategy", "backend"), [("hard", "mixed"), ("hard", "dense"), ("soft", "biased")])
+@pytest.mark.usefixtures("width")
 def test_recomputed_layers_drop_the_same_weights(name, strategy, backend):
     """With attention dropout, checkpointing of either kind changes neither the loss nor its gradients."""
     batch, found = PADDED["left"], []

@@ -29,10 +29,19 @@ def test_full_is_bit_identical_to_the_stock_model(name, padding):
                 assert torch.equal(model(**inputs)[0], stock)
 
 
-@EVERY
-@pytest.mark.parametrize("strategy", ["hard", "soft"])
-@pytest.mark.usefixtures("width")
-def test_guided_models_equal_the_oracle(name, strategy):
+WIDTHS = ("narrow", "wide")
+# Every model under either strategy; one of each kind of mask under either width of windows too.
+GUIDED = [
+    (name, strategy, width)
+    for number, name in enumerate(MODELS)
+    for row, strategy in enumerate(("hard", "soft"))
+    for column, width in enumerate(WIDTHS)
+    if (number + row + column) % 2 or name in ("llama", "mistral", "modernbert")
+]
+
+
+@pytest.mark.parametrize(("name", "strategy", "width"), GUIDED, indirect=["width"])
+def test_guided_models_equal_the_oracle(name, strategy, width):
     model = build(name)
     for grammar in (GRAMMARS["sorted with sinks"], GRAMMARS["mixed"]):
         with torch.no_grad():
