@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers.attention_calls import draw, fitting_backends
+from helpers.attention_calls import HEADS, compare, draw, fitting_backends
 from helpers.batches import random_batch
 from torch.nn import functional as F
 
@@ -42,6 +42,18 @@ def test_a_mask_is_no_larger_than_what_it_says(name, lengths, shape, monkeypatch
         attention_mask=batch.inputs["attention_mask"],
     )  # fmt: skip
     assert seen == [(len(lengths), 1, 64, 64) if name == "paper" else shape]
+
+
+@pytest.mark.parametrize(("length", "joined"), [(40, True), (600, True), (3000, False)])
+def test_few_queries_share_a_small_bias(length, joined):
+    batch = random_batch((length,))
+    (group,) = grammask.make_plan("paper", **batch.annotation, strategy="soft", heads=HEADS).block_groups(0)
+    written = [block.bias for block in group.blocks if block.bias is not None and block.bias.shape[2] > 1]
+    assert len(written) == joined
+    assert sum(bias.numel() for bias in written) <= 1 << 18
+    assert sum(block.pairs for block in group.blocks) == length**2
+    if joined:
+        compare(grammask.load_grammar("paper"), "soft", batch, "biased")
 
 
 def test_dispatch_says_that_nothing_is_added():

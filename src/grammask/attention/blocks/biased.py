@@ -23,6 +23,8 @@ from .lookup import PairLookup, take_cells
 from .text import Text, occurring_tags, tag_mask
 
 TILE: Final[int] = 128  # queries whose bias over all keys is made explicit at a time
+_FEW: Final[int] = 192  # queries, below which the fused kernel takes 32 at a time instead of 64
+_SMALL: Final[int] = 1 << 18  # cells of a bias that stays in the processor's cache: 1 MiB in float32
 
 
 def tag_bias_blocks(lookup: PairLookup, text: Text, *, learned: bool, start: int) -> list[BlockGroup]:
@@ -30,14 +32,10 @@ def tag_bias_blocks(lookup: PairLookup, text: Text, *, learned: bool, start: int
 
     With `learned`, strengths are looked up in a table that the call brings: one block for each query tag.
     """
-    base = lookup.base.numpy()  # (heads, tags, tags)
-    tags_by_bias: dict[bytes, list[int]] = {}
-    for tag in occurring_tags(text.tags[text.first :]):
-        tags_by_bias.setdefault(bytes([tag]) if learned else base[:, tag].tobytes(), []).append(int(tag))
     rectangles = []
-    for of_tags in tags_by_bias.values():
+    for of_tags in _tags_by_bias(lookup, text, learned=learned):
         rows = np.flatnonzero(tag_mask(of_tags)[text.tags[text.first :]]) + text.first
-        bias = torch.from_numpy(base[:, of_tags[0]][:, text.tags])
+        bias = lookup.base[:, of_tags[:1]][..., text.tags]
         rectangles.append(
             Rectangle(
                 rows=rows,
@@ -47,8 +45,28 @@ def tag_bias_blocks(lookup: PairLookup, text: Text, *, learned: bool, start: int
             )
         )
     if text.is_free:
-        return [whole_blocks(text, rectangles)]
+        return [whole_blocks(text, _joined(lookup, text, rectangles))]
     return [limited_blocks(text, rectangle, accumulates=False, start=start) for rectangle in rectangles]
+
+
+def _tags_by_bias(lookup: PairLookup, text: Text, *, learned: bool) -> list[list[int]]:
+    """Return the tags of the text's queries, those with equal biases together, or each by itself if `learned`."""
+    base = lookup.base.numpy()  # (heads, tags, tags)
+    alike: dict[bytes, list[int]] = {}
+    for tag in occurring_tags(text.tags[text.first :]):
+        alike.setdefault(bytes([tag]) if learned else base[:, tag].tobytes(), []).append(int(tag))
+    return list(alike.values())
+
+
+def _joined(lookup: PairLookup, text: Text, rectangles: list[Rectangle]) -> list[Rectangle]:
+    """Join rectangles of few queries, whose bias is written out then: the fused kernel takes more queries at a time."""
+    few = [one for one in rectangles if one.bias is not None and len(one.rows) < _FEW]
+    rows = np.sort(np.concatenate([one.rows for one in few])) if few else np.zeros(0, dtype=np.int64)
+    if len(few) < 2 or lookup.heads * len(rows) * len(text) > _SMALL:
+        return rectangles
+    bias = lookup.base[:, text.tags[rows]][..., text.tags]
+    joined = Rectangle(rows=rows, keys=few[0].keys, bias=bias)
+    return [*(one for one in rectangles if one not in few), joined]
 
 
 def explicit_bias_blocks(lookup: PairLookup, text: Text) -> BlockGroup:

@@ -27,7 +27,8 @@ _SLAB: Final[int] = 8  # chunks whose edges are stacked, where they are so narro
 class Rectangle:
     """Queries `rows` of a text that all read the same `keys`, both ascending, as far as its windows let them.
 
-    `bias` (heads or 1, keys) is added to the scores, `table_row` names a row of a learned strength table.
+    `bias` (heads or 1, queries or 1, keys) is added to the scores, with one row for all queries where windows limit
+    them; `table_row` names a row of a learned strength table.
     """
 
     rows: NDArray[np.int64]
@@ -76,7 +77,7 @@ def _unmasked(rectangle: Rectangle, rows: slice, keys: slice, *, accumulates: bo
         rows=rows,
         keys=keys,
         pairs=(rows.stop - rows.start) * (keys.stop - keys.start),
-        bias=None if rectangle.bias is None else rectangle.bias[None, :, None, keys],
+        bias=None if rectangle.bias is None else rectangle.bias[None, :, :, keys],
         table_row=rectangle.table_row,
         accumulates=accumulates,
     )
@@ -142,7 +143,7 @@ def _edges(text: Text, rectangle: Rectangle, chunks: _Chunks) -> Block:
     mask = torch.from_numpy(text.within(queries, keys))[:, None]
     bias = as_bias(mask)
     if rectangle.bias is not None:
-        bias = bias + rectangle.bias[:, torch.from_numpy(index)].transpose(0, 1)[:, :, None]
+        bias = bias + rectangle.bias[:, 0, torch.from_numpy(index)].transpose(0, 1)[:, :, None]
     return Block(
         rows=slice(first, last),
         keys=as_slice(index[0]) if stack == 1 else torch.from_numpy(index.reshape(-1)),
