@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grammask.attention.blocks.head_bits import EVERY, NONE, additive_mask, bool_mask, pack_heads
+from grammask.attention.blocks.head_bits import EVERY, NONE, additive_mask, bool_mask, numbered_mask, pack_heads
 from grammask.attention.blocks.lookup import take_cells
 
 
@@ -17,6 +17,7 @@ def test_masks_of_bits_are_the_tables_looked_up(heads, seed):
     bits = take_cells(pack_heads(table), index)
     wanted = table[:, index].transpose(0, 1)
     assert torch.equal(bool_mask(bits, heads), wanted)
+    assert torch.equal(numbered_mask(bits, heads, -0.7), torch.zeros(wanted.shape).masked_fill(wanted, -0.7))
     for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
         mask = additive_mask(bits, heads, dtype)
         assert mask.dtype == dtype

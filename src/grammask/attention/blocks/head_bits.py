@@ -40,7 +40,9 @@ def additive_mask(cells: Tensor, heads: int, dtype: torch.dtype, *, out: Tensor 
 
 def numbered_mask(cells: Tensor, heads: int, number: float) -> Tensor:
     """Return `number` where `bool_mask` is True, else 0, in float32."""
-    return _of_heads(cells, heads).to(torch.float32).clamp_(max=1.0).mul_(number)
+    # A bit is a power of 2, so that dividing by it is exact: once for each head, not for each pair.
+    shares = number / _bits(-(-heads // cells.shape[1]), cells.device).to(torch.float32)
+    return _of_heads(cells, heads).to(torch.float32).mul_(shares.repeat(cells.shape[1], 1, 1)[:heads])
 
 
 def _of_heads(cells: Tensor, heads: int) -> Tensor:
