@@ -61,7 +61,7 @@ def test_parts_cover_every_query_once_and_none_is_large(batch, length):
     assert (found == [WHOLE]) == (cells <= parts.MOST_CELLS)
 
 
-def test_only_masks_that_layers_share_are_kept(monkeypatch):
+def test_only_masks_that_are_asked_for_again_are_kept(monkeypatch):
     batch = random_batch(LENGTHS)
     by_layer = grammask.Grammar(
         "layers", tuple(grammask.Rule(("NOUN",), ("VERB",), layers=(n,), heads=(n,)) for n in range(2))
@@ -69,9 +69,11 @@ def test_only_masks_that_layers_share_are_kept(monkeypatch):
     for grammar, kept in ((by_layer, 0), (GRAMMARS[OF_HEADS[0]], 1)):
         plan = grammask.make_plan(grammar, **batch.annotation, heads=HEADS, layers=2,
                                   attention_mask=batch.inputs["attention_mask"])  # fmt: skip
-        for layer in range(2):
-            plan.mask(layer, None, torch.float32)
+        masks = [plan.mask(layer, None, torch.float32) for layer in range(2)]
         assert len(plan._masks) == kept
+        again = [[plan.mask(layer, None, torch.float32) for layer in range(2)] for _ in range(2)]
+        assert all(torch.equal(mask, other) for asked in again for mask, other in zip(masks, asked, strict=True))
+        assert again[0][1] is again[1][1]  # a plan that is asked again keeps them
     monkeypatch.setattr(parts, "MOST_CELLS", 1)
     plan = grammask.make_plan(GRAMMARS[OF_HEADS[0]], **batch.annotation, heads=HEADS,
                               attention_mask=batch.inputs["attention_mask"])  # fmt: skip

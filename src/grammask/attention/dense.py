@@ -61,7 +61,9 @@ def allowed_bits(
         bits.diagonal(rows.start or 0, -2, -1).fill_(EVERY)
     if tables[0].sink_tokens:
         bits.masked_fill_(first_tokens(annotation.tag_ids, tables[0].sink_tokens)[:, None, None, :], EVERY)
-    return bits.masked_fill_((annotation.tag_ids == PAD)[:, None, None, :], NONE)
+    if is_tracing() or annotation.is_padded:
+        bits.masked_fill_((annotation.tag_ids == PAD)[:, None, None, :], NONE)
+    return bits
 
 
 def merged_mask(
@@ -73,7 +75,8 @@ def merged_mask(
     Rows of padding are left to the model's own mask.
     """
     bits = allowed_bits(tables, at, rows=rows, lookup=lookup, cells=cells)
-    bits.masked_fill_((at.tag_ids == PAD)[:, None, rows, None], EVERY)
+    if is_tracing() or at.is_padded:
+        bits.masked_fill_((at.tag_ids == PAD)[:, None, rows, None], EVERY)
     if model_mask is not None and model_mask.dtype == torch.bool and model_mask.shape[1] == 1:
         # Once for all heads.
         bits.masked_fill_(~model_mask, NONE)
@@ -83,9 +86,9 @@ def merged_mask(
 
 def without_padding(bias: Tensor, at: Annotation, rows: slice = ALL) -> Tensor:
     """Return a bias (batch, heads, length or some rows, length) under which no token reads padding."""
-    keys = (at.tag_ids == PAD)[:, None, None, :]
-    if not is_tracing() and not bool(keys.any()):
+    if not is_tracing() and not at.is_padded:
         return bias
+    keys = (at.tag_ids == PAD)[:, None, None, :]
     queries = keys.transpose(2, 3)[:, :, rows]
     bias = bias.masked_fill(queries, 0.0)
     # A key of padding is never read: a row of padding itself, which the model's own mask governs, may.

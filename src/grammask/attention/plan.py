@@ -78,6 +78,7 @@ class Plan:
         self._block_groups: dict[tuple[int, PositionMask, int, bool, int], tuple[object, tuple[BlockGroup, ...]]] = {}
         self._texts: dict[tuple[PositionMask, int], tuple[Text, ...]] = {}
         self._masks: dict[tuple[int, int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
+        self._asked: dict[tuple[int, int, int, int, torch.dtype], tuple[object, object]] = {}
         # What dispatch chose for each call, by all that the choice hangs on.
         self.choices: dict[object, Any] = {}
 
@@ -151,14 +152,18 @@ class Plan:
         if queries < self.shape[1]:
             part = replace(part, shift=self.shape[1] - queries)
         has_graph = model_mask is not None and model_mask.requires_grad
-        if is_tracing() or has_graph or self.is_passing(layer, queries):
+        if is_tracing() or has_graph or is_large(self.cells(layer, queries)):
             return self._maker.fixed(layer, model_mask, dtype, part)
         key = (id(tables), id(model_mask), version(model_mask), queries, dtype)
-        if key not in self._masks:
-            with outside_inference_mode():
-                mask = self._maker.fixed(layer, model_mask, dtype, part)
+        if key in self._masks:
+            return self._masks[key][2]
+        with outside_inference_mode():
+            mask = self._maker.fixed(layer, model_mask, dtype, part)
+        # What a model asks for once is let go, what calls with a ready plan ask for again and again is not.
+        if key in self._asked or not self.is_passing(layer, queries):
             self._masks.setdefault(key, (tables, model_mask, mask))
-        return self._masks[key][2]
+        self._asked[key] = tables, model_mask
+        return mask
 
     @property
     def padding(self) -> Tensor | None:
@@ -171,7 +176,7 @@ class Plan:
         return self._checked.readable
 
     def is_passing(self, layer: int, queries: int) -> bool:
-        """Tell whether a layer's mask is let go: a large one, or one of many that no other layer shares."""
+        """Tell whether a layer's mask is let go: a large one, or, once, one of many that no other layer shares."""
         cells = self.cells(layer, queries)
         is_alone = self.sharing(layer) == 1 < len(self.layer_tables)
         return is_large(cells) or (cells > 0 and is_alone)

@@ -8,6 +8,9 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from ...grammar.caching import cache_outside_modes
+from ..tracing import is_tracing
+
 _HEADS: Final[int] = 14  # bits 1 to 14 of 16; bit 0 stays unused, see `additive_mask`
 EVERY: Final[int] = -1  # all heads
 NONE: Final[int] = 0
@@ -52,5 +55,14 @@ def _of_heads(cells: Tensor, heads: int) -> Tensor:
 
 def _bits(heads: int, device: torch.device) -> Tensor:
     """Return a bit for each of the heads of a word: int16 (heads, 1, 1)."""
+    return _make_bits(heads, device) if is_tracing() else _kept_bits(heads, device)
+
+
+@cache_outside_modes
+def _kept_bits(heads: int, device: torch.device) -> Tensor:
+    return _make_bits(heads, device)
+
+
+def _make_bits(heads: int, device: torch.device) -> Tensor:
     powers = torch.arange(1, heads + 1, dtype=torch.int16, device=device)
     return torch.bitwise_left_shift(torch.ones_like(powers), powers)[:, None, None]
