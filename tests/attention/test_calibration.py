@@ -23,6 +23,7 @@ from grammask.attention.calibration.parts import MaskParts
 from grammask.attention.calibration.probes import dense_probes, sparse_probes
 from grammask.attention.calibration.rates import PASSES
 from grammask.attention.calibration.stored import Machine, read_rates, write_rates
+from grammask.errors import InputError
 from grammask.grammar.file import load_grammar, shipped_grammars
 
 
@@ -229,6 +230,23 @@ def test_the_switch_and_other_dtypes_keep_attach_from_measuring(measured, quick,
     assert not quick
 
 
+@pytest.mark.parametrize("value", ["no", "false", "2", " 0"])
+def test_a_switch_that_says_neither_yes_nor_no_is_refused(measured, quick, monkeypatch, value):
+    monkeypatch.setenv(current.SWITCH, value)
+    with pytest.raises(InputError, match=rf"\$GRAMMASK_CALIBRATE is '{value}', but must be 0 .* or 1"):
+        grammask.attach(tiny_bert(), "paper")
+    assert not quick
+
+
+@pytest.mark.parametrize("value", ["no", 0, 1, "False"])
+def test_an_argument_that_says_neither_yes_nor_no_is_refused(measured, quick, value):
+    model = tiny_bert()
+    with pytest.raises(InputError, match=f"calibrate must be True, False or None, but is {value!r}"):
+        grammask.attach(model, "paper", calibrate=value)
+    grammask.attach(model, "paper", calibrate=False)
+    assert not quick
+
+
 def test_a_forward_never_measures(measured, quick):
     query = torch.randn(1, 2, 40, 8)
     tags = random_batch((40,)).annotation["tag_ids"]
@@ -240,7 +258,9 @@ def test_a_forward_never_measures(measured, quick):
 def test_rates_that_cannot_be_kept_hold_in_the_process(measured, quick, monkeypatch, tmp_path, caplog):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path / "file"))
-    grammask.attach(tiny_bert(), "paper")
+    for _ in range(2):
+        grammask.attach(tiny_bert(), "paper")
+    assert len(quick) == 1
     assert "cannot be written" in caplog.text
     assert current.rates_for(torch.float32, torch.get_num_threads()).source == "measured on this machine"
 

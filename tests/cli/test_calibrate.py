@@ -1,5 +1,6 @@
 """`grammask bench --calibrate`: measured, shown, kept; no benchmark is run."""
 
+import pytest
 import torch
 from typer.testing import CliRunner
 
@@ -7,6 +8,7 @@ from grammask.attention.calibration import calibrate, current
 from grammask.attention.calibration.defaults import default_rates
 from grammask.attention.calibration.stored import Machine, read_rates
 from grammask.cli.app import app
+from grammask.errors import ExperimentError
 
 
 def test_calibrate_measures_shows_and_keeps(tmp_path, monkeypatch):
@@ -32,3 +34,14 @@ def test_calibrate_measures_shows_and_keeps(tmp_path, monkeypatch):
 def test_calibrate_refuses_what_bench_refuses():
     result = CliRunner().invoke(app, ["bench", "--calibrate", "--dtypes", "int8"])
     assert result.exit_code != 0
+
+
+@pytest.mark.parametrize(
+    "given", [["--lengths", "64"], ["--out", "x"], ["--masks", "causal"], ["--no-memory"]], ids=str
+)
+def test_calibrate_leaves_no_option_out(given):
+    result = CliRunner().invoke(app, ["bench", "--calibrate", *given])
+    assert isinstance(result.exception, ExperimentError)
+    assert str(result.exception).endswith(
+        "--calibrate exclude each other; measuring takes --dtypes and --threads alone"
+    )

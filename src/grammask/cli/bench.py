@@ -8,14 +8,16 @@ import typer
 
 from ..bench.settings import BenchConfig
 from .console import PlainConsole
-from .options import Figures, Tagger, joined, setting, split, whole_numbers
+from .options import Figures, Tagger, joined, refuse_others, setting, split, whole_numbers
 from .outputs import check_folder
 from .signals import advising
 
 _DEFAULTS: Final[BenchConfig] = BenchConfig()
+_WITH_CALIBRATE: Final[tuple[str, ...]] = ("calibrate", "dtypes", "threads")
 
 
 def bench_command(
+    context: typer.Context,
     grammars: Annotated[str, setting(BenchConfig, "grammars")] = joined(_DEFAULTS.grammars),
     strategies: Annotated[str, setting(BenchConfig, "strategies")] = joined(_DEFAULTS.strategies),
     levels: Annotated[str, setting(BenchConfig, "levels")] = joined(_DEFAULTS.levels),
@@ -46,7 +48,10 @@ def bench_command(
     figures: Figures = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a benchmark in --out, and figures.")] = False,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Only measure, show and keep what backend auto goes by.")
+        bool,
+        typer.Option(
+            "--calibrate", help="Only measure, show and keep what backend auto goes by, for --dtypes and --threads."
+        ),
     ] = False,
 ) -> None:
     """Measure time and memory of attention under a grammar, against full attention and other ways."""
@@ -61,6 +66,9 @@ def bench_command(
         "memory": memory,
     }  # fmt: skip
     if calibrate:
+        refuse_others(
+            context, _WITH_CALIBRATE, "--calibrate exclude each other; measuring takes --dtypes and --threads alone"
+        )
         _calibrate(settings)
         return
     if out is not None:

@@ -9,7 +9,7 @@ from ..errors import ExperimentError
 from ..experiment.config import Config
 from .compare_report import report, report_grid_file
 from .compare_run import run_comparison, run_grid_file
-from .options import DEFAULTS, Figures, Sentences, Tagger, joined, setting, split, whole_numbers
+from .options import DEFAULTS, Figures, Sentences, Tagger, joined, refuse_others, setting, split, whole_numbers
 from .outputs import check_folder
 
 # With 6,000 texts MiniLM is a good model, and four runs take minutes: six on two cores with AVX-512.
@@ -82,14 +82,14 @@ def compare_command(
     if figures is not None:
         check_folder(figures, "--figures", empty=not force)
     if grid is not None:
-        _refuse_others(context, _WITH_GRID, "--grid exclude each other; the grid file names tasks and settings")
+        refuse_others(context, _WITH_GRID, "--grid exclude each other; the grid file names tasks and settings")
         if report_only:
             report_grid_file(grid, out)
         else:
             run_grid_file(grid, out, resume=resume, keep_models=keep_models)
         return
     if report_only:
-        _refuse_others(context, _WITH_REPORT, "--report-only exclude each other; finished runs stay as they are")
+        refuse_others(context, _WITH_REPORT, "--report-only exclude each other; finished runs stay as they are")
         report(paths or [], out, figures)
         return
     if paths:
@@ -108,11 +108,3 @@ def compare_command(
         **({} if max_length is None else {"max_length": max_length}),
     }  # fmt: skip
     run_comparison(settings, out, resume=resume, keep_models=keep_models, figures=figures)
-
-
-def _refuse_others(context: typer.Context, allowed: tuple[str, ...], why: str) -> None:
-    """Raise for an option that is given and isn't among those that are allowed, rather than leave it out."""
-    for parameter in context.command.params:
-        source = context.get_parameter_source(str(parameter.name))
-        if parameter.name not in allowed and source is not None and source.name != "DEFAULT":
-            raise ExperimentError(f"{parameter.metavar if parameter.name == 'paths' else parameter.opts[0]} and {why}")

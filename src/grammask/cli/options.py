@@ -75,3 +75,11 @@ def whole_numbers(text: str, *, option: str, example: str) -> tuple[int, ...]:
         raise ExperimentError(
             f"{option} are whole numbers with commas, such as {example}, but got {quoted(text)}"
         ) from None
+
+
+def refuse_others(context: typer.Context, allowed: tuple[str, ...], why: str) -> None:
+    """Raise for an option that is given and isn't among those that are allowed, rather than leave it out."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if parameter.name not in allowed and source is not None and source.name != "DEFAULT":
+            raise ExperimentError(f"{parameter.metavar if parameter.name == 'paths' else parameter.opts[0]} and {why}")

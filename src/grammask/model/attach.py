@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import nn
 
 from ..attention.backends import check_name
-from ..attention.calibration.calibrate import calibrate_once
+from ..attention.calibration.calibrate import calibrate_once, is_wanted
 from ..attention.mask_maker import MaskTransform
 from ..errors import ModelError
 from ..grammar.file import load_grammar
@@ -57,6 +57,7 @@ def attach(
         ModelError: For an architecture that cannot be guided, or a model that already has a grammar.
         GrammarError: For a grammar that cannot be read or doesn't fit the model, an unknown strategy or backend, and
             strengths that cannot be learned.
+        InputError: For a `calibrate` or a GRAMMASK_CALIBRATE that says neither yes nor no.
 
     Example:
         >>> from transformers import BertConfig, BertModel
@@ -67,7 +68,7 @@ def attach(
         >>> model(**inputs, word_ids=torch.tensor([[-1, 0, 1, -1]])).last_hidden_state.shape
         torch.Size([1, 4, 24])
     """
-    inner = inner_model(model)
+    inner, measures = inner_model(model), is_wanted(calibrate)
     if learn_strengths is not None and inner is not model:
         raise ModelError(
             f"{type(model).__name__} would not know of strengths that are learned: call grammask.attach(..., "
@@ -77,8 +78,8 @@ def attach(
     if learn_strengths is not None:
         check_learnable(guide.grammar, guide.strategy, learn_strengths)
     attach_guide(inner, guide, learn_strengths)
-    if backend == "auto" and guide.strategy != "full" and inner.device.type == "cpu":
-        calibrate_once(inner.dtype, wanted=calibrate)
+    if measures and backend == "auto" and guide.strategy != "full" and inner.device.type == "cpu":
+        calibrate_once(inner.dtype)
     return model
 
 

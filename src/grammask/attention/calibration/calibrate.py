@@ -8,11 +8,12 @@ from typing import Final
 
 import torch
 
-from ...errors import ExperimentError
-from .current import may_calibrate, use_rates
+from ...errors import ExperimentError, InputError
+from ...printing import quoted
+from .current import are_measured, may_calibrate, use_rates
 from .measure import measure_rates
 from .rates import Rates
-from .stored import Machine, read_rates, write_rates
+from .stored import Machine, write_rates
 
 _LOG = logging.getLogger(__name__)
 DTYPES: Final[tuple[torch.dtype, ...]] = (torch.float32, torch.bfloat16)
@@ -45,15 +46,20 @@ def calibrate(dtype: torch.dtype, threads: int) -> Calibration:
     return Calibration(machine, rates, seconds, write_rates(machine, rates))
 
 
-def calibrate_once(dtype: torch.dtype, *, wanted: bool | None) -> None:
-    """Measure for a dtype and the present number of threads, unless it was done or isn't `wanted`.
+def is_wanted(asked: bool | None) -> bool:
+    """Tell whether a caller lets measure; None leaves that to $GRAMMASK_CALIBRATE. Raises `InputError` for others."""
+    if asked is not None and not isinstance(asked, bool):
+        raise InputError(f"calibrate must be True, False or None, but is {quoted(asked)}")
+    return may_calibrate() if asked is None else asked
 
-    None leaves that to $GRAMMASK_CALIBRATE. What is done, and that it cannot be kept, is logged.
+
+def calibrate_once(dtype: torch.dtype) -> None:
+    """Measure for a dtype and the present number of threads, unless it was done.
+
+    What is done, and that it cannot be kept, is logged.
     """
-    if dtype not in DTYPES or not (may_calibrate() if wanted is None else wanted):
-        return
     threads = torch.get_num_threads()
-    if read_rates(Machine.here(dtype, threads)) is not None:
+    if dtype not in DTYPES or are_measured(dtype, threads):
         return
     what = f"what attention costs on this machine ({dtype}, threads {threads})"
     _LOG.info("measuring %s, once", what)

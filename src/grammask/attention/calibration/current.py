@@ -6,12 +6,15 @@ from typing import Final
 
 import torch
 
+from ...errors import InputError
+from ...printing import quoted
 from .defaults import default_rates
 from .rates import Rates
 from .stored import Machine, read_rates
 
 SWITCH: Final[str] = "GRAMMASK_CALIBRATE"  # "0": neither measure nor read what was measured
 _RATES: Final[dict[tuple[torch.dtype, int], Rates]] = {}
+_MEASURED: Final[set[tuple[torch.dtype, int]]] = set()  # in this process
 
 
 def rates_for(dtype: torch.dtype, threads: int) -> Rates:
@@ -24,13 +27,27 @@ def rates_for(dtype: torch.dtype, threads: int) -> Rates:
 
 
 def use_rates(dtype: torch.dtype, threads: int, rates: Rates) -> None:
-    """Let rates hold in this process from now on."""
+    """Let rates that were measured hold in this process from now on."""
     _RATES[dtype, threads] = rates
+    _MEASURED.add((dtype, threads))
+
+
+def are_measured(dtype: torch.dtype, threads: int) -> bool:
+    """Tell whether rates were measured here: in this process, also where they cannot be kept, or before."""
+    return (dtype, threads) in _MEASURED or read_rates(Machine.here(dtype, threads)) is not None
 
 
 def may_calibrate() -> bool:
-    """Tell whether measured rates are wanted, as they are unless $GRAMMASK_CALIBRATE is 0."""
-    return os.environ.get(SWITCH) != "0"
+    """Tell whether measured rates are wanted, as they are unless $GRAMMASK_CALIBRATE is 0.
+
+    Raises `InputError` where it is neither 0 nor 1.
+    """
+    value = os.environ.get(SWITCH) or "1"
+    if value not in ("0", "1"):
+        raise InputError(
+            f"${SWITCH} is {quoted(value)}, but must be 0 (neither measure nor read what was measured) or 1"
+        )
+    return value == "1"
 
 
 def rates_in_use(dtypes: Sequence[str], threads: Sequence[int]) -> dict[str, str]:
@@ -45,3 +62,4 @@ def rates_in_use(dtypes: Sequence[str], threads: Sequence[int]) -> dict[str, str
 def forget_rates() -> None:
     """Let the next call read the files again."""
     _RATES.clear()
+    _MEASURED.clear()
