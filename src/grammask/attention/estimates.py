@@ -98,7 +98,9 @@ class Estimate:
     @cached_property
     def start(self) -> int:
         """What starting a block costs, in pairs that could be computed meanwhile: a power of 2, so that plans recur."""
-        prices, heads = self.rates.of(self.kind).sparse, self.shape.heads
+        prices = self.rates.of(self.kind).sparse
+        # Heads that share one of the keys have blocks of their own.
+        heads = self.shape.heads // (self.shape.key_heads if self.shape.key_heads < self.shape.heads else 1)
         pair = heads * (prices.products * self.shape.head_dim + prices.scores)
         pairs = (prices.starts + heads * prices.tiles) / pair if pair else START
         return 1 << round(min(max(math.log2(max(pairs, 1)), 6), 14))

@@ -95,6 +95,8 @@ def _count_block(counts: dict[str, float], block: Block, heads: int, head_dim: i
     counts["loads"] += tiles * head_dim * block.pairs / (block.stack * queries)
     counts["products"] += scores * head_dim
     counts["scores"] += scores
+    if block.accumulates:
+        counts["merged"] += (block.rows.stop - block.rows.start) * heads * head_dim
     if isinstance(block.keys, Tensor):
         counts["copied_keys"] += key_width * len(block.keys)
     if callable(block.bias):
