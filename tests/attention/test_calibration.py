@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 import grammask
 from grammask.attention import dispatch
 from grammask.attention.calibration import calibrate, current, measure
-from grammask.attention.calibration.count import Shape, dense_parts, plan_parts, sparse_parts
+from grammask.attention.calibration.count import Shape, dense_parts, mask_parts, plan_parts, sparse_parts
 from grammask.attention.calibration.defaults import default_rates
 from grammask.attention.calibration.fit import fit_prices, nonnegative_least_squares
 from grammask.attention.calibration.instructions import instructions
 from grammask.attention.calibration.made_up import mask_probes, plan_probes
-from grammask.attention.calibration.parts import MaskParts
+from grammask.attention.calibration.parts import MaskParts, PlanParts
 from grammask.attention.calibration.probes import dense_probes, sparse_probes
 from grammask.attention.calibration.rates import PASSES
 from grammask.attention.calibration.stored import Machine, read_rates, write_rates
+from grammask.attention.position_mask import FREE, PositionMask
 from grammask.errors import InputError
 from grammask.grammar.file import load_grammar, shipped_grammars
 
@@ -54,11 +55,25 @@ def test_least_squares_is_never_negative_and_cannot_be_bettered(seed, columns, m
     assert np.abs(gradient[x > 0]).max(initial=0) < 1e-6  # nor shrink
 
 
-def test_prices_are_found_again():
-    prices = MaskParts(3e5, 0.5, 2.0)
-    counts = [MaskParts(1, pairs, heads * pairs) for pairs in (10, 1e4, 1e6) for heads in (1, 12)]
-    found = fit_prices(counts, [count.ms(prices) * 1e6 for count in counts])
-    np.testing.assert_allclose(found.numbers, prices.numbers, rtol=1e-6)
+@pytest.mark.parametrize("shared", [(), ("pairs", "cells")])
+def test_prices_are_found_again(shared):
+    masks, plans = MaskParts(3e5, 0.5, 1.5, 4.0, 2.0), PlanParts(4e5, 20.0, 5e4, 1e5, 2e5, 0.5, 2.0)
+    counts = np.random.default_rng(0).random((40, 12)) * 1e6
+    first, second = [MaskParts(*row[:5]) for row in counts[:20]], [PlanParts(*row[5:]) for row in counts[20:]]
+    taken = [count.ms(masks) * 1e6 for count in first] + [count.ms(plans) * 1e6 for count in second]
+    found = fit_prices(first, second, taken, shared=shared)
+    for prices, wanted in zip(found, (masks, plans), strict=True):
+        np.testing.assert_allclose(prices.numbers, wanted.numbers, rtol=1e-6)
+
+
+def test_shared_parts_have_one_price():
+    # The second kind of work has no count of its own that would tell pairs and cells apart.
+    first = [MaskParts(1, pairs, 0, 0, heads * pairs) for pairs in (1e4, 1e6) for heads in (1, 12)]
+    second = [PlanParts(1, 0, 0, 0, 0, pairs, pairs) for pairs in (1e5, 1e6)]
+    masks, plans = MaskParts(3e5, 0.5, 0, 0, 2.0), PlanParts(4e5, 0, 0, 0, 0, 0.5, 2.0)
+    taken = [count.ms(masks) * 1e6 for count in first] + [count.ms(plans) * 1e6 for count in second]
+    _, found = fit_prices(first, second, taken, shared=("pairs", "cells"))
+    np.testing.assert_allclose(found.numbers, plans.numbers, rtol=1e-6)
 
 
 def test_all_pairs_of_a_plan_are_counted():
@@ -70,12 +85,40 @@ def test_all_pairs_of_a_plan_are_counted():
         assert parts.scores == 12 * sum(block.pairs for group in groups for block in group.blocks)
         assert parts.products == 64 * parts.scores
         assert parts.groups >= len(groups)
-        assert plan_parts(groups).texts == 1
-        assert plan_parts(groups).tokens >= 1200  # queries and keys
+        made = plan_parts(groups, plan.strategy)
+        assert made.texts == 1
+        assert made.tokens >= 1200  # queries and keys
+        assert made.hard == made.bands
+        assert (made.bands > 0) == (grammar != "paper")
     shared = sparse_parts(groups, shape._replace(key_heads=3), torch.float32, drops=False)
     assert shared.copied_keys == parts.copied_keys / 4  # keys are never repeated
     dense = dense_parts(shape, mask_heads=1)
     assert (dense.scores, dense.masked, dense.gathered) == (12 * 600**2, 12 * 600**2, 0)
+
+
+@pytest.mark.parametrize("strategy", ["hard", "soft"])
+@pytest.mark.parametrize("position", [FREE, PositionMask(causal=True), PositionMask(window=(9, 0))])
+def test_masks_are_counted_with_the_models_own(strategy, position):
+    plan = plan_of("mixed", 100, strategy=strategy)
+    parts = mask_parts(plan, mask_heads=12, rows=40, position=position)
+    hard, placed = (4000 if strategy == "hard" else 0), (0 if position.is_free else 4000)
+    assert parts.numbers == (1, 4000, hard, placed, 48_000)
+
+
+def test_a_soft_band_is_no_hard_one():
+    made = plan_parts(plan_of("minilm-heads", 600, layers=6, strategy="soft").block_groups(0), "soft")
+    assert made.bands > 0
+    assert made.hard == 0
+
+
+def test_what_blocks_merge_is_counted():
+    shape = Shape(1, 12, 12, 1500, 64)
+    plan = plan_of("paper", 1500)
+    free, causal = (
+        sparse_parts(plan.block_groups(0, position), shape, torch.float32, drops=False)
+        for position in (FREE, PositionMask(causal=True))
+    )
+    assert free.merged == 0 < causal.merged
 
 
 @pytest.mark.parametrize("kind", PASSES)
@@ -88,9 +131,12 @@ def test_probes_run_and_each_part_is_in_some(kind):
 
 
 def test_probes_of_planning_run():
-    for probe in (*mask_probes(torch.float32), *plan_probes()):
-        probe.call()
-        assert all(number > 0 for number in probe.parts.numbers[:2])
+    for probes in (mask_probes(torch.float32), plan_probes()):
+        for probe in probes:
+            probe.call()
+            assert all(number > 0 for number in probe.parts.numbers[:2])
+        counted = np.array([probe.parts.numbers for probe in probes])
+        assert np.linalg.matrix_rank(counted / np.linalg.norm(counted, axis=0)) == counted.shape[1]
 
 
 def test_rates_are_kept_and_used(measured):
@@ -124,7 +170,7 @@ DAMAGE = {
         path, lambda data: data["rates"]["training"]["sparse"].update(scores=0.0, products=0.0)
     ),
     "another machine": lambda path: damage(path, lambda data: data["machine"].update(processor="another")),
-    "another format": lambda path: damage(path, lambda data: data.update(format=2)),
+    "another format": lambda path: damage(path, lambda data: data.update(format=1)),
 }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ class Estimate:
         cells, heads = plan.cells(self.layer, self.shape.rows), heads_of(plan.layer_tables[self.layer])
         calls = len(parts_of(cells, self.shape.batch, self.shape.rows))
         call = dense_parts(self.shape, mask_heads=heads, calls=calls)
-        mask = mask_parts(plan.shape, mask_heads=heads, masks=calls, rows=self.shape.rows)
+        mask = mask_parts(plan, mask_heads=heads, masks=calls, rows=self.shape.rows, position=self.position)
         return call.ms(prices) + mask.ms(self.rates.masks) / (1 if is_large(cells) else plan.sharing(self.layer))
 
     @cached_property
@@ -59,8 +59,8 @@ class Estimate:
             self._like(), self.position, queries=self.shape.rows, drops=self.drops, start=self.start
         )
         call = sparse_parts(groups, self.shape, self.dtype, drops=self.drops)
-        planning = plan_parts(groups).ms(self.rates.plans) / self.plan.sharing(self.layer)
-        return call.ms(self.rates.of(self.kind).sparse) + planning
+        made = plan_parts(groups, self.plan.strategy).ms(self.rates.plans)
+        return call.ms(self.rates.of(self.kind).sparse) + made / self.plan.sharing(self.layer)
 
     @cached_property
     def least_sparse_ms(self) -> float:

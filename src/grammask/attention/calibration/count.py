@@ -6,8 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...grammar.rules import Strategy
 from ..blocks.block import Block, BlockGroup
 from ..head_groups import head_groups
+from ..plan import Plan
+from ..position_mask import FREE, PositionMask
 from .parts import DenseParts, MaskParts, PlanParts, SparseParts
 
 
@@ -37,9 +40,13 @@ def dense_parts(shape: Shape, *, mask_heads: int, is_learned: bool = False, call
     """
     batch, heads, head_dim, pairs = shape.batch, shape.heads, shape.head_dim, shape.rows * shape.length
     scores, cells = batch * heads * pairs, batch * mask_heads * pairs
+    rows = min(shape.rows, -(-batch * shape.rows // calls))  # a part is some texts, or some queries of one
+    tiles = batch * heads * -(-shape.rows // rows) * -(-rows // tile(rows))
     return DenseParts(
         calls=calls,
         numbers_out=batch * heads * shape.rows * head_dim,
+        tiles=tiles,
+        loads=tiles * head_dim * shape.length,
         products=scores * head_dim,
         scores=scores,
         masked=scores if mask_heads else 0,
@@ -47,14 +54,23 @@ def dense_parts(shape: Shape, *, mask_heads: int, is_learned: bool = False, call
     )
 
 
-def mask_parts(shape: tuple[int, int], *, mask_heads: int, masks: int = 1, rows: int | None = None) -> MaskParts:
-    """Count the making of the mask or bias of a batch (batch, length), as one or as several `masks` of a part each.
+def mask_parts(
+    plan: Plan, *, mask_heads: int, masks: int = 1, rows: int | None = None, position: PositionMask = FREE
+) -> MaskParts:
+    """Count the making of a layer's mask or bias, as one or as several `masks` of a part each.
 
-    It is for so many `rows` of queries, None for all.
+    It is for so many `rows` of queries, None for all, under the model's own mask of positions.
     """
-    batch, length = shape
-    pairs = batch * length * (length if rows is None else rows)
-    return MaskParts(masks=masks, pairs=pairs, cells=mask_heads * pairs)
+    batch, length = plan.shape
+    rows = length if rows is None else rows
+    pairs = batch * length * rows
+    return MaskParts(
+        masks=masks,
+        pairs=pairs,
+        hard=pairs if plan.strategy == "hard" else 0,
+        placed=0 if position.is_free else length * rows,
+        cells=mask_heads * pairs,
+    )
 
 
 def sparse_parts(block_groups: Sequence[BlockGroup], shape: Shape, dtype: torch.dtype, *, drops: bool) -> SparseParts:
@@ -114,14 +130,17 @@ def tile(queries: int) -> int:
     return 256 if queries >= 768 else 64 if queries >= 192 else 32
 
 
-def plan_parts(block_groups: Sequence[BlockGroup]) -> PlanParts:
+def plan_parts(block_groups: Sequence[BlockGroup], strategy: Strategy) -> PlanParts:
     """Count the making of blocks."""
     blocks = [block for group in block_groups for block in group.blocks]
+    bands = sum(block.chunk > 0 for block in blocks)
     masks = [block for block in blocks if isinstance(block.bias, Tensor) and block.bias.shape[2] > 1]
     return PlanParts(
         texts=len({group.text for group in block_groups}),
         tokens=sum(group.rows.count + group.keys.count for group in block_groups),
         blocks=len(blocks),
+        bands=bands,
+        hard=bands if strategy == "hard" else 0,
         pairs=sum(block.pairs for block in masks),
         cells=sum(block.pairs * block.bias.shape[1] for block in masks if isinstance(block.bias, Tensor)),
     )

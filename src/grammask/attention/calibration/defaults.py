@@ -35,12 +35,11 @@ def default_rates(dtype: torch.dtype, threads: int) -> Rates:
     measured = parse_rates(read_text(_MEASURED), _MEASURED, None)
     kind = instructions()
     products, scores = _FASTER.get((kind, dtype), _FASTER.get((kind, torch.float32), (1.0, 1.0)))
-    sparse = {"products": 1 / products, "loads": 1 / products, "scores": 1 / scores, "masked": 1 / scores}
-    dense = {name: factor for name, factor in sparse.items() if name != "loads"}
+    kernel = {"products": 1 / products, "loads": 1 / products, "scores": 1 / scores, "masked": 1 / scores}
 
     def scaled(rates: PassRates) -> PassRates:
         return PassRates(
-            dense=_shared(rates.dense.times(**dense), threads), sparse=_shared(rates.sparse.times(**sparse), threads)
+            dense=_shared(rates.dense.times(**kernel), threads), sparse=_shared(rates.sparse.times(**kernel), threads)
         )
 
     return replace(

@@ -1,21 +1,41 @@
 """From measured times to the price of each part: least squares without negative prices, relative errors counting."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .parts import Counted
+from .parts import Parts
+
+First = TypeVar("First", bound=Parts)
+Second = TypeVar("Second", bound=Parts)
 
 
-def fit_prices(counts: Sequence[Counted], nanoseconds: Sequence[float]) -> Counted:
-    """Return the price of each part, 0 or more, that explains the times of these counts best, in relative terms."""
-    parts = type(counts[0])
-    shares = np.array([count.numbers for count in counts]) / np.asarray(nanoseconds)[:, None]
+def fit_prices(
+    first: Sequence[First], second: Sequence[Second], nanoseconds: Sequence[float], *, shared: Collection[str] = ()
+) -> tuple[First, Second]:
+    """Return the price of each part, 0 or more, that explains the times of these counts best, in relative terms.
+
+    They are of two kinds of work, timed one after the other; parts that are named in `shared` have one price in both.
+    """
+    kinds = type(first[0]), type(second[0])
+    parts = [[("" if name in shared else kind.__name__, name) for name in kind.names()] for kind in kinds]
+    columns = {part: column for column, part in enumerate(dict.fromkeys([*parts[0], *parts[1]]))}
+    places = [[columns[part] for part in of_kind] for of_kind in parts]
+    counts = np.zeros((len(first) + len(second), len(columns)))
+    counts[: len(first), places[0]] = [count.numbers for count in first]
+    counts[len(first) :, places[1]] = [count.numbers for count in second]
+    prices = _fit(counts, np.asarray(nanoseconds, dtype=np.float64))
+    return kinds[0](*prices[places[0]].tolist()), kinds[1](*prices[places[1]].tolist())
+
+
+def _fit(counts: NDArray[np.float64], nanoseconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares = counts / nanoseconds[:, None]
     scale = np.linalg.norm(shares, axis=0)
     scale[scale == 0] = 1.0  # a part that no probe has costs nothing
-    prices = nonnegative_least_squares(shares / scale, np.ones(len(counts))) / scale
-    return parts(*prices.tolist())
+    prices: NDArray[np.float64] = nonnegative_least_squares(shares / scale, np.ones(len(counts))) / scale
+    return prices
 
 
 def nonnegative_least_squares(matrix: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,40 +12,49 @@ from ...grammar.tags import TAGS
 from ..blocks.sorted import FREQUENCY
 from ..make_plan import make_plan
 from ..plan import Plan
+from ..position_mask import FREE, PositionMask
 from .count import mask_parts, plan_parts
 from .parts import MaskParts, PlanParts, Probe
 
 
 def mask_probes(dtype: torch.dtype) -> list[Probe[MaskParts]]:
-    """Return the making of dense masks, of one head and of twelve."""
-    made: list[tuple[str, Strategy, int, int]] = [
-        ("paper", "hard", 32, 1), ("paper", "hard", 256, 1), ("mixed", "soft", 512, 1), ("mixed", "hard", 512, 1),
-        ("minilm-heads", "hard", 128, 12),
+    """Return the making of dense masks, of one head and of twelve, hard and soft, also under a model's own window."""
+    made: list[tuple[str, Strategy, int, int, PositionMask]] = [
+        ("paper", "hard", 32, 1, FREE), ("paper", "hard", 192, 1, FREE), ("mixed", "hard", 640, 1, FREE),
+        ("paper", "soft", 32, 1, FREE), ("paper", "soft", 1024, 1, FREE), ("minilm-heads", "hard", 320, 12, FREE),
+        ("minilm-heads", "soft", 320, 12, FREE), ("paper", "hard", 384, 1, PositionMask(window=(64, 64))),
     ]  # fmt: skip
     probes = []
-    for grammar, strategy, length, heads in made:
+    for grammar, strategy, length, heads, position in made:
         plan = made_up_plan(grammar, strategy, length, heads=heads)
-        parts = mask_parts((1, length), mask_heads=heads)
-        probes.append(Probe(parts, partial(_mask_anew, plan, dtype)))
+        parts = mask_parts(plan, mask_heads=heads, position=position)
+        probes.append(Probe(parts, partial(_mask_anew, plan, dtype, position)))
     return probes
 
 
 def plan_probes() -> list[Probe[PlanParts]]:
     """Return the making of blocks, of short texts and long ones, with and without masks."""
-    made: list[tuple[str, Strategy, int]] = [
-        ("paper", "hard", 64), ("paper", "hard", 2048), ("banded", "hard", 128), ("banded", "hard", 1024),
-        ("mixed", "hard", 1024), ("paper", "soft", 512),
+    made: list[tuple[str, Strategy, int, int, PositionMask]] = [
+        ("names", "soft", 64, 1, FREE), ("paper", "soft", 512, 1, FREE), ("paper", "hard", 64, 1, FREE),
+        ("paper", "hard", 1024, 1, FREE), ("banded", "hard", 128, 1, FREE), ("mixed", "hard", 1024, 1, FREE),
+        ("minilm-heads", "soft", 64, 12, FREE), ("minilm-heads", "soft", 256, 12, FREE),
+        ("paper", "soft", 512, 1, PositionMask(window=(128, 128))),
+        ("paper", "hard", 512, 1, PositionMask(window=(128, 128))),
     ]  # fmt: skip
-    plans = [made_up_plan(grammar, strategy, length) for grammar, strategy, length in made]
-    return [Probe(plan_parts(plan.block_groups(0)), partial(_blocks_anew, plan)) for plan in plans]
+    probes = []
+    for grammar, strategy, length, heads, position in made:
+        plan = made_up_plan(grammar, strategy, length, heads=heads)
+        parts = plan_parts(plan.block_groups(0, position), strategy)
+        probes.append(Probe(parts, partial(_blocks_anew, plan, position)))
+    return probes
 
 
-def _mask_anew(plan: Plan, dtype: torch.dtype) -> object:
-    return unmade(plan).mask(0, None, dtype)
+def _mask_anew(plan: Plan, dtype: torch.dtype, position: PositionMask) -> object:
+    return unmade(plan).mask(0, None, dtype, position)
 
 
-def _blocks_anew(plan: Plan) -> object:
-    return unmade(plan).block_groups(0)
+def _blocks_anew(plan: Plan, position: PositionMask) -> object:
+    return unmade(plan).block_groups(0, position)
 
 
 def unmade(plan: Plan, *, learned: Tensor | None = None) -> Plan:

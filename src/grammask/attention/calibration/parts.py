@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from operator import mul
-from typing import Annotated, ClassVar, Generic, Self, TypeVar
+from typing import Annotated, ClassVar, Final, Generic, Self, TypeVar
 
 from pydantic import ConfigDict, Field
 
@@ -40,13 +40,16 @@ class Parts:
 class DenseParts(Parts):
     """One call on the dense path.
 
-    Counted are: `calls`; `numbers_out`, the numbers of the output; `products`, pairs of a query and a key x heads x
+    Counted are: `calls`; `numbers_out`, the numbers of the output; `tiles`, runs of queries that the fused kernel takes
+    at a time, x heads; `loads`, the keys of each tile x head_dim; `products`, pairs of a query and a key x heads x
     head_dim; `scores`, pairs x heads; `masked`, those under a mask or bias; `gathered`, cells of a learned
     bias that the call looks up.
     """
 
     calls: Amount
     numbers_out: Amount
+    tiles: Amount
+    loads: Amount
     products: Amount
     scores: Amount
     masked: Amount
@@ -57,11 +60,11 @@ class DenseParts(Parts):
 class SparseParts(Parts):
     """One call in blocks.
 
-    Counted are: `calls`; `groups`, head groups; `starts`, blocks of each head group; `tiles`, runs of queries that the
-    fused kernel takes at a time, x heads; `loads`, the keys of each tile x head_dim; `products` and `scores` as in
-    `DenseParts`; `masked`, scores under a mask of their own; `rows`, those under one row of bias; `converted`, cells
-    of bool masks; `explicit`, cells of a bias that is made anew in each call; `copied_rows` and `copied_keys`, numbers
-    of queries and of keys that are reordered; `merged`, numbers merged by log-sum-exp; `numbers_out` as above.
+    Counted are: `calls`; `groups`, head groups; `starts`, blocks of each head group; `tiles`, `loads`, `products` and
+    `scores` as in `DenseParts`; `masked`, scores under a mask of their own; `rows`, those under one row of bias;
+    `converted`, cells of bool masks; `explicit`, cells of a bias that is made anew in each call; `copied_rows` and
+    `copied_keys`, numbers of queries and of keys that are reordered; `merged`, numbers merged by log-sum-exp;
+    `numbers_out` as above.
     """
 
     calls: Amount
@@ -81,22 +84,37 @@ class SparseParts(Parts):
     numbers_out: Amount
 
 
+KERNEL: Final[tuple[str, ...]] = ("tiles", "loads", "products", "scores", "masked")  # parts of the fused kernel's work
+
+
 @dataclass(frozen=True)
 class MaskParts(Parts):
-    """A dense mask or bias: how many, the `pairs` that are looked up, and the `cells`, pairs x heads with own masks."""
+    """Dense masks or biases.
+
+    Counted are: `masks`; `pairs` that are looked up; `hard`, those of them in hard masks; `placed`, those that a mask
+    of the model's own tells apart by their places; `cells`, pairs x heads with own masks.
+    """
 
     masks: Amount
     pairs: Amount
+    hard: Amount
+    placed: Amount
     cells: Amount
 
 
 @dataclass(frozen=True)
 class PlanParts(Parts):
-    """The blocks of a batch: `texts`, `tokens` that groups order, `blocks`, and what their masks hold (`MaskParts`)."""
+    """The blocks of a batch.
+
+    Counted are: `texts`; `tokens` that groups order; `blocks`; `bands`, those of them that are stacks of chunks;
+    `hard`, those of them that are hard; `pairs` and `cells` of masks and biases, as in `MaskParts`.
+    """
 
     texts: Amount
     tokens: Amount
     blocks: Amount
+    bands: Amount
+    hard: Amount
     pairs: Amount
     cells: Amount
 

@@ -20,35 +20,36 @@ from .shapes import band, block, blocks, group
 
 def sparse_probes(dtype: torch.dtype, kind: Pass, *, heads: int) -> list[Probe[SparseParts]]:
     """Return calls in blocks, of which each part of the work weighs much in some."""
-    zeros = torch.zeros(1, 1, 128, 512, dtype=torch.float32, device="cpu")
+    zeros = torch.zeros(1, 1, 128, 256, dtype=torch.float32, device="cpu")
     made = [
         ((group(blocks(1, 8, 8), 8, 8),), 64, 64),
         ((group(blocks(16, 8, 8), 128, 128),), 128, 64),
         ((group(blocks(1, 8, 8), 8, 8, shuffled=True),) * 8, 64, 64),
         ((group(blocks(8, 32, 64), 256, 256),), 256, 32),
-        ((group(blocks(8, 4, 1024), 32, 1024),), 1024, 64),
-        ((group(blocks(4, 32, 768), 128, 768),), 768, 64),
-        ((group(blocks(1, 256, 512), 256, 512),), 512, 64),
-        ((group(blocks(1, 256, 512), 256, 512),), 512, 32),
-        ((group(blocks(1, 768, 256), 768, 256),), 768, 64),
-        ((group(blocks(1, 768, 256), 768, 256),), 768, 32),
-        ((group([block(0, 128, 512, bias=zeros)], 128, 512),), 512, 32),
-        ((group([block(0, 128, 512, bias=zeros == 0)], 128, 512),), 512, 32),
-        ((group([block(0, 128, 512, bias=zeros[:, :, :1])], 128, 512),), 512, 32),
-        ((group([block(0, 128, 512, bias=lambda: zeros + 1)], 128, 512),), 512, 32),
-        ((group([band(16, 32, 96, 512)], 512, 512),), 512, 64),
-        ((group([band(8, 64, 224, 512)], 512, 512),), 512, 32),
-        ((group(blocks(1, 1024, 16), 1024, 1024, shuffled=True),), 1024, 64),
-        ((group(blocks(1, 64, 1024), 64, 1024, shuffled=True),), 1024, 64),
-        ((group(blocks(1, 512, 32), 512, 32), group(blocks(1, 512, 32), 512, 32, accumulates=True)), 512, 64),
-        ((group(blocks(1, 32, 32), 32, 32),), 4096, 64),
+        ((group(blocks(4, 32, 512), 128, 512),), 512, 64),
+        ((group(blocks(1, 192, 256), 192, 256),), 256, 64),
+        ((group(blocks(1, 192, 256), 192, 256),), 256, 32),
+        ((group(blocks(1, 768, 64), 768, 64),), 768, 64),
+        ((group(blocks(1, 768, 128), 768, 128),), 768, 32),
+        ((group([block(0, 128, 256, bias=zeros)], 128, 256),), 256, 32),
+        ((group([block(0, 128, 256, bias=zeros == 0)], 128, 256),), 256, 32),
+        ((group([block(0, 128, 256, bias=zeros[:, :, :1])], 128, 256),), 256, 32),
+        ((group([block(0, 128, 256, bias=lambda: zeros + 1)], 128, 256),), 256, 32),
+        ((group([band(8, 32, 96, 256)], 256, 256),), 256, 64),
+        ((group([band(4, 64, 192, 256)], 256, 256),), 256, 32),
+        ((group(blocks(1, 512, 16), 512, 512, shuffled=True),), 512, 64),
+        ((group(blocks(1, 32, 512), 32, 512, shuffled=True),), 512, 64),
+        ((group(blocks(1, 256, 32), 256, 32), group(blocks(1, 256, 32), 256, 32, accumulates=True)), 256, 64),
+        ((group(blocks(1, 32, 32), 32, 32),), 2048, 64),
     ]  # fmt: skip
     probes = [_in_blocks(groups, Shape(1, heads, heads, length, size), dtype, kind) for groups, length, size in made]
     plans: list[tuple[str, Strategy, int, int]] = [
-        ("paper", "hard", 512, 64), ("mixed", "hard", 512, 32), ("paper", "soft", 512, 32),
+        ("paper", "hard", 128, 32), ("paper", "hard", 384, 64), ("mixed", "hard", 192, 64), ("mixed", "hard", 384, 32),
+        ("banded", "hard", 512, 32), ("paper", "soft", 128, 64), ("paper", "soft", 256, 32),
+        ("minilm-heads", "soft", 192, 32), ("minilm-heads", "soft", 256, 64),
     ]  # fmt: skip
     for grammar, strategy, length, size in plans:
-        plan = made_up_plan(grammar, strategy, length)
+        plan = made_up_plan(grammar, strategy, length, heads=12)
         probes.append(
             _in_blocks(plan.block_groups(0, drops=kind == "eager"), Shape(1, heads, heads, length, size), dtype, kind)
         )
@@ -65,19 +66,19 @@ def _in_blocks(groups: Sequence[BlockGroup], shape: Shape, dtype: torch.dtype, k
 def dense_probes(dtype: torch.dtype, kind: Pass, *, heads: int) -> list[Probe[DenseParts]]:
     """Return calls on the dense path: masks and biases, of one head and of all, short and long."""
     made: list[tuple[str, Strategy, int, int]] = [
-        ("paper", "hard", length, size) for length in (32, 128, 512) for size in (32, 64)
+        ("paper", "hard", length, size) for length in (32, 128, 320) for size in (32, 64)
     ]
-    made += [("paper", "soft", length, 64) for length in (128, 512)]
-    made += [("banded", "full", 128, 32), ("banded", "full", 512, 64), ("paper", "hard", 1024, 32)]
+    made += [("paper", "soft", length, 64) for length in (128, 320)]
+    made += [("banded", "full", 128, 32), ("banded", "full", 320, 64)]
     probes = []
     for grammar, strategy, length, size in made:
         plan = made_up_plan(grammar, strategy, length)
         probes.append(_densely(plan, Shape(1, heads, heads, length, size), dtype, kind))
     learned = unmade(
-        made_up_plan("paper", "soft", 256),
+        made_up_plan("paper", "soft", 192),
         learned=torch.zeros(1, 1, len(TAGS), len(TAGS), dtype=torch.float32, device="cpu"),
     )
-    return [*probes, _densely(learned, Shape(1, heads, heads, 256, 64), dtype, kind)]
+    return [*probes, _densely(learned, Shape(1, heads, heads, 192, 64), dtype, kind)]
 
 
 def _densely(plan: Plan, shape: Shape, dtype: torch.dtype, kind: Pass) -> Probe[DenseParts]:
@@ -96,9 +97,11 @@ def _tensors(
     shape: Shape, dtype: torch.dtype, kind: Pass
 ) -> tuple[Tensor, Tensor, Tensor, Callable[[Callable[[], Tensor]], Callable[[], object]]]:
     generator = torch.Generator().manual_seed(0)
-    sizes = shape.batch, shape.heads, shape.length, shape.head_dim
+    # Tokens outermost, as models hand them over: what is copied are whole tokens.
+    sizes = shape.batch, shape.length, shape.heads, shape.head_dim
     query, key, value, gradient = (
-        torch.randn(sizes, generator=generator, dtype=torch.float32, device="cpu").to(dtype) for _ in range(4)
+        torch.randn(sizes, generator=generator, dtype=torch.float32, device="cpu").to(dtype).transpose(1, 2)
+        for _ in range(4)
     )
 
     def run(attention: Callable[[], Tensor]) -> Callable[[], object]:

@@ -62,7 +62,7 @@ class RatesFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     machine: Machine
     rates: Rates
 
