@@ -166,6 +166,12 @@ DAMAGE = {
     "a missing part": lambda path: damage(path, lambda data: data["rates"]["masks"].pop("cells")),
     "an unknown part": lambda path: damage(path, lambda data: data["rates"]["masks"].update(more=1.0)),
     "no number": lambda path: damage(path, lambda data: data["rates"]["masks"].update(cells="x")),
+    "a truth value": lambda path: damage(path, lambda data: data["rates"]["masks"].update(cells=True)),
+    "a number in quotes": lambda path: damage(path, lambda data: data["rates"]["masks"].update(cells="3")),
+    "a key twice": lambda path: path.write_text('{"format": 1, "format": 1}', encoding="utf-8"),
+    "codes of a terminal": lambda path: damage(path, lambda data: data["rates"].update(source="\x1b[31mmeasured")),
+    "several lines": lambda path: damage(path, lambda data: data["rates"].update(source="measured\nhere")),
+    "no end": lambda path: damage(path, lambda data: data["rates"].update(source="measured " * 99)),
     "no work costs anything": lambda path: damage(
         path, lambda data: data["rates"]["training"]["sparse"].update(scores=0.0, products=0.0)
     ),

@@ -23,6 +23,7 @@ from .rates import PASSES, Rates
 
 _LOG = logging.getLogger(__name__)
 _LARGEST: Final[int] = 1 << 16  # bytes
+_LONGEST: Final[int] = 200  # characters of `Rates.source`, which is printed
 _REMEDY: Final[str] = "measure again with grammask bench --calibrate"
 
 
@@ -88,13 +89,16 @@ def read_rates(machine: Machine) -> Rates | None:
 def parse_rates(text: str, origin: Path, machine: Machine | None) -> Rates:
     """Return the rates of a file's text; raises `InputError` for damage, another `machine` and absurd numbers."""
     try:
-        found = RatesFile.model_validate(parse_json_object(text, origin=origin))
+        parse_json_object(text, origin=origin)  # which says more of what is no JSON, and refuses keys that stand twice
+        found = RatesFile.model_validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise InputError(f"{origin}: {where}: {first['msg']}, but it is {str(first['input'])[:80]!r}") from error
     if machine is not None and found.machine != machine:
         raise InputError(f"{origin}: the rates are of another machine: {found.machine}")
+    if not found.rates.source.isprintable() or len(found.rates.source) > _LONGEST:
+        raise InputError(f"{origin}: rates.source must be at most {_LONGEST} printable characters on one line")
     check_plausible(found.rates, origin)
     return found.rates
 
