@@ -177,6 +177,14 @@ def test_masks_are_of_the_operator_only():
         ({"masks": ()}, "setting 'masks'"),
         ({"heads": 9, "key_heads": 2}, "setting 'key-heads' is 2: 9 heads"),
         ({"layer": -1}, "setting 'layer'"),
+        ({"masks": ("window-99999999",)}, "of 1 to 9,999,999 tokens"),
+        *(
+            (
+                {"levels": ("model", "end-to-end"), name: value},
+                f"setting '{name.replace('_', '-')}' is .*operator level",
+            )
+            for name, value in (("masks", ("causal",)), ("key_heads", 2), ("layer", 1))
+        ),
     ],
 )
 def test_nonsense_is_refused(changes, message):

@@ -122,8 +122,18 @@ class BenchConfig(BaseModel):
     def _known(cls, masks: tuple[str, ...]) -> tuple[str, ...]:
         for mask in masks:
             if not _MASK.fullmatch(mask):
-                raise ValueError(f"{mask!r} is no mask; masks are none, causal, window-64 and causal-window-256")
+                raise ValueError(
+                    f"{mask!r} is no mask; masks are none, causal, window-N and causal-window-N, N from 1 to 9,999,999"
+                )
         return masks
+
+    @field_validator("key_heads", "layer", "masks")
+    @classmethod
+    def _is_used(cls, value: object, settings: ValidationInfo) -> object:
+        levels = settings.data.get("levels", ("operator",))
+        if "operator" not in levels and value != cls.model_fields[str(settings.field_name)].default:
+            raise ValueError("only the operator level takes it, which isn't among the levels; models have their own")
+        return value
 
     @field_validator("key_heads")
     @classmethod
