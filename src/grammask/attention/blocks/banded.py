@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .bands import Band
-from .block import Block, BlockGroup, as_bias, find_empty
+from .block import Block, BlockGroup, as_bias, find_empty, in_lanes
 from .head_bits import EVERY, NONE, additive_mask, bool_mask
 from .lookup import PairLookup, take_cells
 from .text import Text
@@ -66,7 +66,7 @@ def _block(
     stack = -(-len(queries) // chunk)
     at = np.arange(0, len(queries), chunk)
     opens, closes = np.minimum.reduceat(band.opens[queries], at), np.maximum.reduceat(band.closes[queries], at)
-    width = int((closes - opens).max())
+    width = min(in_lanes(int((closes - opens).max()) + len(band.columns)) - len(band.columns), len(text))
     opens = np.minimum(opens, len(text) - width)
     rows = queries[np.minimum(np.arange(stack * chunk), len(queries) - 1)].reshape(stack, chunk)
     window = opens[:, None] + np.arange(width)

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 ALL: Final = slice(None)
+# Numbers that a processor takes at a time, at most. What is left of a block's keys, the fused kernel walks one by one,
+# which costs each query as much as some twenty keys: masked keys in their place are cheaper.
+LANES: Final[int] = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +96,11 @@ class BlockGroup:
     def merges(self) -> bool:
         """Whether any results are merged by log-sum-exp."""
         return self.accumulates or any(block.accumulates for block in self.blocks)
+
+
+def in_lanes(keys: int) -> int:
+    """Return the next number of keys that leaves nothing to walk one by one."""
+    return -(-keys // LANES) * LANES
 
 
 def as_slice(positions: NDArray[np.int64]) -> slice | Tensor:

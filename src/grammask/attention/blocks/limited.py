@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .banded import COPYING, LOADING
-from .block import Block, BlockGroup, as_bias, as_slice, find_empty
+from .block import LANES, Block, BlockGroup, as_bias, as_slice, find_empty, in_lanes
 from .text import Text
 
 _SLAB: Final[int] = 8  # chunks whose edges are stacked, where they are so narrow that copying them is the cheaper way
@@ -108,7 +108,8 @@ class _Chunks:
         )
         # A chunk that spans more than a window: no key is read by all of it.
         none = opens > closes
-        return cls(starts, stops, left, np.where(none, right, opens), np.where(none, right, closes), right)
+        opens, closes = np.where(none, right, opens), np.where(none, right, closes)
+        return cls(starts, stops, left, opens, closes - (closes - opens) % LANES, right)
 
     def at(self, chosen: slice) -> "_Chunks":
         """Select some chunks."""
@@ -135,10 +136,15 @@ def _edges(text: Text, rectangle: Rectangle, chunks: _Chunks) -> Block:
     stack, first, last = len(chunks.starts), int(chunks.starts[0]), int(chunks.stops[-1])
     size = int(chunks.stops[0]) - first
     before, after = (chunks.open - chunks.left)[:, None], (chunks.right - chunks.close)[:, None]
-    column = np.arange(max(int((before + after).max()), 1))
-    index = np.where(column < before, chunks.left[:, None] + column, chunks.close[:, None] + column - before)
-    index = np.where(column < before + after, index, 0)
-    keys = np.where(column < before + after, rectangle.keys[index], -1)  # before every window
+    column = np.arange(in_lanes(max(int((before + after).max()), 1)))
+    from_close = len(rectangle.keys) - int(chunks.close[0])
+    if is_view := stack == 1 and from_close > 0 and not before.any():
+        index = chunks.close[:, None] + column[:from_close]
+        keys = rectangle.keys[index]
+    else:
+        index = np.where(column < before, chunks.left[:, None] + column, chunks.close[:, None] + column - before)
+        index = np.where(column < before + after, index, 0)
+        keys = np.where(column < before + after, rectangle.keys[index], -1)  # before every window
     queries = rectangle.rows[np.minimum(first + np.arange(stack * size), last - 1)].reshape(stack, size)
     mask = torch.from_numpy(text.within(queries, keys))[:, None]
     bias = as_bias(mask)
@@ -146,8 +152,8 @@ def _edges(text: Text, rectangle: Rectangle, chunks: _Chunks) -> Block:
         bias = bias + rectangle.bias[:, 0, torch.from_numpy(index)].transpose(0, 1)[:, :, None]
     return Block(
         rows=slice(first, last),
-        keys=as_slice(index[0]) if stack == 1 else torch.from_numpy(index.reshape(-1)),
-        pairs=stack * size * len(column),
+        keys=as_slice(index[0]) if is_view else torch.from_numpy(index.reshape(-1)),
+        pairs=size * index.size,
         stack=stack,
         chunk=size,
         bias=bias,
