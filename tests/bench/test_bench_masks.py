@@ -177,7 +177,7 @@ def test_masks_are_of_the_operator_only():
         ({"masks": ()}, "setting 'masks'"),
         ({"heads": 9, "key_heads": 2}, "setting 'key-heads' is 2: 9 heads"),
         ({"layer": -1}, "setting 'layer'"),
-        ({"masks": ("window-99999999",)}, "of 1 to 9,999,999 tokens"),
+        ({"masks": ("window-99999999",)}, "N from 1 to 9,999,999"),
         *(
             (
                 {"levels": ("model", "end-to-end"), name: value},
