@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers.attention_calls import GRAMMARS, compare, draw, fitting_backends, short_chunks
+from helpers.attention_calls import GRAMMARS, WORDS, compare, draw, fitting_backends, short_chunks
 from helpers.batches import left_padded, random_batch
 from helpers.strategies import grammars
 from hypothesis import given, settings
@@ -13,6 +13,9 @@ import grammask
 from grammask.attention.position_mask import FREE, PositionMask, check_position_mask
 from grammask.attention.reference import reference_attention
 from grammask.errors import InputError
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tags import UPOS
 
 MASKS = {
     "causal": PositionMask(causal=True),
@@ -35,6 +38,20 @@ def test_every_backend_equals_the_oracle(name, mask, strategy):
     backends = fitting_backends(grammar, strategy)
     compare(grammar, strategy, batch, *backends, position=MASKS[mask])
     compare(grammar, strategy, left_padded(batch), backends[-1], position=MASKS[mask], queries=17)
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("reader", ["[CLS]", "NOUN"])
+def test_far_keys_of_most_queries(mask, reader, monkeypatch):
+    """What nearly all queries read at any distance, and sinks, are in the windows and in rectangles around them."""
+    short_chunks(monkeypatch, 5, views=False)
+    words = tuple(tag for tag in UPOS if tag != reader)
+    rules = (
+        Rule(WORDS, WORDS, Reach("words", -2, 3)), Rule(words, ("NOUN", "PROPN", "ADJ")), Rule((reader,), ("VERB",)),
+    )  # fmt: skip
+    grammar = Grammar("far", rules=rules, sinks=("[SEP]",), sink_tokens=2)
+    for batch in (random_batch((64, 33, 2), seed=5), left_padded(random_batch((50, 20), seed=6))):
+        compare(grammar, "hard", batch, "mixed", position=MASKS[mask])
 
 
 @given(

@@ -134,4 +134,4 @@ def short_chunks(patch, chunk, *, views):
     patch.setattr(limited, "_chunk", lambda *_: chunk)
     patch.setattr(limited, "_SLAB", 3)
     patch.setattr(limited, "COPYING", 1 << 20 if views else 0)
-    patch.setattr(banded, "_sizes", lambda *_: (chunk, 1 if views else 2))
+    patch.setattr(banded, "_sizes", lambda width, columns, start: (chunk, 2 if columns else 1))

@@ -101,31 +101,41 @@ def _bias(
         return as_bias(within), None
     queries, keys = text.annotated.at(torch.from_numpy(rows)), text.annotated.at(torch.from_numpy(window))
     cells = take_cells(band.cells, lookup.index(queries, keys))
-    if within is not None:
-        cells.masked_fill_(~within, NONE if band.hard else -torch.inf)
     if not band.hard:
-        return cells, find_empty(cells)
-    bits = _with_columns(lookup, text, band, cells, queries, rows, window)
+        return cells if within is None else cells.masked_fill_(~within, -torch.inf), find_empty(cells)
+    bits = _with_itself_and_sinks(lookup, band, cells, queries, rows, window)
+    if within is not None:
+        bits.masked_fill_(~within, NONE)
+    if len(band.columns):
+        bits = torch.cat([bits, _of_columns(lookup, text, band, queries, rows)], -1)
     # Where document reach lets a word read itself, it may have nothing left to read here.
     empty = find_empty(bool_mask(bits, lookup.heads)) if band.may_be_empty else None
     # Masks of many heads stay bits, a twentieth of the memory.
     return bits if lookup.heads > 1 else additive_mask(bits, 1, torch.float32), empty
 
 
-def _with_columns(
-    lookup: PairLookup, text: Text, band: Band, bits: Tensor, queries: Tokens, rows: NDArray[np.int64],
-    window: NDArray[np.int64],
-) -> Tensor:  # fmt: skip
-    """Return the mask of a window's pairs with that of the columns beside it, in bits."""
-    # Structural tokens read themselves, unless a column lets them; words are in the cells already.
+def _with_itself_and_sinks(
+    lookup: PairLookup, band: Band, bits: Tensor, queries: Tokens, rows: NDArray[np.int64], window: NDArray[np.int64]
+) -> Tensor:
+    """Return the mask of a window's pairs, in bits, with what isn't in the cells."""
+    inside = torch.from_numpy(band.inside)[queries.tags]
+    # Structural tokens read themselves, unless document reach lets them; words are in the cells already.
     stack, row = (queries.query_words < 0).nonzero(as_tuple=True)
     itself = lookup.document_bits.diagonal(dim1=1, dim2=2)[:, queries.tags[stack, row]].bitwise_not()
+    itself.masked_fill_(inside[stack, row], EVERY)
     bits[stack, :, row, torch.from_numpy(rows - window[:, :1])[stack, row]] = itself.T
-    columns, sinks = torch.from_numpy(band.columns), band.sinks
-    bits.masked_fill_(torch.from_numpy(sinks[window])[:, None, None], NONE)
+    sinks = torch.from_numpy(band.sinks[window])[:, None, None]
+    if bool(sinks.any()):
+        bits.masked_fill_(sinks, NONE).masked_fill_(sinks & inside[:, None, :, None], EVERY)
+    return bits
+
+
+def _of_columns(lookup: PairLookup, text: Text, band: Band, queries: Tokens, rows: NDArray[np.int64]) -> Tensor:
+    """Return the mask of the pairs with the columns beside a window, in bits."""
+    columns = torch.from_numpy(band.columns)
     readable = lookup.document_bits[:, queries.tags[..., None], text.annotated.tags[columns]].transpose(0, 1)
-    readable.masked_fill_(torch.from_numpy(sinks[band.columns]), EVERY)
+    readable.masked_fill_(torch.from_numpy(band.sinks[band.columns]), EVERY)
     if not text.is_free:
         beside = np.broadcast_to(band.columns, (len(rows), len(band.columns)))
         readable.masked_fill_(~torch.from_numpy(text.within(rows, beside))[:, None], NONE)
-    return torch.cat([bits, readable], -1)
+    return readable

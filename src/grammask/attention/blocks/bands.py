@@ -4,14 +4,19 @@ A narrow window of the model's own bounds every reach: a band over it holds all 
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...grammar.tags import TAGS
 from .head_bits import NONE
 from .lookup import PairLookup
 from .text import Text, occurring_tags
+
+NO_TAGS: Final = np.zeros(len(TAGS), dtype=np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +25,8 @@ class Band:
 
     None lets every pair be read that the model's own mask lets. Token i sees the keys from `opens` to before `closes`
     (tokens,). `columns` are further keys: there, pairs are those of document reach, and `sinks` (tokens,) are read by
-    all. `may_be_empty` tells that a query may read nothing here.
+    all. `inside` (tags,) marks tags whose queries read here, in the windows, all that they may, sinks too.
+    `may_be_empty` tells that a query may read nothing here.
     """
 
     opens: NDArray[np.int64]
@@ -28,6 +34,7 @@ class Band:
     cells: Tensor | None
     columns: NDArray[np.int64]
     sinks: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
     may_be_empty: bool = False
 
     def width(self, queries: NDArray[np.int64]) -> float:
@@ -40,6 +47,13 @@ class Band:
         return self.cells is None or not self.cells.is_floating_point()
 
 
+def beside_document(lookup: PairLookup, text: Text, sinks: NDArray[np.bool_], inside: NDArray[np.bool_]) -> Band:
+    """Return, hard, the band of bounded reach without columns; queries of the tags `inside` read all there."""
+    bounded, allowed = (bits.view(*lookup.document_bits.shape[:2], -1) for bits in (lookup.bounded, lookup.allowed))
+    cells = torch.where(torch.from_numpy(inside)[:, None], allowed, bounded).flatten(1)
+    return Band(*_windows(lookup, text), cells, _no_columns(text)[0], sinks, inside, may_be_empty=True)
+
+
 def reaching_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], sinks: NDArray[np.bool_]) -> Band:
     """Return, hard, the band of what bounded reach and shared words allow beyond document reach, and each token itself.
 
@@ -47,7 +61,7 @@ def reaching_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], si
     """
     tags = occurring_tags(text.tags[text.words >= 0])
     reads_itself = bool(lookup.document[:, tags, tags].any())
-    return Band(*_windows(lookup, text), lookup.bounded, columns, sinks, may_be_empty=reads_itself)
+    return Band(*_windows(lookup, text), lookup.bounded, columns, sinks, NO_TAGS, may_be_empty=reads_itself)
 
 
 def whole_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], sinks: NDArray[np.bool_]) -> Band:
@@ -61,7 +75,7 @@ def whole_band(lookup: PairLookup, text: Text, columns: NDArray[np.int64], sinks
     table = lookup.document_bits.clone()
     table[:, :, structural] = NONE
     cells = lookup.bounded.view(*table.shape, -1) | table[..., None]
-    return Band(opens, closes, cells.flatten(1), columns, sinks)
+    return Band(opens, closes, cells.flatten(1), columns, sinks, NO_TAGS)
 
 
 def free_band(lookup: PairLookup, text: Text) -> Band:
@@ -76,11 +90,18 @@ def strength_band(lookup: PairLookup, text: Text) -> Band:
 
 def lifting_band(lookup: PairLookup, text: Text) -> Band:
     """Return, soft, the band of the bias that lifts each pair from its strength at any distance to its full one."""
-    return Band(*_windows(lookup, text), lookup.extra_bias, *_no_columns(text))
+    opens, closes = _windows(lookup, text)
+    return Band(opens, closes, lookup.extra_bias, *_no_columns(text))
 
 
-def _no_columns(text: Text) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    return np.zeros(0, dtype=np.int64), np.zeros(len(text), dtype=np.bool_)
+def _no_columns(text: Text) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    return np.zeros(0, dtype=np.int64), np.zeros(len(text), dtype=np.bool_), NO_TAGS
+
+
+def mean_width(lookup: PairLookup, text: Text) -> float:
+    """Return how many keys the queries' bounded reaches can touch, on average."""
+    opens, closes = _windows(lookup, text)
+    return float((closes - opens)[text.first :].mean())
 
 
 def _windows(lookup: PairLookup, text: Text) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,24 +15,36 @@ from .text import Text, occurring_tags, tag_mask
 
 
 def document_blocks(
-    lookup: PairLookup, text: Text, *, without: NDArray[np.bool_], read_by_all: NDArray[np.bool_], accumulates: bool,
-    start: int,
-) -> list[BlockGroup]:  # fmt: skip
+    lookup: PairLookup, text: Text, *, without: NDArray[np.bool_], accumulates: bool, start: int
+) -> list[BlockGroup]:
     """Return the blocks of one text: what document reach allows, but for the keys that are marked in `without`.
 
-    Keys that are marked in `read_by_all` are read whatever the rules say, where the model has a mask of its own. Both
-    marks are (tokens,). Heads with equal tables share a group. `start` is what starting a block costs, in pairs.
+    `without` is (tokens,). Heads with equal tables share a group. `start` is what starting a block costs, in pairs.
     """
-    groups = []
-    keys = occurring_tags(text.tags[~without])
-    for table, heads in _by_table(lookup):
-        if text.is_free:
-            groups += sorted_blocks(table, text, without, heads, accumulates=accumulates, start=start)
-        else:
-            table = table & tag_mask(keys)
-            rectangles = _rectangles(table, text, without, read_by_all, heads)
-            groups += [limited_blocks(text, some, accumulates=accumulates, start=start) for some in rectangles]
-    return groups
+    if text.is_free:
+        tables = _by_table(lookup)
+        return [
+            group
+            for table, heads in tables
+            for group in sorted_blocks(table, text, without, heads, accumulates=accumulates, start=start)
+        ]
+    rectangles = rectangles_of(lookup, text, ~without, np.zeros_like(without))
+    return [limited_blocks(text, some, accumulates=accumulates, start=start) for some in rectangles]
+
+
+def rectangles_of(
+    lookup: PairLookup, text: Text, readable: NDArray[np.bool_], read_by_all: NDArray[np.bool_]
+) -> list[Rectangle]:
+    """Return the queries of each key set with its keys, both in reading order, for heads with equal tables together.
+
+    Keys are those that are marked in `readable`, as far as document reach allows, and in `read_by_all` (tokens,).
+    """
+    keys = tag_mask(occurring_tags(text.tags[readable]))
+    return [
+        rectangle
+        for table, heads in _by_table(lookup)
+        for rectangle in _rectangles(table & keys, text, readable, read_by_all, heads)
+    ]
 
 
 def _by_table(lookup: PairLookup) -> list[tuple[NDArray[np.bool_], torch.Tensor | None]]:
@@ -47,10 +59,9 @@ def _by_table(lookup: PairLookup) -> list[tuple[NDArray[np.bool_], torch.Tensor 
 
 
 def _rectangles(
-    table: NDArray[np.bool_], text: Text, without: NDArray[np.bool_], read_by_all: NDArray[np.bool_],
+    table: NDArray[np.bool_], text: Text, readable: NDArray[np.bool_], read_by_all: NDArray[np.bool_],
     heads: torch.Tensor | None,
 ) -> list[Rectangle]:  # fmt: skip
-    """Return the queries of each key set with its keys, both in reading order."""
     alike: dict[bytes, list[int]] = {}
     for tag in occurring_tags(text.tags[text.first :]):
         alike.setdefault(table[tag].tobytes(), []).append(int(tag))
@@ -58,7 +69,7 @@ def _rectangles(
     rectangles = [
         Rectangle(
             rows=np.flatnonzero(tag_mask(of_tags)[tags[text.first :]]) + text.first,
-            keys=np.flatnonzero(table[of_tags[0]][tags] & ~without | read_by_all),
+            keys=np.flatnonzero(table[of_tags[0]][tags] & readable | read_by_all),
             heads=heads,
         )
         for of_tags in alike.values()

@@ -38,18 +38,29 @@ class Rectangle:
     table_row: int | None = None
 
 
-def limited_blocks(text: Text, rectangle: Rectangle, *, accumulates: bool, start: int) -> BlockGroup:
+def limited_blocks(
+    text: Text, rectangle: Rectangle, *, accumulates: bool, start: int, starts: NDArray[np.int64] | None = None
+) -> BlockGroup:
     """Return the blocks of a rectangle: the masked edges of its chunks, and what needs no mask.
 
     Unless `accumulates`, the edges must let every query read something, as they do where it reads itself. `start` is
-    what starting a block costs, in pairs.
+    what starting a block costs, in pairs. `starts` are the queries that chunks begin with; None cuts equal chunks.
     """
-    chunks = _Chunks.of(text, rectangle, _chunk(rectangle, start))
-    slab = 1 if COPYING * chunks.edge > start else _SLAB
+    rows = text.rows(rectangle.rows)
+    if starts is None:
+        at = np.arange(0, len(rectangle.rows), _chunk(rectangle, start))
+    else:
+        at = np.unique(np.searchsorted(rectangle.rows, starts[starts <= rectangle.rows[-1]]))
+    chunks = _Chunks.of(text, rectangle, at)
+    slab = 1 if starts is not None or COPYING * chunks.edge > start else _SLAB
+    # What is merged in place has been written before.
+    skips = accumulates and rectangle.heads is None and isinstance(rows.positions, slice)
     blocks = []
     for first in range(0, len(chunks.starts), slab):
         some = chunks.at(slice(first, first + slab))
-        blocks += [_edges(text, rectangle, some), *_insides(rectangle, some)]
+        if some.edge > 0 or not skips:
+            blocks.append(_edges(text, rectangle, some))
+        blocks += _insides(rectangle, some)
     return _group(text, rectangle, rectangle.rows, blocks, accumulates=accumulates)
 
 
@@ -98,9 +109,8 @@ class _Chunks:
     right: NDArray[np.int64]
 
     @classmethod
-    def of(cls, text: Text, rectangle: Rectangle, size: int) -> "_Chunks":
-        starts = np.arange(0, len(rectangle.rows), size)
-        stops = np.minimum(starts + size, len(rectangle.rows))
+    def of(cls, text: Text, rectangle: Rectangle, starts: NDArray[np.int64]) -> "_Chunks":
+        stops = np.append(starts[1:], len(rectangle.rows))
         first, last = rectangle.rows[starts], rectangle.rows[stops - 1]
         left, opens, closes, right = (
             np.searchsorted(rectangle.keys, bound)
@@ -109,7 +119,8 @@ class _Chunks:
         # A chunk that spans more than a window: no key is read by all of it.
         none = opens > closes
         opens, closes = np.where(none, right, opens), np.where(none, right, closes)
-        return cls(starts, stops, left, opens, closes - (closes - opens) % LANES, right)
+        rest = np.where(right > closes, (closes - opens) % LANES, 0)
+        return cls(starts, stops, left, opens, closes - rest, right)
 
     def at(self, chosen: slice) -> "_Chunks":
         """Select some chunks."""

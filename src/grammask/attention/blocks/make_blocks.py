@@ -1,7 +1,6 @@
 """From one batch and one layer's tables to the blocks that the sparse kernels work through."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,12 +11,13 @@ from ...grammar.rules import Strategy
 from ...grammar.tables import ReachTables
 from ...grammar.tags import CLS, SEP, UNK
 from .banded import banded_blocks, in_reading_order
-from .bands import free_band, lifting_band, reaching_band, strength_band, whole_band
+from .bands import free_band, lifting_band, mean_width, reaching_band, strength_band, whole_band
 from .biased import explicit_bias_blocks, tag_bias_blocks
 from .block import BlockGroup
 from .document import document_blocks
 from .lookup import PairLookup, compile_lookup
 from .text import Text, occurring_tags, tag_mask
+from .wide import wide_blocks
 
 _STRUCTURAL: Final[tuple[int, ...]] = (CLS, SEP, UNK)
 _WIDE: Final[int] = 192  # keys of a window
@@ -51,22 +51,18 @@ def _hard(lookup: PairLookup, text: Text, sinks: NDArray[np.bool_], start: int) 
     if narrow and _reads_all(lookup, text):
         return [banded_blocks(lookup, text, free_band(lookup, text), accumulates=False, start=start)]
     if not narrow and not lookup.has_bounded and not sinks.any() and _covers_words(lookup, text):
-        return document_blocks(lookup, text, without=sinks, read_by_all=sinks, accumulates=False, start=start)
+        return document_blocks(lookup, text, without=sinks, accumulates=False, start=start)
     _check_order(lookup, text)
-    # A narrow band takes the structural keys along: a few columns are too little for blocks of their own. A wide one
-    # would have to copy its windows for them.
+    if not text.is_free and not narrow and mean_width(lookup, text) > _WIDE:
+        return wide_blocks(lookup, text, sinks, start)
+    # The band takes the structural keys along: a few columns are too little for blocks of their own.
     tags = [tag for tag in _STRUCTURAL if bool(lookup.document[:, :, tag].any())]
     aside = tag_mask(tags)[text.tags] | sinks
-    none = np.zeros_like(sinks)
+    band = (whole_band if narrow else reaching_band)(lookup, text, np.flatnonzero(aside), sinks)
+    groups = [banded_blocks(lookup, text, band, accumulates=False, start=start)]
     if narrow:
-        band = whole_band(lookup, text, np.flatnonzero(aside), sinks)
-        return [banded_blocks(lookup, text, band, accumulates=False, start=start)]
-    band = reaching_band(lookup, text, np.flatnonzero(aside), sinks)
-    read_by_all = none
-    if not text.is_free and band.width(text.queries) > _WIDE:
-        band, aside, read_by_all = replace(band, columns=np.flatnonzero(none), may_be_empty=True), none, sinks
-    document = document_blocks(lookup, text, without=aside, read_by_all=read_by_all, accumulates=True, start=start)
-    return [banded_blocks(lookup, text, band, accumulates=False, start=start), *document]
+        return groups
+    return [*groups, *document_blocks(lookup, text, without=aside, accumulates=True, start=start)]
 
 
 def _soft(lookup: PairLookup, text: Text, *, learned: bool, drops: bool, start: int) -> list[BlockGroup]:
