@@ -40,7 +40,7 @@ def dense_parts(shape: Shape, *, mask_heads: int, is_learned: bool = False, call
     """
     batch, heads, head_dim, pairs = shape.batch, shape.heads, shape.head_dim, shape.rows * shape.length
     scores, cells = batch * heads * pairs, batch * mask_heads * pairs
-    rows = min(shape.rows, -(-batch * shape.rows // calls))  # a part is some texts, or some queries of one
+    rows = max(min(shape.rows, -(-batch * shape.rows // calls)), 1)  # a part is some texts, or some queries of one
     tiles = batch * heads * -(-shape.rows // rows) * -(-rows // tile(rows))
     return DenseParts(
         calls=calls,
