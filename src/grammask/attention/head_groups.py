@@ -21,8 +21,8 @@ _DROPPING: Final[int] = 8  # heads at a time, at least, under attention dropout
 class HeadGroup:
     """A group of blocks and some of the heads that it is for.
 
-    `heads` are those of the queries, of `all_heads` that there are. `key_heads` are those of the keys that they read:
-    as many, or one for all.
+    `heads` are those of the queries, of `all_heads` that there are. `key_heads` are those of the keys that they read,
+    each shared by as many neighbours.
     """
 
     block_group: BlockGroup
@@ -117,37 +117,42 @@ class HeadGroup:
 def head_groups(block_groups: Sequence[BlockGroup], query: Tensor, key: Tensor, *, drops: bool) -> Iterator[HeadGroup]:
     """Yield the groups, a few heads at a time, so that copies of what they reorder stay small.
 
-    Where heads of `query` share one of `key`, a head group has no others, so that keys are never repeated. Small copies
-    stay in the processor's cache. Where attention weights are dropped (`drops`), the head groups depend on the tensors
-    alone: each block of a group has draws of its own, and the backward pass must find the same ones, however many
-    threads it has.
+    Keys are never repeated: heads of `query` that share one of `key` come together, or some of them where the group is
+    not for all heads. Small copies stay in the processor's cache. Where attention weights are dropped (`drops`), the
+    head groups depend on the tensors alone: each block of a group has draws of its own, and the backward pass must find
+    the same ones, however many threads it has.
     """
     abreast = _DROPPING if drops else torch.get_num_threads()
     for group in block_groups:
         copied = max(tokens.count * isinstance(tokens.positions, Tensor) for tokens in (group.rows, group.keys))
         one = query.element_size() * query.shape[3] * max(copied, 1)
-        for heads, key_head in _by_key_head(group, query.shape[1], key.shape[1]):
-            count = heads.stop - heads.start if isinstance(heads, slice) else len(heads)
-            step = max(_COPY // one, abreast)
-            step = -(-count // -(-count // step))  # groups of about equal size
-            for first in range(0, count, step):
-                last = min(first + step, count)
-                some = slice(heads.start + first, heads.start + last) if isinstance(heads, slice) else heads[first:last]
-                of_keys = some if key_head is None else slice(key_head, key_head + 1)
-                yield HeadGroup(group, some, of_keys, query.shape[1])
+        for heads, key_heads in _few_heads(group, query.shape[1], key.shape[1], max(_COPY // one, abreast)):
+            yield HeadGroup(group, heads, key_heads, query.shape[1])
 
 
-def _by_key_head(group: BlockGroup, heads: int, key_heads: int) -> Iterator[tuple[slice | Tensor, int | None]]:
-    """Yield the group's heads that share a head of the keys, and which; all heads and None where none is shared."""
-    if heads == key_heads:
-        yield slice(0, heads) if group.heads is None else group.heads, None
-        return
+def _few_heads(
+    group: BlockGroup, heads: int, key_heads: int, most: int
+) -> Iterator[tuple[slice | Tensor, slice | Tensor]]:
+    """Yield the group's heads, and those of the keys, at `most` so many at a time but all that share one."""
     sharing = heads // key_heads
-    for key_head in range(key_heads):
-        if group.heads is None:
-            yield slice(key_head * sharing, (key_head + 1) * sharing), key_head
-        elif len(some := group.heads[group.heads // sharing == key_head]):
-            yield some, key_head
+    if group.heads is None:
+        for some in _runs(key_heads, max(most // sharing, 1)):
+            yield slice(some.start * sharing, some.stop * sharing), some
+    elif sharing == 1:
+        for some in _runs(len(group.heads), most):
+            yield group.heads[some], group.heads[some]
+    else:
+        for key_head in range(key_heads):
+            of_one = group.heads[group.heads // sharing == key_head]
+            for some in _runs(len(of_one), most):
+                yield of_one[some], slice(key_head, key_head + 1)
+
+
+def _runs(count: int, most: int) -> Iterator[slice]:
+    """Cut a range into runs of about equal size."""
+    runs = -(-count // most)
+    for first in range(0, count, step := max(-(-count // max(runs, 1)), 1)):
+        yield slice(first, min(first + step, count))
 
 
 def covers_all(block_groups: Sequence[BlockGroup], query: Tensor) -> bool:

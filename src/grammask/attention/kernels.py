@@ -30,7 +30,7 @@ class Dropout(NamedTuple):
         return Dropout(self.share, self.seed + 1)
 
 
-def flash(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
+def flash(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, *, scale: float) -> tuple[Tensor, Tensor]:
     """Return the output and the log-sum-exp of the scores; a query that reads nothing gets the output 0."""
     output, logsumexp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query, _shared(key, query), _shared(value, query), attn_mask=bias, scale=scale
@@ -39,7 +39,7 @@ def flash(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale:
 
 
 def flash_backward(
-    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, lse: Tensor, bias: Tensor | None,
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, lse: Tensor, bias: Tensor | None, *,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the gradients of query, key and value; `output` and `lse` are those of the whole softmax."""
@@ -51,7 +51,7 @@ def flash_backward(
 
 
 def eager(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float, dropout: Dropout
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, *, scale: float, dropout: Dropout
 ) -> tuple[Tensor, Tensor]:
     """Return what `flash` does, under attention dropout; the log-sum-exp is that before dropout."""
     output = torch.empty_like(query)
@@ -68,7 +68,7 @@ def eager(
 
 
 def eager_backward(
-    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, lse: Tensor, bias: Tensor | None,
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, lse: Tensor, bias: Tensor | None, *,
     scale: float, dropout: Dropout,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Return what `flash_backward` does, and the gradient of a bias row: (stack, heads, 1, keys)."""

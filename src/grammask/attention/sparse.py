@@ -1,6 +1,7 @@
 """Exact attention over the blocks of a plan: computed one by one, groups of blocks are merged by log-sum-exp."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from .blocks.block import Block, BlockGroup
 from .gather import own_rows, put_rows, scatter, stack_keys, stack_rows, unstack
 from .head_groups import HeadGroup, covers_all, head_groups, results_like, scratch_like
 from .kernels import Dropout
+from .shared_keys import SharedKeys
 
 
 def sparse_attention(
@@ -66,11 +68,14 @@ class _SparseAttention(torch.autograd.Function):
                 else lse.new_empty(queries.shape[:-1]),
             )  # fmt: skip
             for block in group.block_group.blocks:
-                inputs = (
-                    stack_rows(queries, block), stack_keys("block key", keys, block),
-                    stack_keys("block value", values, block), group.bias(block, strengths, lse.dtype), scale,
+                rows, block_keys = stack_rows(queries, block), stack_keys("block key", keys, block)
+                shared = SharedKeys.of(rows, block_keys)
+                inputs = shared.split(
+                    rows, block_keys, stack_keys("block value", values, block),
+                    group.bias(block, strengths, lse.dtype),
                 )  # fmt: skip
-                block_output, block_lse = kernels.eager(*inputs, drawn) if dropout.share else kernels.flash(*inputs)
+                kernel = partial(kernels.eager, dropout=drawn) if dropout.share else kernels.flash
+                block_output, block_lse = shared.join(*kernel(*inputs, scale=scale))
                 drawn = drawn.next()
                 _put(of_rows, group, block, block_output, block_lse if needs_lse else None)
             if group.in_place:
@@ -113,16 +118,20 @@ class _SparseAttention(torch.autograd.Function):
                 to_value = scratch_like("to value", values, lse.dtype).zero_()
             for block in group.block_group.blocks:
                 grads, queries, outputs, lses = (stack_rows(tensor, block) for tensor in of_rows)
-                inputs = (
-                    grads, queries, stack_keys("block key", keys, block), stack_keys("block value", values, block),
-                    outputs, lses, group.bias(block, strengths, lse.dtype), ctx.scale,
+                block_keys = stack_keys("block key", keys, block)
+                shared = SharedKeys.of(queries, block_keys)
+                inputs = shared.split(
+                    grads, queries, block_keys, stack_keys("block value", values, block), outputs, lses,
+                    group.bias(block, strengths, lse.dtype),
                 )  # fmt: skip
                 if ctx.dropout.share or block.table_row is not None:
-                    *block_grads, to_bias = kernels.eager_backward(*inputs, drawn)
+                    *block_grads, to_bias = shared.join(
+                        *kernels.eager_backward(*inputs, scale=ctx.scale, dropout=drawn)
+                    )
                     if to_table is not None:
                         group.add_to_table(to_table, to_bias, block)
                 else:
-                    block_grads = list(kernels.flash_backward(*inputs))
+                    block_grads = list(shared.join(*kernels.flash_backward(*inputs, scale=ctx.scale)))
                 drawn = drawn.next()
                 put_rows(to_query, block, block_grads[0], adding=group.adds(block))
                 scatter(to_key, block.keys, unstack(block_grads[1]), adding=True)
