@@ -59,7 +59,7 @@ def measure_grid(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         if training and length > MOST_TRAINED:
             continue
         torch.set_num_threads(count)
-        plan = made_up_plan(grammar, strategy, length)
+        plan = unmade(made_up_plan(grammar, strategy, length))
         choice = grammask.explain_dispatch(
             plan, heads=HEADS, head_dim=size, backend=backend, dtype=getattr(torch, dtype), training=training
         )

@@ -18,7 +18,7 @@ from grammask.attention.calibration.count import Shape, dense_parts, mask_parts,
 from grammask.attention.calibration.defaults import default_rates
 from grammask.attention.calibration.fit import fit_prices, nonnegative_least_squares
 from grammask.attention.calibration.instructions import instructions
-from grammask.attention.calibration.made_up import mask_probes, plan_probes
+from grammask.attention.calibration.made_up import mask_probes, plan_probes, unmade
 from grammask.attention.calibration.parts import MaskParts, PlanParts
 from grammask.attention.calibration.probes import dense_probes, sparse_probes
 from grammask.attention.calibration.rates import PASSES
@@ -208,10 +208,11 @@ def test_choices_hang_on_the_call_alone():
     assert grammask.explain_dispatch(used, **options) == first == grammask.explain_dispatch(fresh, **options)
 
 
-def test_planning_is_shared_by_the_layers():
-    alone, shared = (grammask.explain_dispatch(plan_of(layers=layers), heads=12, head_dim=64) for layers in (1, 6))
-    assert shared.dense_ms < alone.dense_ms
-    assert shared.sparse_ms < alone.sparse_ms
+def test_planning_is_shared_by_layers_and_calls():
+    plans = unmade(plan_of(layers=1)), unmade(plan_of(layers=6)), plan_of(layers=1)
+    alone, shared, given = (grammask.explain_dispatch(plan, heads=12, head_dim=64) for plan in plans)
+    assert given.dense_ms < shared.dense_ms < alone.dense_ms
+    assert given.sparse_ms < shared.sparse_ms < alone.sparse_ms
 
 
 def test_training_dropping_and_longer_texts_cost_more():

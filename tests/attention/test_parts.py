@@ -8,6 +8,7 @@ from helpers.batches import random_batch
 import grammask
 from grammask.attention import dense_attention as dense
 from grammask.attention import parts
+from grammask.attention.calibration.made_up import unmade
 from grammask.attention.parts import WHOLE, parts_of
 from grammask.attention.position_mask import FREE
 
@@ -61,21 +62,25 @@ def test_parts_cover_every_query_once_and_none_is_large(batch, length):
     assert (found == [WHOLE]) == (cells <= parts.MOST_CELLS)
 
 
-def test_only_masks_that_are_asked_for_again_are_kept(monkeypatch):
+def test_only_masks_that_other_calls_share_are_kept(monkeypatch):
     batch = random_batch(LENGTHS)
     by_layer = grammask.Grammar(
         "layers", tuple(grammask.Rule(("NOUN",), ("VERB",), layers=(n,), heads=(n,)) for n in range(2))
     )
-    for grammar, kept in ((by_layer, 0), (GRAMMARS[OF_HEADS[0]], 1)):
-        plan = grammask.make_plan(grammar, **batch.annotation, heads=HEADS, layers=2,
+
+    def plan_of(grammar):
+        return grammask.make_plan(grammar, **batch.annotation, heads=HEADS, layers=2,
                                   attention_mask=batch.inputs["attention_mask"])  # fmt: skip
+
+    for plan, kept in (
+        (plan_of(by_layer), 2),
+        (unmade(plan_of(by_layer)), 0),
+        (unmade(plan_of(GRAMMARS[OF_HEADS[0]])), 1),
+    ):
         masks = [plan.mask(layer, None, torch.float32) for layer in range(2)]
         assert len(plan._masks) == kept
-        again = [[plan.mask(layer, None, torch.float32) for layer in range(2)] for _ in range(2)]
-        assert all(torch.equal(mask, other) for asked in again for mask, other in zip(masks, asked, strict=True))
-        assert again[0][1] is again[1][1]  # a plan that is asked again keeps them
+        assert all(torch.equal(mask, plan.mask(layer, None, torch.float32)) for layer, mask in enumerate(masks))
     monkeypatch.setattr(parts, "MOST_CELLS", 1)
-    plan = grammask.make_plan(GRAMMARS[OF_HEADS[0]], **batch.annotation, heads=HEADS,
-                              attention_mask=batch.inputs["attention_mask"])  # fmt: skip
+    plan = plan_of(GRAMMARS[OF_HEADS[0]])
     plan.mask(0, None, torch.float32)
     assert not plan._masks

@@ -32,8 +32,9 @@ _DOUBT = 1.1
 class Choice:
     """What a call takes, "dense" or a sparse backend, why, and the estimates behind it (None: not needed).
 
-    Estimates are milliseconds of one layer's pass on this machine, planning included, by `rates`: those that were
-    measured here, or the defaults of this kind of processor. `start` is what starting a block costs by them, in pairs.
+    Estimates are milliseconds of one layer's pass on this machine, planning included unless the plan was given, by
+    `rates`: those that were measured here, or the defaults of this kind of processor. `start` is what starting a block
+    costs by them, in pairs.
     """
 
     backend: str

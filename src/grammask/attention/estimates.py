@@ -1,7 +1,8 @@
 """What a call costs on this machine, in milliseconds of one layer, planning included.
 
 What a plan makes once for all layers with equal rules counts in equal shares for each of them, whether it is made
-already or not: the same call is estimated alike whenever it comes.
+already or not: the same call is estimated alike whenever it comes. A plan that a caller made for any number of calls
+counts for none of them.
 """
 
 import math
@@ -43,9 +44,9 @@ class Estimate:
             return dense_parts(self.shape, mask_heads=0).ms(prices)
         if plan.learned is not None:
             return dense_parts(self.shape, mask_heads=plan.learned.shape[1], is_learned=True).ms(prices)
-        # Large masks of many heads are made part by part, in each layer anew.
         if plan.adds_nothing(self.layer) and self.position.is_free:
             return dense_parts(self.shape, mask_heads=int(plan.padding is not None)).ms(prices)
+        # Large masks of many heads are made part by part, in each layer anew.
         cells, heads = plan.cells(self.layer, self.shape.rows), heads_of(plan.layer_tables[self.layer])
         calls = len(parts_of(cells, self.shape.batch, self.shape.rows))
         call = dense_parts(self.shape, mask_heads=heads, calls=calls)
@@ -98,9 +99,7 @@ class Estimate:
     @cached_property
     def start(self) -> int:
         """What starting a block costs, in pairs that could be computed meanwhile: a power of 2, so that plans recur."""
-        prices = self.rates.of(self.kind).sparse
-        # Heads that share one of the keys have blocks of their own.
-        heads = self.shape.heads // (self.shape.key_heads if self.shape.key_heads < self.shape.heads else 1)
+        prices, heads = self.rates.of(self.kind).sparse, self.shape.heads
         pair = heads * (prices.products * self.shape.head_dim + prices.scores)
         pairs = (prices.starts + heads * prices.tiles) / pair if pair else START
         return 1 << round(min(max(math.log2(max(pairs, 1)), 6), 14))

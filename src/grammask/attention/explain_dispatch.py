@@ -49,7 +49,7 @@ def explain_dispatch(
 
     Returns:
         The `backend`, the `reason`, the estimates `dense_ms` and `sparse_ms` (None: not needed), in milliseconds of one
-        layer's pass with its share of planning, and the `rates` behind them.
+        layer's pass, and the `rates` behind them. Planning isn't in them, since any number of calls share such a plan.
 
     Raises:
         GrammarError: For a backend that is unknown or cannot do the grammar.

@@ -61,8 +61,9 @@ def grammar_attention(
             reads itself. Both are ANDed with the grammar, as a model's own mask is.
         scale: What scores are multiplied by; None: 1/sqrt(head_dim).
         dropout: The share of attention weights to drop, 0 to below 1; 0 outside of training.
-        plan: What `make_plan` made for this batch, grammar and strategy, to be shared between calls. The other
-            arguments are given as without it; a plan that was made from other values is refused.
+        plan: What `make_plan` made for this batch, grammar and strategy, to be shared between calls, so that
+            "auto" doesn't count what planning takes. The other arguments are given as without it; a plan that was made
+            from other values is refused.
         backend: "auto", see `explain_dispatch`, or one of the table in docs/kernels.md.
 
     Returns:

@@ -64,15 +64,16 @@ def make_plan(
         load_grammar(grammar), tag_ids, word_ids, sentence_ids, attention_mask, strategy=check_strategy(strategy),
         layers=check_whole("layers", layers, lowest=1, highest=MAX_LAYERS),
         heads=check_whole("heads", heads, lowest=1, highest=MAX_HEADS),
-        shape=(tag_ids.shape[0], tag_ids.shape[1]), device=tag_ids.device,
+        shape=(tag_ids.shape[0], tag_ids.shape[1]), device=tag_ids.device, is_given=True,
     )  # fmt: skip
 
 
 def plan_batch(
     grammar: Grammar, tag_ids: object, word_ids: object, sentence_ids: object, attention_mask: object, *,
     strategy: Strategy, layers: int, heads: int, shape: tuple[int, int], device: torch.device,
+    is_given: bool = False,
 ) -> Plan:  # fmt: skip
-    """Return the plan of a batch of this `shape` (batch, length) on this device; see `make_plan`."""
+    """Return the plan of a batch of this `shape` (batch, length) on this device; see `make_plan` and `Plan`."""
     if word_ids is None:
         word_ids = each_its_own_word(tag_ids)
     annotation = check_annotation(
@@ -85,4 +86,5 @@ def plan_batch(
         layer_tables=compile_layers(grammar, layers=layers, heads=heads),
         grammar=grammar,
         shape=shape,
+        is_given=is_given,
     )

@@ -5,6 +5,7 @@ once for all layers with equal rules: the blocks that the sparse kernels work th
 dense mask or bias of a short batch.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,7 +40,7 @@ class Plan:
     `need_weights` asks for the attention weights themselves. `grammar` is what the tables were compiled from, `shape`
     is the batch's (batch, length). `mask_transform` makes another mask or bias of the grammar's, as the random control
     does; such a plan has no blocks. `lookups` holds the compiled look-up of each layer, for traced calls, which can
-    compile none.
+    compile none. `is_given` tells that a caller made the plan for calls of its own, however many.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Plan:
         shape: tuple[int, int] = (0, 0),
         mask_transform: MaskTransform | None = None,
         lookups: Sequence[PairLookup] = (),
+        is_given: bool = False,
     ) -> None:
         if annotation is None and strategy != "full":
             raise ValueError(f"strategy {strategy!r} needs an annotation")
@@ -67,6 +69,7 @@ class Plan:
         self.shape = shape
         self.mask_transform = mask_transform
         self.lookups = lookups
+        self.is_given = is_given
         self._own_masks = None if annotation is None else OwnMasks(annotation)
         # Strategy "full" makes none.
         self._maker = (
@@ -78,7 +81,6 @@ class Plan:
         self._block_groups: dict[tuple[int, PositionMask, int, bool, int], tuple[object, tuple[BlockGroup, ...]]] = {}
         self._texts: dict[tuple[PositionMask, int], tuple[Text, ...]] = {}
         self._masks: dict[tuple[int, int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
-        self._asked: dict[tuple[int, int, int, int, torch.dtype], tuple[object, object]] = {}
         # What dispatch chose for each call, by all that the choice hangs on.
         self.choices: dict[object, Any] = {}
 
@@ -86,9 +88,9 @@ class Plan:
         """Return the compiled look-up of a layer."""
         return self.lookups[layer] if self.lookups else compile_lookup(self.layer_tables[layer])
 
-    def sharing(self, layer: int) -> int:
-        """Return how many layers share what is made for this one."""
-        return self._sharing[id(self.layer_tables[layer])]
+    def sharing(self, layer: int) -> float:
+        """Return how many calls share what is made for this layer: those of equal layers, or any number."""
+        return math.inf if self.is_given else self._sharing[id(self.layer_tables[layer])]
 
     def block_groups(
         self, layer: int, position: PositionMask = FREE, *, queries: int | None = None, drops: bool = False,
@@ -152,18 +154,14 @@ class Plan:
         if queries < self.shape[1]:
             part = replace(part, shift=self.shape[1] - queries)
         has_graph = model_mask is not None and model_mask.requires_grad
-        if is_tracing() or has_graph or is_large(self.cells(layer, queries)):
+        if is_tracing() or has_graph or self.is_passing(layer, queries):
             return self._maker.fixed(layer, model_mask, dtype, part)
         key = (id(tables), id(model_mask), version(model_mask), queries, dtype)
-        if key in self._masks:
-            return self._masks[key][2]
-        with outside_inference_mode():
-            mask = self._maker.fixed(layer, model_mask, dtype, part)
-        # What a model asks for once is let go, what calls with a ready plan ask for again and again is not.
-        if key in self._asked or not self.is_passing(layer, queries):
+        if key not in self._masks:
+            with outside_inference_mode():
+                mask = self._maker.fixed(layer, model_mask, dtype, part)
             self._masks.setdefault(key, (tables, model_mask, mask))
-        self._asked[key] = tables, model_mask
-        return mask
+        return self._masks[key][2]
 
     @property
     def padding(self) -> Tensor | None:
@@ -176,7 +174,7 @@ class Plan:
         return self._checked.readable
 
     def is_passing(self, layer: int, queries: int) -> bool:
-        """Tell whether a layer's mask is let go: a large one, or, once, one of many that no other layer shares."""
+        """Tell whether a layer's mask is let go: a large one, or one of many that no other call shares."""
         cells = self.cells(layer, queries)
         is_alone = self.sharing(layer) == 1 < len(self.layer_tables)
         return is_large(cells) or (cells > 0 and is_alone)

@@ -14,6 +14,8 @@ from .rates import PASSES, Pass, PassRates, Rates
 
 _NANOSECONDS: Final[int] = 100_000_000  # for each kind of work, unless the fewest rounds take longer
 _ROUNDS: Final[tuple[int, int]] = (1, 15)
+_TURN: Final[int] = 4_000_000  # nanoseconds of a turn in which a short call is made again and again
+_CALLS: Final[tuple[int, int]] = (2, 8)
 
 
 def measure_rates(dtype: torch.dtype) -> Rates:
@@ -53,7 +55,8 @@ def _fit(
 def fastest_rounds(calls: Sequence[Callable[[], object]]) -> list[int]:
     """Return the fewest nanoseconds that each call took, over rounds in which all take turns.
 
-    Each is made twice in its turn, as a model calls layer after layer: the second finds its code in the cache.
+    Each is made several times in its turn, as a model calls layer after layer: the later ones find their code in the
+    cache, on which short calls hang most.
     """
     # A single thread's own time leaves out what other programs took meanwhile.
     clock = time.thread_time_ns if torch.get_num_threads() == 1 else time.perf_counter_ns
@@ -63,8 +66,15 @@ def fastest_rounds(calls: Sequence[Callable[[], object]]) -> list[int]:
         if done >= least and clock() - begun > _NANOSECONDS:
             break
         for place, call in enumerate(calls):
-            for _ in range(2):
-                start = clock()
-                call()
-                fastest[place] = min(fastest[place], clock() - start)
+            fastest[place] = min(fastest[place], _fastest_of_turn(call, clock))
     return fastest
+
+
+def _fastest_of_turn(call: Callable[[], object], clock: Callable[[], int]) -> int:
+    taken: list[int] = []
+    (least, most), begun = _CALLS, clock()
+    while len(taken) < least or (len(taken) < most and clock() - begun < _TURN):
+        start = clock()
+        call()
+        taken.append(clock() - start)
+    return min(taken)
