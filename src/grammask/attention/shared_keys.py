@@ -1,14 +1,12 @@
 """Heads of keys that several heads of queries share, as further texts of a stack: keys are never repeated."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class SharedKeys:
+class SharedKeys(NamedTuple):
     """A stack of blocks whose keys have `groups` heads, each shared by as many heads of the queries."""
 
     stack: int
@@ -20,16 +18,19 @@ class SharedKeys:
         stack, heads = key.shape[:2]
         return cls(stack, heads if heads < query.shape[1] else 1)
 
-    def split(self, *tensors: Tensor | None) -> Iterator[Any]:
+    def split(self, *tensors: Tensor | None) -> Iterable[Any]:
         """Turn (stack, heads or 1, ...) into (stack * groups, heads of a group or 1, ...): views of a stack of one."""
-        for tensor in tensors:
-            if tensor is None or self.groups == 1:
-                yield tensor
-                continue
-            every = tensor.expand(-1, self.groups, -1, -1) if tensor.shape[1] == 1 else tensor
-            yield every.reshape(self.stack * self.groups, every.shape[1] // self.groups, *every.shape[2:])
+        return tensors if self.groups == 1 else map(self._split, tensors)
 
-    def join(self, *tensors: Tensor) -> Iterator[Tensor]:
+    def _split(self, tensor: Tensor | None) -> Tensor | None:
+        if tensor is None:
+            return None
+        every = tensor.expand(-1, self.groups, -1, -1) if tensor.shape[1] == 1 else tensor
+        return every.reshape(self.stack * self.groups, every.shape[1] // self.groups, *every.shape[2:])
+
+    def join(self, *tensors: Tensor) -> Iterable[Tensor]:
         """Turn what came of it back into (stack, heads, ...)."""
-        for tensor in tensors:
-            yield tensor.reshape(self.stack, self.groups * tensor.shape[1], *tensor.shape[2:])
+        return tensors if self.groups == 1 else map(self._join, tensors)
+
+    def _join(self, tensor: Tensor) -> Tensor:
+        return tensor.reshape(self.stack, self.groups * tensor.shape[1], *tensor.shape[2:])

@@ -46,7 +46,7 @@ def attach(
             "head", starting from the grammar's own. None keeps them fixed.
         backend: How attention is computed. "auto" chooses for every call, see `explain_dispatch`; any other (see the
             table in docs/kernels.md) is obeyed or refused. All are exact.
-        calibrate: Whether "auto" may measure, for a second or two and only where nothing was measured yet, what
+        calibrate: Whether "auto" may measure, for a few seconds and only where nothing was measured yet, what
             attention costs on this machine; see docs/kernels.md. None: unless the environment variable
             GRAMMASK_CALIBRATE is 0. Without, defaults of this kind of processor hold.
 

@@ -13,8 +13,8 @@ from .probes import dense_probes, sparse_probes
 from .rates import PASSES, Pass, PassRates, Rates
 
 _NANOSECONDS: Final[int] = 100_000_000  # for each kind of work, unless the fewest rounds take longer
-_ROUNDS: Final[tuple[int, int]] = (1, 15)
-_TURN: Final[int] = 4_000_000  # nanoseconds of a turn in which a short call is made again and again
+_ROUNDS: Final[tuple[int, int]] = (2, 15)  # one could meet a busy moment
+_TURN: Final[int] = 2_000_000  # nanoseconds of a turn in which a short call is made again and again
 _CALLS: Final[tuple[int, int]] = (2, 8)
 
 
