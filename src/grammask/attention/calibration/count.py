@@ -95,8 +95,10 @@ def _count(heads: slice | Tensor) -> int:
 def _count_group(counts: dict[str, float], group: BlockGroup, width: int, key_width: int) -> None:
     counts["groups"] += 1
     if isinstance(group.rows.positions, Tensor):
+        counts["copies"] += group.rows.count
         counts["copied_rows"] += group.rows.count * width
     if isinstance(group.keys.positions, Tensor):
+        counts["copies"] += group.keys.count
         counts["copied_keys"] += group.keys.count * key_width
     if group.accumulates:
         counts["merged"] += group.rows.count * width
@@ -114,6 +116,7 @@ def _count_block(counts: dict[str, float], block: Block, heads: int, head_dim: i
     if block.accumulates:
         counts["merged"] += (block.rows.stop - block.rows.start) * heads * head_dim
     if isinstance(block.keys, Tensor):
+        counts["copies"] += len(block.keys)
         counts["copied_keys"] += key_width * len(block.keys)
     if callable(block.bias):
         counts["masked"] += scores

@@ -62,9 +62,9 @@ class SparseParts(Parts):
 
     Counted are: `calls`; `groups`, head groups; `starts`, blocks of each head group; `tiles`, `loads`, `products` and
     `scores` as in `DenseParts`; `masked`, scores under a mask of their own; `rows`, those under one row of bias;
-    `converted`, cells of bool masks; `explicit`, cells of a bias that is made anew in each call; `copied_rows` and
-    `copied_keys`, numbers of queries and of keys that are reordered; `merged`, numbers merged by log-sum-exp;
-    `numbers_out` as above.
+    `converted`, cells of bool masks; `explicit`, cells of a bias that is made anew in each call; `copies`, tokens that
+    are reordered, `copied_rows` and `copied_keys`, numbers of queries and of keys among them; `merged`, numbers merged
+    by log-sum-exp; `numbers_out` as above.
     """
 
     calls: Amount
@@ -78,6 +78,7 @@ class SparseParts(Parts):
     rows: Amount
     converted: Amount
     explicit: Amount
+    copies: Amount
     copied_rows: Amount
     copied_keys: Amount
     merged: Amount

@@ -39,6 +39,9 @@ def sparse_probes(dtype: torch.dtype, kind: Pass, *, heads: int) -> list[Probe[S
         ((group([band(4, 64, 192, 256)], 256, 256),), 256, 32),
         ((group(blocks(1, 512, 16), 512, 512, shuffled=True),), 512, 64),
         ((group(blocks(1, 32, 512), 32, 512, shuffled=True),), 512, 64),
+        # Wide rows, as of many heads.
+        ((group(blocks(1, 256, 16), 256, 256, shuffled=True),), 256, 384),
+        ((group(blocks(1, 16, 256), 16, 256, shuffled=True),), 256, 384),
         ((group(blocks(1, 256, 32), 256, 32), group(blocks(1, 256, 32), 256, 32, accumulates=True)), 256, 64),
         ((group(blocks(1, 32, 32), 32, 32),), 2048, 64),
     ]  # fmt: skip

@@ -63,7 +63,7 @@ class RatesFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     machine: Machine
     rates: Rates
 
