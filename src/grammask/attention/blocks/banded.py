@@ -47,13 +47,18 @@ def banded_blocks(lookup: PairLookup, text: Text, band: Band, *, accumulates: bo
     )
 
 
+def chunk_near(best: float, *, most: int) -> int:
+    """Return a power of 2 near a number of queries, which the fused kernel takes without a rest: 32 at least."""
+    return 1 << round(math.log2(min(max(best, 32), most)))
+
+
 def _sizes(width: float, columns: int, start: int) -> tuple[int, int]:
     """Return how many queries a chunk has and how many chunks share a block, for windows of about this width.
 
     Longer chunks waste more pairs at the edges of their windows; shorter ones start more blocks, or copy more keys.
     """
     best = math.sqrt((LOADING + COPYING) * width if columns else LOADING * width + start)
-    chunk = 1 << round(math.log2(min(max(best, 32), 256)))
+    chunk = chunk_near(best, most=256)
     pairs = chunk * (chunk + width + columns)
     return chunk, max(1, round(_STARTING * start / pairs)) if columns else 1
 

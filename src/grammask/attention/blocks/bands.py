@@ -98,12 +98,6 @@ def _no_columns(text: Text) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArr
     return np.zeros(0, dtype=np.int64), np.zeros(len(text), dtype=np.bool_), NO_TAGS
 
 
-def mean_width(lookup: PairLookup, text: Text) -> float:
-    """Return how many keys the queries' bounded reaches can touch, on average."""
-    opens, closes = _windows(lookup, text)
-    return float((closes - opens)[text.first :].mean())
-
-
 def _windows(lookup: PairLookup, text: Text) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return for each token the first key that bounded reaches can touch, and the one beyond the last."""
     annotated = text.annotated

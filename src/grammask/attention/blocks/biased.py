@@ -20,7 +20,7 @@ from torch import Tensor
 from .block import Block, BlockGroup
 from .limited import Rectangle, limited_blocks, whole_blocks
 from .lookup import PairLookup, take_cells
-from .text import Text, occurring_tags, tag_mask
+from .text import Text, occurring_tags
 
 TILE: Final[int] = 128  # queries whose bias over all keys is made explicit at a time
 _FEW: Final[int] = 192  # queries, below which the fused kernel takes 32 at a time instead of 64
@@ -34,11 +34,10 @@ def tag_bias_blocks(lookup: PairLookup, text: Text, *, learned: bool, start: int
     """
     rectangles = []
     for of_tags in _tags_by_bias(lookup, text, learned=learned):
-        rows = np.flatnonzero(tag_mask(of_tags)[text.tags[text.first :]]) + text.first
         bias = lookup.base[:, of_tags[:1]][..., text.tags]
         rectangles.append(
             Rectangle(
-                rows=rows,
+                rows=text.queries_of(of_tags),
                 keys=np.arange(len(text)),
                 bias=bias if not learned and bool(bias.any()) else None,
                 table_row=of_tags[0] if learned else None,

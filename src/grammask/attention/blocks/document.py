@@ -22,10 +22,9 @@ def document_blocks(
     `without` is (tokens,). Heads with equal tables share a group. `start` is what starting a block costs, in pairs.
     """
     if text.is_free:
-        tables = _by_table(lookup)
         return [
             group
-            for table, heads in tables
+            for table, heads in _by_table(lookup)
             for group in sorted_blocks(table, text, without, heads, accumulates=accumulates, start=start)
         ]
     rectangles = rectangles_of(lookup, text, ~without, np.zeros_like(without))
@@ -65,11 +64,10 @@ def _rectangles(
     alike: dict[bytes, list[int]] = {}
     for tag in occurring_tags(text.tags[text.first :]):
         alike.setdefault(table[tag].tobytes(), []).append(int(tag))
-    tags = text.tags
     rectangles = [
         Rectangle(
-            rows=np.flatnonzero(tag_mask(of_tags)[tags[text.first :]]) + text.first,
-            keys=np.flatnonzero(table[of_tags[0]][tags] & readable | read_by_all),
+            rows=text.queries_of(of_tags),
+            keys=np.flatnonzero(table[of_tags[0]][text.tags] & readable | read_by_all),
             heads=heads,
         )
         for of_tags in alike.values()

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .banded import COPYING, LOADING
-from .block import LANES, Block, BlockGroup, as_bias, as_slice, find_empty, in_lanes
+from .banded import COPYING, LOADING, chunk_near
+from .block import LANES, Block, BlockGroup, TokenIndex, as_bias, as_slice, find_empty, in_lanes
 from .text import Text
 
 _SLAB: Final[int] = 8  # chunks whose edges are stacked, where they are so narrow that copying them is the cheaper way
@@ -61,14 +61,14 @@ def limited_blocks(
         if some.edge > 0 or not skips:
             blocks.append(_edges(text, rectangle, some))
         blocks += _insides(rectangle, some)
-    return _group(text, rectangle, rectangle.rows, blocks, accumulates=accumulates)
+    return _group(text, rectangle, rows, blocks, accumulates=accumulates)
 
 
 def _chunk(rectangle: Rectangle, start: int) -> int:
     """Return how many queries a chunk has: more make the masked edges wider, fewer start more blocks."""
     rows, keys = len(rectangle.rows), len(rectangle.keys)
     best = math.sqrt((2 * start + LOADING * keys / 2) * rows / keys)
-    return 1 << round(math.log2(min(max(best, 32), 512)))
+    return chunk_near(best, most=512)
 
 
 def whole_blocks(text: Text, rectangles: Sequence[Rectangle]) -> BlockGroup:
@@ -80,7 +80,7 @@ def whole_blocks(text: Text, rectangles: Sequence[Rectangle]) -> BlockGroup:
         blocks.append(_unmasked(rectangle, slice(done, done + count), slice(0, len(rectangle.keys))))
         done += count
     rows = np.concatenate([rectangle.rows for rectangle in rectangles])
-    return _group(text, rectangles[0], rows, blocks, accumulates=False)
+    return _group(text, rectangles[0], text.rows(rows), blocks, accumulates=False)
 
 
 def _unmasked(rectangle: Rectangle, rows: slice, keys: slice, *, accumulates: bool = False) -> Block:
@@ -174,11 +174,11 @@ def _edges(text: Text, rectangle: Rectangle, chunks: _Chunks) -> Block:
 
 
 def _group(
-    text: Text, rectangle: Rectangle, rows: NDArray[np.int64], blocks: Sequence[Block], *, accumulates: bool
+    text: Text, rectangle: Rectangle, rows: TokenIndex, blocks: Sequence[Block], *, accumulates: bool
 ) -> BlockGroup:
     return BlockGroup(
         text=text.number,
-        rows=text.rows(rows),
+        rows=rows,
         keys=text.keys(rectangle.keys),
         blocks=tuple(blocks),
         heads=rectangle.heads,

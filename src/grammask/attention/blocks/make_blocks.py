@@ -11,7 +11,7 @@ from ...grammar.rules import Strategy
 from ...grammar.tables import ReachTables
 from ...grammar.tags import CLS, SEP, UNK
 from .banded import banded_blocks, in_reading_order
-from .bands import free_band, lifting_band, mean_width, reaching_band, strength_band, whole_band
+from .bands import free_band, lifting_band, reaching_band, strength_band, whole_band
 from .biased import explicit_bias_blocks, tag_bias_blocks
 from .block import BlockGroup
 from .document import document_blocks
@@ -53,12 +53,12 @@ def _hard(lookup: PairLookup, text: Text, sinks: NDArray[np.bool_], start: int) 
     if not narrow and not lookup.has_bounded and not sinks.any() and _covers_words(lookup, text):
         return document_blocks(lookup, text, without=sinks, accumulates=False, start=start)
     _check_order(lookup, text)
-    if not text.is_free and not narrow and mean_width(lookup, text) > _WIDE:
-        return wide_blocks(lookup, text, sinks, start)
     # The band takes the structural keys along: a few columns are too little for blocks of their own.
     tags = [tag for tag in _STRUCTURAL if bool(lookup.document[:, :, tag].any())]
     aside = tag_mask(tags)[text.tags] | sinks
     band = (whole_band if narrow else reaching_band)(lookup, text, np.flatnonzero(aside), sinks)
+    if not text.is_free and not narrow and band.width(text.queries) > _WIDE:
+        return wide_blocks(lookup, text, sinks, start)
     groups = [banded_blocks(lookup, text, band, accumulates=False, start=start)]
     if narrow:
         return groups

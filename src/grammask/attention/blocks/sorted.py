@@ -80,7 +80,7 @@ def _group(
         keys = keys[np.argsort(rank[tags[keys]], kind="stable")]
     key_tags, blocks, rows, done = tags[keys], [], [], 0
     for of_tags, reads in zip(sets, is_read, strict=True):
-        some = np.flatnonzero(tag_mask(of_tags)[tags[text.first :]]) + text.first
+        some = text.queries_of(of_tags)
         chosen = np.flatnonzero(reads[key_tags])
         bias = None
         if not here[of_tags][:, reads].all():

@@ -44,6 +44,10 @@ class Text:
         """The tokens that are queries."""
         return np.arange(self.first, len(self))
 
+    def queries_of(self, tags: Sequence[int]) -> NDArray[np.int64]:
+        """Return the queries that have one of some tags, ascending."""
+        return np.flatnonzero(tag_mask(tags)[self.tags[self.first :]]) + self.first
+
     @property
     def is_free(self) -> bool:
         """Whether the model's own mask lets every query read every token."""
