@@ -69,7 +69,8 @@ def test_neighbours_has_no_tag_rules():
 def test_every_shipped_grammar_names_its_source_and_round_trips():
     assert shipped_grammars() == (
         "banded", "english", "english-lean", "english-long", "english-near", "minilm-heads", "minilm-offsets", "mixed",
-        "names", "names-far", "neighbours", "paper", "paper-sinks", "streaming",
+        "names", "names-far", "neighbours", "paper", "paper-sinks", "separators",
+        "streaming",
     )  # fmt: skip
     for name in shipped_grammars():
         grammar = load_grammar(name)
@@ -78,12 +79,12 @@ def test_every_shipped_grammar_names_its_source_and_round_trips():
         assert parse_grammar(grammar.to_toml()) == grammar
 
 
-def test_streaming_reads_back_only_and_names_far_adds_far_names_and_numbers():
-    streaming, far = load_grammar("streaming"), load_grammar("names-far")
-    assert far.rules[:-1] == streaming.rules
-    assert far.rules[-1] == Rule(UPOS, ("PROPN", "NUM"))
+@pytest.mark.parametrize(("name", "far"), [("names-far", ("PROPN", "NUM")), ("separators", ("PUNCT",))])
+def test_streaming_reads_back_only_and_others_add_what_words_read_far(name, far):
+    streaming, more = load_grammar("streaming"), load_grammar(name)
+    assert more.rules == (*streaming.rules, Rule(UPOS, far))
     assert streaming.rules[0] == Rule(UPOS, UPOS, Reach("words", -256, 0))
-    assert (streaming.sink_tokens, streaming.sinks) == (far.sink_tokens, far.sinks) == (4, ("[CLS]", "[SEP]"))
+    assert (streaming.sink_tokens, streaming.sinks) == (more.sink_tokens, more.sinks) == (4, ("[CLS]", "[SEP]"))
 
 
 @given(grammars)
