@@ -50,7 +50,7 @@ class BenchModel:
         model = self._load() if self._random is None else self._draw()
         _set_attention_dropout(model, self._attention_dropout)
         if self.causal:
-            model.config.use_cache = False  # a guided model takes none, so neither gets one
+            model.config.use_cache = False  # one pass over whole texts needs none
         return model
 
     def _load(self) -> PreTrainedModel:

@@ -16,6 +16,7 @@ from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
 from ..grammar.tables import compile_layers
 from .adapters import check_adapters
+from .cached_call import cache_of, check_cache, check_whole_text
 from .forward_pass import ForwardPass, Probe
 from .interface import NAME
 from .saved_grammar import CONFIG_KEY
@@ -94,7 +95,10 @@ class Guide:
             embedding: Any = base.get_input_embeddings()
             check_vocabulary(input_ids, embedding.weight.shape[0])
         need_weights = _asks_for_weights(base, kwargs)
-        annotation = None if self.strategy == "full" else self._annotation(arguments, given)
+        annotation, shape = None, _shape(arguments)
+        if self.strategy != "full":
+            annotation = self._annotation(arguments, given)
+            shape = annotation.tag_ids.shape[0], annotation.tag_ids.shape[1]
         plan = Plan(
             annotation,
             strategy=self.strategy,
@@ -102,16 +106,22 @@ class Guide:
             learned=strengths_of(base),
             need_weights=need_weights,
             grammar=self.grammar,
-            shape=_shape(arguments),
+            shape=shape,
             mask_transform=self.mask_transform,
             lookups=self.lookups,
         )
         return ForwardPass(plan, self.backend)
 
     def _annotation(self, arguments: dict[str, Any], given: dict[str, Any]) -> Annotation:
+        """Check the annotation of the whole text: the tokens that a cache holds, and those of the call."""
+        (batch, length), cache, earlier = _shape(arguments), cache_of(arguments), 0
+        if cache is not None:
+            check_cache(cache)
+            earlier = cache.get_seq_length()
+            check_whole_text(given["tag_ids"], shape=(batch, length), earlier=earlier)
         annotation = check_annotation(
             **given,
-            shape=_shape(arguments),
+            shape=(batch, earlier + length),
             device=_tokens(arguments).device,
             needs_sentences=self.grammar.needs_sentences,
         )

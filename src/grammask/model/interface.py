@@ -16,6 +16,7 @@ from ..attention.arguments import check_mask
 from ..attention.functional import attend
 from ..attention.reference import reference_attention
 from ..errors import ModelError
+from .cached_call import whole_keys
 from .forward_pass import ForwardPass
 from .model_mask import ModelMask, make_mask, own_mask
 
@@ -59,11 +60,10 @@ def guided_attention(
         sdpa: Callable[..., tuple[Tensor, None]] = sdpa_attention_forward
         mask = attention_mask.stock() if isinstance(attention_mask, ModelMask) else attention_mask
         return sdpa(module, query, key, value, mask, dropout=dropout, scaling=scaling, **kwargs)
-    if query.shape[2] != key.shape[2] and plan.strategy != "full":
-        raise ModelError(
-            f"{name} reads {key.shape[2]} keys from {query.shape[2]} queries; a grammar guides self-attention over "
-            "whole texts, not cross-attention or a key-value cache (use_cache=False)"
-        )
+    if plan.strategy != "full":
+        gone = attention_mask.gone if isinstance(attention_mask, ModelMask) else 0
+        _check_text(name, query, key, gone, plan.shape[1])
+        key, value = whole_keys(key, gone), whole_keys(value, gone)
     own, position = own_mask(attention_mask, plan, module, query, key, causal=kwargs.get("is_causal"))
     check_mask(own, query, key)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -77,3 +77,13 @@ def guided_attention(
         query, key, value, plan, layer, own, position, scale=scale, dropout=dropout, backend=grammar_pass.backend
     )
     return output.transpose(1, 2).contiguous(), None
+
+
+def _check_text(name: str, query: Tensor, key: Tensor, gone: int, tokens: int) -> None:
+    """Raise `ModelError` unless the keys, and the first ones that a sliding cache let go, are those of the text."""
+    queries, keys = query.shape[2], key.shape[2]
+    if queries > keys or gone + keys != tokens:
+        raise ModelError(
+            f"{name} reads {keys} keys from {queries} queries in a text of {tokens} tokens; a grammar guides "
+            "self-attention over one text, not cross-attention"
+        )

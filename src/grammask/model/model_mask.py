@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers.masking_utils import (
     and_masks,
     bidirectional_mask_function,
@@ -32,11 +33,13 @@ _ANY: Final[int] = 1 << 28  # tokens to a side that no mask of ours bounds
 class ModelMask:
     """Stands for the mask that transformers' `sdpa_mask` would make of these `arguments`.
 
-    `position` is what it says beside padding; None where only the whole mask says it.
+    `position` is what it says beside padding; None where only the whole mask says it. `gone` counts the first tokens
+    whose keys a sliding cache let go.
     """
 
     def __init__(self, position: PositionMask | None, arguments: dict[str, Any]) -> None:
         self.position = position
+        self.gone: int = arguments.get("kv_offset", 0)
         self._arguments = arguments
         self._stock: tuple[Tensor | None] | None = None
         self._full: Tensor | None = None
@@ -82,10 +85,13 @@ def make_mask(**arguments: Any) -> ModelMask | Tensor:
     keys, offset = arguments["kv_length"], arguments.get("q_offset", 0)
     if isinstance(offset, Tensor):  # of a static cache, which counts on in it before the mask is asked for
         arguments["q_offset"] = offset = offset.clone()
-    # Places are those of the batch: queries end where keys do, and no key before them was let go by a cache.
-    ends_together = offset + arguments["q_length"] == keys and arguments.get("kv_offset", 0) == 0
-    known = ends_together and (padding is None or padding.shape[-1] == keys)
-    return ModelMask(read_mask_function(arguments["mask_function"]) if known else None, arguments)
+    # Places are those of the whole text: queries end where keys do. The first `gone` keys a sliding cache let go.
+    gone = arguments.get("kv_offset", 0)
+    known = offset + arguments["q_length"] == gone + keys and (padding is None or padding.shape[-1] == gone + keys)
+    position = read_mask_function(arguments["mask_function"]) if known else None
+    if position is not None and gone and (position.left is None or position.left > offset - gone):
+        position = None  # a mask that would let the first query read what is gone
+    return ModelMask(position, arguments)
 
 
 def _traced_mask(arguments: Mapping[str, Any]) -> Tensor:
@@ -107,8 +113,10 @@ def own_mask(
     """
     if isinstance(mask, ModelMask):
         _check_causal(mask.position, causal, module)
-        if mask.position is None or plan.strategy == "full" or not mask.fits(plan):
+        if plan.strategy == "full":
             return mask.full(), FREE
+        if mask.position is None or not mask.fits(plan):
+            return F.pad(mask.full(), (mask.gone, 0), value=False), FREE
         return plan.padding, mask.position
     if mask is not None:
         return mask, FREE
