@@ -14,7 +14,7 @@ from helpers.batches import Batch, random_batch
 
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.rules import Reach, Rule
-from grammask.grammar.tags import TAGS
+from grammask.grammar.tags import NAMED
 
 pytest_plugins = ["helpers.comparisons"]
 
@@ -31,7 +31,7 @@ def batch() -> Batch:
 @pytest.fixture
 def allow_all() -> Grammar:
     """A grammar under which hard attention is full attention."""
-    readable = tuple(tag for tag in TAGS if tag != "[PAD]")
+    readable = tuple(tag for tag in NAMED if tag != "[PAD]")
     return Grammar("all", rules=(Rule(readable, readable, Reach("document")),))
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from helpers.attention_calls import BAND, GRAMMARS, HEADS, compare, draw, fitting_backends, oracle_mask
-from helpers.batches import random_batch
+from helpers.batches import random_batch, with_new_words
 from helpers.strategies import grammars
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ from grammask.attention.reference import reference_attention
 from grammask.errors import GrammarError, InputError
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.rules import Rule
-from grammask.grammar.tags import PAD, TAGS, UPOS
+from grammask.grammar.tags import NAMED, NEW, PAD, UPOS
 
 
 @settings(max_examples=120)
@@ -30,6 +30,19 @@ from grammask.grammar.tags import PAD, TAGS, UPOS
 def test_backends_equal_the_oracle_on_drawn_grammars(grammar, lengths, seed, layer, strategy):
     batch = random_batch(lengths, seed=seed)
     compare(grammar, strategy, batch, *fitting_backends(grammar, strategy, layer=layer), layer=layer)
+
+
+@settings(max_examples=60)
+@given(
+    grammars,
+    st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple),
+    st.integers(0, 10_000),
+    st.sampled_from([0.3, 1.0]),
+    st.sampled_from(["hard", "soft"]),
+)
+def test_backends_equal_the_oracle_where_words_are_being_generated(grammar, lengths, seed, share, strategy):
+    batch = with_new_words(random_batch(lengths, seed=seed), share, seed=seed)
+    compare(grammar, strategy, batch, *fitting_backends(grammar, strategy))
 
 
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
@@ -243,15 +256,16 @@ def test_dispatch_says_what_it_chose_and_why():
     assert chosen.sparse_ms < chosen.dense_ms
     assert str(chosen).startswith("mixed: cheaper than dense (estimates a layer: dense ")
     assert choice(2048, "paper", "full").backend == "dense"
-    everything = Grammar("all", rules=(Rule(TAGS, TAGS),))
+    everything = Grammar("all", rules=(Rule(NAMED, NAMED),))
     assert choice(1024, everything, device="cuda").reason.endswith("runs on cpu only, but the tensors are on cuda")
 
 
 def test_words_are_tokens_where_none_are_given():
-    batch = random_batch((30,))
+    batch = with_new_words(random_batch((30,)))
     tags = batch.annotation["tag_ids"]
     query, key, value, _ = draw(batch)
-    numbers = ((tags < len(UPOS)).cumsum(1) - 1).masked_fill(tags >= len(UPOS), -1)
+    word = (tags < len(UPOS)) | (tags == NEW)
+    numbers = (word.cumsum(1) - 1).masked_fill(~word, -1)
     found = grammask.grammar_attention(query, key, value, tag_ids=tags, grammar=BAND)
     wanted = grammask.grammar_attention(query, key, value, tag_ids=tags, word_ids=numbers, grammar=BAND)
     assert torch.equal(found, wanted)

@@ -1,6 +1,7 @@
 """Grammars: the paper's tables, the strict file format, and the round trip."""
 
 import pytest
+import torch
 from helpers.strategies import grammars
 from hypothesis import given
 
@@ -9,7 +10,7 @@ from grammask.grammar.file import load_grammar, parse_grammar, shipped_grammars
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.rules import Reach, Rule
 from grammask.grammar.tables import compile_tables
-from grammask.grammar.tags import STRUCTURAL, TAG_IDS, TAGS, UPOS
+from grammask.grammar.tags import NAMED, NEW, STRUCTURAL, TAG_IDS, TAGS, UNK, UPOS
 
 # The released rule tables, query -> keys; beside these every tag reads its own.
 PAPER_HARD = {
@@ -31,7 +32,7 @@ PAPER_SOFT = {
     "ADV": {"VERB", "ADJ"},
     "CCONJ": {"NOUN", "VERB", "ADJ", "PROPN", "PRON"},
 }
-CELLS = [(query, key) for query in TAGS for key in TAGS if "[PAD]" not in (query, key)]
+CELLS = [(query, key) for query in NAMED for key in NAMED if "[PAD]" not in (query, key)]
 
 
 @pytest.mark.parametrize("name", ["paper", "paper-sinks"])
@@ -92,6 +93,23 @@ def test_every_grammar_round_trips(grammar):
     assert parse_grammar(grammar.to_toml()) == grammar
 
 
+@given(grammars)
+def test_a_new_word_reads_what_any_word_reads_and_is_read_within_bounded_reach_alone(grammar):
+    words = [TAG_IDS[tag] for tag in UPOS]
+    for table in compile_tables(grammar, layer=1, heads=3):
+        for head in range(len(table.allowed)):
+            allowed, strength = table.allowed[head], table.strength[head]
+            for key in range(NEW):
+                assert bool(allowed[NEW, key]) == any(bool(allowed[word, key]) for word in words)
+                assert strength[NEW, key] == max(strength[word, key] for word in words)
+            for query in range(len(TAGS)):
+                bounded = table.reach.kind == "words"
+                expected = bounded and any(bool(allowed[query, word]) for word in words)
+                expected |= table.reach.kind == "document" and query == UNK
+                assert bool(allowed[query, NEW]) == expected
+                assert strength[query, NEW] == (max(strength[query, word] for word in words) if bounded else -torch.inf)
+
+
 def test_sink_tokens_are_written_where_there_are_any():
     assert 'sinks = ["[CLS]"]\nsink_tokens = 4\n' in Grammar("g", sinks=("[CLS]",), sink_tokens=4).to_toml()
     # Files, and the hashes of them in records, are as before.
@@ -105,7 +123,7 @@ def test_tables_say_what_the_rules_say(grammar):
         for table in compile_tables(grammar, layer=layer, heads=3):
             for head in range(table.allowed.shape[0]):
                 for query in ("NOUN", "[CLS]", "X"):
-                    for key in TAGS:
+                    for key in NAMED:
                         matching = [
                             rule
                             for rule in grammar.rules
@@ -157,6 +175,11 @@ RULE = '[[rule]]\nquery = ["NOUN"]\nkey = ["VERB"]\n'
         (HEAD + RULE + "heads = []", r"rule 1: key 'heads' must be a list of numbers"),
         ('name = "g"\nsinks = ["NOUN"]', r"key 'sinks': 'NOUN' is no sink"),
         ('name = "g"\nsinks = ["[PAD]"]', r"padding is never read"),
+        ('name = "g"\nsinks = ["[NEW]"]', r"key 'sinks': \[NEW\] is the tag of a word that is being generated"),
+        (
+            HEAD + '[[rule]]\nquery = ["NOUN"]\nkey = ["[NEW]"]',
+            r"rule 1: key 'key': \[NEW\] is the tag of a word .*leave",
+        ),
         ('name = "g"\nsink_tokens = 1.5', r"g\.toml: key 'sink_tokens' must be a whole number, but is 1\.5"),
         ('name = "g"\nsink_tokens = true', r"key 'sink_tokens' must be a whole number, but is True"),
         ('name = "g"\nsink_tokens = -1', r"key 'sink_tokens' must be 0 to 10,000, but is -1"),
@@ -190,4 +213,6 @@ def test_a_grammar_must_fit_the_model():
 
 def test_tag_ids_are_stable():
     assert (*UPOS, *STRUCTURAL) == TAGS
-    assert [TAG_IDS[tag] for tag in ("ADJ", "X", "[CLS]", "[SEP]", "[PAD]", "[UNK]")] == [0, 16, 17, 18, 19, 20]
+    assert [TAG_IDS[tag] for tag in ("ADJ", "X", "[CLS]", "[SEP]", "[PAD]", "[UNK]", "[NEW]")] == [
+        0, 16, 17, 18, 19, 20, 21,
+    ]  # fmt: skip

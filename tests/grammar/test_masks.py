@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers.batches import random_batch
+from helpers.batches import random_batch, with_new_words
 from helpers.strategies import grammars
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,12 +16,20 @@ from grammask.attention.reference import reference_attention
 from grammask.errors import GrammarError, InputError
 from grammask.grammar.masks import PairCounts, allowed_pairs, count_pairs, pair_strengths
 from grammask.grammar.tables import compile_layers, compile_tables
-from grammask.grammar.tags import CLS, PAD, SEP, TAGS
+from grammask.grammar.tags import CLS, NAMED, NEW, PAD, SEP, TAGS, UPOS
 from grammask.tagging.tagger import TaggedText
 
 batches = st.builds(
-    random_batch, st.lists(st.integers(1, 12), min_size=1, max_size=3).map(tuple), seed=st.integers(0, 10_000)
-)
+    lambda lengths, share, seed: with_new_words(random_batch(lengths, seed=seed), share, seed=seed),
+    st.lists(st.integers(1, 12), min_size=1, max_size=3).map(tuple),
+    st.sampled_from([0.0, 0.4]),
+    st.integers(0, 10_000),
+)  # fmt: skip
+
+
+def is_named(tag, named, *, as_new=True):
+    """A word that is being generated may be any part of speech."""
+    return any(other in named for other in UPOS) and as_new if tag == TAGS[NEW] else tag in named
 
 
 def reaches(rule, i, j, words, sentences):
@@ -43,11 +51,11 @@ def by_definition(grammar, layer, head, tags, words, sentences):
                 rule
                 for rule in grammar.rules
                 if rule.applies(layer, head)
-                and tags[i] in rule.query
-                and tags[j] in rule.key
+                and is_named(tags[i], rule.query)
+                and is_named(tags[j], rule.key, as_new=rule.reach.kind == "words")
                 and reaches(rule, i, j, words, sentences)
             ]
-            same_tag = grammar.same_tag and tags[i] == tags[j]
+            same_tag = grammar.same_tag and (tags[j] in UPOS if tags[i] == TAGS[NEW] else tags[i] == tags[j])
             allowed[i][j] = tags[j] != "[PAD]" and (
                 i == j
                 or (words[i] >= 0 and words[i] == words[j])
@@ -91,7 +99,7 @@ def test_a_bounded_reach_counts_words_and_includes_both_ends(lo, hi):
 
 @pytest.mark.parametrize("strategy", ["hard", "soft"])
 def test_rows_of_padding_follow_the_models_own_mask(strategy):
-    grammar = grammask.Grammar("g", rules=(grammask.Rule(("NOUN", "[PAD]"), TAGS, strength=2.0),))
+    grammar = grammask.Grammar("g", rules=(grammask.Rule(("NOUN", "[PAD]"), NAMED, strength=2.0),))
     batch = random_batch((9, 4))
     at = batch.annotation
     plan = Plan(
@@ -199,7 +207,7 @@ def attend(**changes):
             InputError,
             r"tag_ids has shape \(2, 5\), but the batch has shape \(2, 6\)",
         ),
-        ({"tag_ids": torch.full((2, 6), 21)}, InputError, "tag_ids holds 21, but must hold 0 to 20"),
+        ({"tag_ids": torch.full((2, 6), 22)}, InputError, "tag_ids holds 22, but must hold 0 to 21"),
         ({"word_ids": torch.full((2, 6), -2)}, InputError, "word_ids holds -2, but must hold -1 to 268435455"),
         ({"grammar": "nothing"}, GrammarError, "no grammar 'nothing'"),
         ({"strategy": "gentle"}, GrammarError, "unknown strategy 'gentle'; strategies are: full, hard, soft"),

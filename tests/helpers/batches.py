@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from grammask.grammar.tags import CLS, PAD, SEP, UPOS
+from grammask.grammar.tags import CLS, NEW, PAD, SEP, UPOS
 
 
 @dataclass
@@ -47,6 +47,14 @@ def random_batch(lengths: tuple[int, ...] = (13, 7, 2, 1), *, seed: int = 0, pad
             sentence_ids[row, column] = (word - 1) // 5
     inputs = {"input_ids": input_ids, "attention_mask": (tag_ids != PAD).long()}
     return Batch(inputs, {"tag_ids": tag_ids, "word_ids": word_ids, "sentence_ids": sentence_ids})
+
+
+def with_new_words(batch: Batch, share: float = 0.4, *, seed: int = 0) -> Batch:
+    """Return the batch with the tag [NEW] for about this share of its words."""
+    words = batch.annotation["word_ids"]
+    drawn = torch.rand(len(words), int(words.max()) + 2, generator=torch.Generator().manual_seed(seed)) < share
+    new = (words >= 0) & drawn.gather(1, words.clamp(min=0))
+    return Batch(batch.inputs, {**batch.annotation, "tag_ids": batch.annotation["tag_ids"].masked_fill(new, NEW)})
 
 
 def left_padded(batch: Batch) -> Batch:

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.rules import Reach, Rule
-from grammask.grammar.tags import TAGS
+from grammask.grammar.tags import NAMED
 
-tag_lists = st.lists(st.sampled_from(TAGS), min_size=1, max_size=16, unique=True).map(tuple)
+tag_lists = st.lists(st.sampled_from(NAMED), min_size=1, max_size=16, unique=True).map(tuple)
 offsets = st.tuples(st.integers(-3, 3), st.integers(-3, 3)).map(sorted)
 reaches = st.one_of(
     st.just(Reach("document")), st.just(Reach("sentence")), offsets.map(lambda bounds: Reach("words", *bounds))

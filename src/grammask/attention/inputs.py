@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..grammar.caching import outside_inference_mode
-from ..grammar.tags import PAD, TAGS, UPOS
+from ..grammar.tags import NEW, PAD, TAGS, UPOS
 from ..printing import quoted
 from .tracing import assert_all, is_tracing
 
@@ -97,7 +97,7 @@ def check_ids(name: str, ids: object, shape: tuple[int, int], device: torch.devi
 
 
 def each_its_own_word(tag_ids: object) -> Tensor | None:
-    """Return word numbers (batch, length) that make every token with a part of speech a word of its own.
+    """Return word numbers (batch, length) that make every token with a part of speech, or `[NEW]`, a word of its own.
 
     None where `tag_ids` is no integer tensor (batch, length), which `check_annotation` will say.
     """
@@ -105,7 +105,7 @@ def each_its_own_word(tag_ids: object) -> Tensor | None:
         return None
     if tag_ids.dim() != 2:
         return None
-    word = tag_ids < len(UPOS)
+    word = (tag_ids < len(UPOS)) | (tag_ids == NEW)
     return (word.cumsum(1) - 1).masked_fill(~word, -1)
 
 

@@ -13,7 +13,7 @@ from ..grammar.file import load_grammar, shipped_grammars
 from ..grammar.grammar import Grammar
 from ..grammar.limits import MAX_HEADS, MAX_LAYERS
 from ..grammar.rules import Rule
-from ..grammar.tags import TAGS
+from ..grammar.tags import NAMED
 from ..tagging.load_tagger import load_tagger
 from .console import PlainConsole
 from .options import DEFAULTS, OwnText, Sentences, Tagger
@@ -141,7 +141,7 @@ def _in_one_line(text: str) -> str:
 
 
 def _tag_table(grammar: Grammar) -> Table:
-    shown = [tag for tag in TAGS if tag != "[PAD]"]
+    shown = [tag for tag in NAMED if tag != "[PAD]"]
     table = Table(padding=(0, 0), show_lines=False)
     table.add_column("")
     for tag in shown:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from ..errors import GrammarError
 from ..printing import quoted
 from .limits import LONGEST_NAME_OF_RULE, MAX_HEADS, MAX_LAYERS, check_text
-from .tags import TAGS, check_tags
+from .tags import NAMED, NEW, TAG_IDS, UPOS, check_tags
 
 Strategy = Literal["full", "hard", "soft"]
 STRATEGIES: Final[tuple[Strategy, ...]] = ("full", "hard", "soft")
@@ -123,7 +123,7 @@ class Rule:
         for name in ("query", "key"):
             tags = check_tags(getattr(self, name), where=f"key {name!r}")
             if not tags:
-                raise GrammarError(f"key {name!r} names no tag; tags are: {' '.join(TAGS)}")
+                raise GrammarError(f"key {name!r} names no tag; tags are: {' '.join(NAMED)}")
             object.__setattr__(self, name, tags)
         object.__setattr__(self, "reach", Reach.parse(self.reach))
         object.__setattr__(self, "strength", _strength(self.strength))
@@ -141,6 +141,16 @@ class Rule:
         """Tell whether the rule holds in this layer, counted from 0, for any head."""
         return self.layers is None or layer in self.layers
 
+    @property
+    def query_ids(self) -> tuple[int, ...]:
+        """The ids of the tags that read; `[NEW]` too, where any part of speech is named."""
+        return _ids(self.query, with_new=True)
+
+    @property
+    def key_ids(self) -> tuple[int, ...]:
+        """The ids of the tags that are read; within a word reach `[NEW]` too, where any part of speech is named."""
+        return _ids(self.key, with_new=self.reach.kind == "words")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the parsed form of the rule's TOML table; defaults are left out."""
         table: dict[str, Any] = {
@@ -157,6 +167,11 @@ class Rule:
             if getattr(self, name) is not None:
                 table[name] = list(getattr(self, name))
         return table
+
+
+def _ids(tags: tuple[str, ...], *, with_new: bool) -> tuple[int, ...]:
+    named = tuple(TAG_IDS[tag] for tag in tags)
+    return (*named, NEW) if with_new and any(tag < len(UPOS) for tag in named) else named
 
 
 def _strength(value: object) -> float:

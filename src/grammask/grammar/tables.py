@@ -9,7 +9,7 @@ from torch import Tensor
 from .caching import cache_outside_modes
 from .grammar import Grammar
 from .rules import Reach
-from .tags import TAG_IDS, TAGS, UNK
+from .tags import NAMED, NEW, TAG_IDS, TAGS, UNK, UPOS
 
 _DOCUMENT = Reach("document")
 
@@ -38,7 +38,8 @@ def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple
     """Compile `grammar` for one layer, counted from 0, of a model with this many heads.
 
     The first entry is always the document reach: it also holds same-tag reading, the sinks, the number of sink tokens,
-    and `[UNK]`, which reads everything and is read by everything.
+    and `[UNK]`, which reads everything and is read by everything. `[NEW]` reads what any part of speech may read. It is
+    read within word reaches alone, by whoever reads any part of speech there.
     """
     rows = heads if grammar.varies_by_head else 1
     reaches = [_DOCUMENT, *(rule.reach for rule in grammar.rules)]
@@ -56,14 +57,13 @@ def compile_tables(grammar: Grammar, *, layer: int = 0, heads: int = 1) -> tuple
     document.allowed[:, :, UNK] = True
     document.allowed[:, :, [TAG_IDS[tag] for tag in grammar.sinks]] = True
     if grammar.same_tag:
-        same = list(range(len(TAGS)))
-        document.allowed[:, same, same] = True
-        document.strength[:, same, same] = 0.0
+        key = [*range(len(NAMED)), *range(len(UPOS))]
+        query = [*range(len(NAMED)), *[NEW] * len(UPOS)]
+        document.allowed[:, query, key] = True
+        document.strength[:, query, key] = 0.0
     for rule in grammar.rules:
         selected = _indices(row for row in range(rows) if rule.applies(layer, row))
-        query = _indices(TAG_IDS[tag] for tag in rule.query)
-        key = _indices(TAG_IDS[tag] for tag in rule.key)
-        cells = (selected[:, None, None], query[None, :, None], key[None, None, :])
+        cells = (selected[:, None, None], _indices(rule.query_ids)[:, None], _indices(rule.key_ids))
         table = tables[rule.reach]
         table.strength[cells] = table.strength[cells].clamp(min=rule.strength)
         if rule.allow:

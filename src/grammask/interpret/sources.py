@@ -12,7 +12,7 @@ from ..grammar.describe import describe_rule
 from ..grammar.grammar import Grammar
 from ..grammar.masks import first_tokens, within_reach
 from ..grammar.rules import Rule, Strategy
-from ..grammar.tags import TAG_IDS, TAGS, UNK
+from ..grammar.tags import NEW, TAG_IDS, TAGS, UNK, UPOS
 
 # Reads that need no rule, in the order in which they claim a pair.
 IMPLIED: Final[tuple[str, ...]] = ("self", "same word", "sink", "[UNK]")
@@ -86,7 +86,8 @@ class Owners:
         self._is_soft = strategy == "soft"
         self._heads = heads
         tags, words = annotation.tag_ids, annotation.word_ids
-        same_tag = tags[0][:, None] == tags[0]
+        query, key = tags[0][:, None], tags[0]
+        same_tag = torch.where(query == NEW, key < len(UPOS), query == key)
         same_word = (words[0][:, None] == words[0]) & (words[0] >= 0)
         sinks = torch.tensor([TAG_IDS[tag] for tag in grammar.sinks], dtype=torch.long)
         is_sink = torch.isin(tags[0], sinks) | first_tokens(tags, grammar.sink_tokens)[0]
@@ -135,8 +136,8 @@ class Owners:
 def _pairs_of(rule: Rule, annotation: Annotation) -> Tensor:
     """Return the pairs that a rule matches where it applies: bool (length, length)."""
     query, key = (
-        torch.zeros(len(TAGS), dtype=torch.bool).index_fill(0, torch.tensor([TAG_IDS[tag] for tag in tags]), True)
-        for tags in (rule.query, rule.key)
+        torch.zeros(len(TAGS), dtype=torch.bool).index_fill(0, torch.tensor(tags), True)
+        for tags in (rule.query_ids, rule.key_ids)
     )
     tags = annotation.tag_ids[0]
     pairs = query[tags][:, None] & key[tags]

@@ -11,7 +11,7 @@ from ..grammar.caching import outside_inference_mode
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
-from ..grammar.tags import TAGS
+from ..grammar.tags import NAMED, UPOS
 
 LearnStrengths = Literal["layer", "head"]
 # The submodule of a base model that holds them. peft saves it with an adapter by this name (modules_to_save).
@@ -19,7 +19,7 @@ STRENGTHS: Final[str] = "grammask_strengths"
 
 
 class StrengthTable(nn.Module):
-    """Learned strengths: `table` (layers, heads or 1, tags, tags), in logits."""
+    """Learned strengths: `table` (layers, heads or 1, tags, tags), in logits, for the tags that grammars name."""
 
     def __init__(self, table: Tensor) -> None:
         super().__init__()
@@ -27,7 +27,10 @@ class StrengthTable(nn.Module):
 
 
 def strengths_of(base: nn.Module) -> Tensor | None:
-    """Return the learned strengths of an attached base model (those of the active adapter), None where it has none."""
+    """Return the learned strengths of an attached base model (those of the active adapter), None where it has none.
+
+    As a query, `[NEW]` has the highest strength of any part of speech; as a key it has none.
+    """
     module = getattr(base, STRENGTHS, None)
     if module is None:
         return None
@@ -37,7 +40,8 @@ def strengths_of(base: nn.Module) -> Tensor | None:
             "for each adapter, after set_adapter"
         )
     table: Tensor = module.table
-    return table
+    with_query = torch.cat([table, table[:, :, : len(UPOS)].amax(2, keepdim=True)], 2)
+    return nn.functional.pad(with_query, (0, 1))
 
 
 def with_strengths(model_class: type[PreTrainedModel], learned: LearnStrengths) -> type[PreTrainedModel]:
@@ -46,7 +50,7 @@ def with_strengths(model_class: type[PreTrainedModel], learned: LearnStrengths) 
     def build(self: PreTrainedModel, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> None:
         model_class.__init__(self, config, *args, **kwargs)
         heads = config.num_attention_heads if learned == "head" else 1
-        shape = (config.num_hidden_layers, heads, len(TAGS), len(TAGS))
+        shape = (config.num_hidden_layers, heads, len(NAMED), len(NAMED))
         self.base_model.add_module(STRENGTHS, StrengthTable(torch.zeros(shape)))
 
     # transformers reads the source of the module that a class names.
@@ -70,9 +74,10 @@ def initial_strengths(
     layer_tables: tuple[tuple[ReachTables, ...], ...], heads: int, device: torch.device
 ) -> StrengthTable:
     """Return the grammar's own strengths as a parameter, for all heads or 1."""
-    tables = [document.strength for document, *_ in layer_tables]
+    named = len(NAMED)
+    tables = [document.strength[:, :named, :named] for document, *_ in layer_tables]
     if heads == 1 and any(table.shape[0] > 1 for table in tables):
         raise GrammarError('rules name heads: learn one table per head with learn_strengths="head"')
     with outside_inference_mode():
-        stacked = torch.stack([table.expand(heads, len(TAGS), len(TAGS)) for table in tables])
+        stacked = torch.stack([table.expand(heads, named, named) for table in tables])
         return StrengthTable(stacked.masked_fill(stacked.isneginf(), 0.0).to(device))

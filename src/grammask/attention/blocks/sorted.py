@@ -19,7 +19,7 @@ from .text import Text, occurring_tags, tag_mask
 START: Final[int] = 1024
 # About how often each tag occurs in English, in the order of TAGS; only the speed depends on it.
 FREQUENCY: Final = np.array(
-    [8, 10, 6, 6, 4, 10, 1, 18, 2, 3, 7, 6, 12, 2, 1, 11, 1, 1, 1, 0, 1], dtype=np.float64
+    [8, 10, 6, 6, 4, 10, 1, 18, 2, 3, 7, 6, 12, 2, 1, 11, 1, 1, 1, 0, 1, 0], dtype=np.float64
 ) / 100  # fmt: skip
 _APART: Final[int] = 4  # keys whose copies cost as much as a group of blocks: START over this
 
