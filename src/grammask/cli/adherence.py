@@ -13,7 +13,7 @@ from .outputs import Outputs
 
 def adherence_command(
     model: Annotated[
-        str, typer.Option(help="minilm (packaged), a Hub model, or a folder, also one saved with a grammar.")
+        str, typer.Option(help="minilm or smollm2 (packaged), a Hub model, or a folder, also one saved with a grammar.")
     ] = DEFAULTS.model,
     grammar: Annotated[
         str | None,

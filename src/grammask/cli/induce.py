@@ -26,7 +26,7 @@ def induce_command(
     ] = None,
     texts: Annotated[int | None, typer.Option(help="Texts at most.", show_default="all", min=10)] = None,
     model: Annotated[
-        str, typer.Option(help="Whose attention: minilm (packaged), a local folder, or a Hub model.")
+        str, typer.Option(help="Whose attention: minilm or smollm2 (packaged), a local folder, or a Hub model.")
     ] = DEFAULTS.model,
     tagger: Parser = DEFAULTS.tagger,
     budget: Annotated[float, typer.Option(help="Word density on the text, from 0 to 1.", min=0.0, max=1.0)] = 0.2,

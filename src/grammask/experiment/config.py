@@ -37,7 +37,7 @@ class Config(BaseModel):
     pair_column: str | None = Field(default=None, description="Column of the second text of sentence pairs.")
     label_column: str | None = Field(default=None, description="Column of the label.")
     header: bool = Field(default=True, description="Whether files have a header; without one, columns are 0, 1, ...")
-    model: str = Field(default="minilm", description="minilm (packaged), a local folder, or a Hub model.")
+    model: str = Field(default="minilm", description="minilm or smollm2 (packaged), a local folder, or a Hub model.")
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     sentences: SentenceSource = Field(default="sentencizer", description="Where sentences come from.")
     grammars: tuple[str, ...] = Field(

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..environment import environment
 from ..model.model_files import hash_files
-from ..model.named_models import PACKAGED_MODEL
+from ..model.packaged_models import PACKAGED
 from .label_line import write_label_line
 from .prepare import Prepared
 from .setup import Setup
@@ -23,7 +23,7 @@ def identity_of(setup: Setup) -> dict[str, Any]:
 
 
 def _model_files(setup: Setup) -> dict[str, str]:
-    if setup.config.model == PACKAGED_MODEL:  # its weights are checked, and its package is whole
+    if setup.config.model in PACKAGED:  # its weights are checked, and its package is whole
         return {}
     names = setup.tokenizer.vocab_files_names.values()
     return {"model_files_sha256": hash_files(setup.source.location, names)}

@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerBase
 from ..data.load_task import load_task
 from ..data.task import Task
 from ..grammar.grammar import Grammar
-from ..model.named_models import ModelSource, find_model, load_tokenizer
+from ..model.model_source import ModelSource
+from ..model.named_models import find_model, load_tokenizer
 from ..tagging.annotate import Annotator
 from .config import Config
 from .plan_runs import RunSpec

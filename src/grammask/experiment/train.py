@@ -59,7 +59,7 @@ def train_and_evaluate(setup: Setup, spec: RunSpec, controlled: Controlled, *, k
 
 def _load_model(setup: Setup, spec: RunSpec, controlled: Controlled) -> PreTrainedModel:
     """Load a model and put the grammar of the run into it."""
-    model = load_classifier(setup.source, setup.task.label_names).model
+    model = load_classifier(setup.source, setup.task.label_names, pad_token_id=setup.tokenizer.pad_token_id).model
     if controlled.grammar is not None:
         learned = ADAPTATIONS[spec.adaptation].learn_strengths if spec.adaptation else None
         attach(model, controlled.grammar, spec.strategy, learn_strengths=learned)

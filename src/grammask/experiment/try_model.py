@@ -12,7 +12,8 @@ from ..data.task import Task
 from ..errors import ModelError
 from ..grammar.grammar import Grammar
 from ..model.attach import attached
-from ..model.named_models import ModelSource, count_positions, load_classifier
+from ..model.model_source import ModelSource
+from ..model.named_models import count_positions, load_classifier
 from ..printing import reason
 from ..tagging.encode import encode
 from .config import Config
@@ -40,7 +41,7 @@ def try_model(
     Raises `ModelError`, so that a model that cannot be used says so now and not after the first run.
     """
     set_seed(0)
-    loaded = load_classifier(source, task.label_names)
+    loaded = load_classifier(source, task.label_names, pad_token_id=tokenizer.pad_token_id)
     model = loaded.model
     fitted = fit_length(config, model)
     try_classifier(model, tokenizer, source, pairs=task.train.pairs is not None, max_length=fitted.max_length)
