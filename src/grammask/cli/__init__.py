@@ -1,4 +1,7 @@
-"""The command line: `grammask compare`, `bench`, `explain`, `adherence`, `faithfulness`, `induce`, `tag`, `grammar`."""
+"""The command line: `grammask compare`, `perplexity`, `bench`, `explain`, and what looks into grammars and models.
+
+`adherence`, `faithfulness`, `induce`, `tag` and `grammar` are the rest.
+"""
 
 import sys
 from collections.abc import Callable

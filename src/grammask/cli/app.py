@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from . import adherence, bench, compare, explain, faithfulness, grammar, induce, tag
+from . import adherence, bench, compare, explain, faithfulness, grammar, induce, perplexity, tag
 from .console import PlainConsole
 from .endings import ending
 from .signals import Listener
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("compare")(compare.compare_command)
+app.command("perplexity")(perplexity.perplexity_command)
 app.command("bench")(bench.bench_command)
 app.command("explain")(explain.explain_command)
 app.command("adherence")(adherence.adherence_command)

@@ -102,7 +102,7 @@ def _holds_no_run(path: Path) -> bool:
         return True
     if {entry.name for entry in path.iterdir()} - {CONFIG, GRAMMARS, LOCK} or not (path / CONFIG).is_file():
         return False
-    return "task_sha256" in read_json(path / CONFIG)
+    return not {"task_sha256", "texts_sha256"}.isdisjoint(read_json(path / CONFIG))
 
 
 def _another(path: Path) -> ExperimentError:

@@ -68,7 +68,7 @@ def find_positions(read: ReadText, tokenizer: PreTrainedTokenizerBase) -> Positi
     """Return the words and structural tokens of one text as the model reads it."""
     words, tags = read.aligned.word_ids.tolist(), read.aligned.tag_ids.tolist()
     tokens = tokenizer.convert_ids_to_tokens(read.inputs["input_ids"][0].tolist())
-    spelled = _spelled(read)
+    spelled = spell_words(read)
     labels: list[str] = []
     found_tags: list[str] = []
     of_token: list[int] = []
@@ -92,7 +92,7 @@ def find_positions(read: ReadText, tokenizer: PreTrainedTokenizerBase) -> Positi
     )  # fmt: skip
 
 
-def _spelled(read: ReadText) -> dict[int, str]:
+def spell_words(read: ReadText) -> dict[int, str]:
     """Return the spelling of each word that the model reads, such as "cannot" where the tagger has two words."""
     tagged, numbers = read.tagged, read.aligned.texts[0].numbers.tolist()
     spans: dict[int, tuple[int, int]] = {}

@@ -1,0 +1,64 @@
+"""`grammask perplexity`: the loss of causal language models under grammars and controls of equal pairs."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ..experiment.perplexity.config import PerplexityConfig
+from .compare_report import require_out
+from .console import PlainConsole
+from .options import Tagger, joined, setting, split
+from .outputs import check_folder
+from .signals import advising
+
+_DEFAULTS: Final[PerplexityConfig] = PerplexityConfig()
+
+
+def perplexity_command(
+    model: Annotated[str, setting(PerplexityConfig, "model")] = _DEFAULTS.model,
+    text: Annotated[
+        str | None, setting(PerplexityConfig, "text", default="the built-in chronicles", metavar="PATH")
+    ] = _DEFAULTS.text,
+    limit: Annotated[int | None, setting(PerplexityConfig, "limit", default="all")] = _DEFAULTS.limit,
+    length: Annotated[int, setting(PerplexityConfig, "length")] = _DEFAULTS.length,
+    # None, for tokens that were asked for by name must leave something of the length.
+    skip: Annotated[
+        int | None, setting(PerplexityConfig, "skip", default=f"{_DEFAULTS.skip}, or half of a text")
+    ] = None,
+    near: Annotated[int, setting(PerplexityConfig, "near")] = _DEFAULTS.near,
+    grammars: Annotated[str, setting(PerplexityConfig, "grammars")] = joined(_DEFAULTS.grammars),
+    controls: Annotated[str, setting(PerplexityConfig, "controls")] = joined(_DEFAULTS.controls),
+    tagger: Tagger = _DEFAULTS.tagger,
+    seed: Annotated[int, setting(PerplexityConfig, "seed")] = _DEFAULTS.seed,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/<time>")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Measure a causal language model's loss under grammars, by part of speech and distance, against controls."""
+    if out is not None:
+        check_folder(out, "--out")
+    if resume:
+        require_out(out, "--resume", "run")
+    console = PlainConsole()
+    with console.loading():
+        from ..experiment.perplexity.config import make_perplexity_config
+        from ..experiment.perplexity.run_perplexity import run_perplexity
+        from .perplexity_table import perplexity_table
+
+    config = make_perplexity_config(
+        model=model, text=text, limit=limit, length=length, near=near, grammars=split(grammars),
+        controls=split(controls), tagger=tagger, seed=seed, **({} if skip is None else {"skip": skip}),
+    )  # fmt: skip
+    folder = out or Path("runs") / datetime.now().strftime("perplexity-%Y-%m-%d-%H%M%S")
+    with advising(lambda: _how_to_go_on(folder)):
+        results = run_perplexity(config, folder, resume=resume, progress=console.progress, say=console.say)
+    console.print(perplexity_table(results))
+    console.say(str(folder / "perplexity.json"))
+
+
+def _how_to_go_on(folder: Path) -> str:
+    from ..experiment.folder import CONFIG
+
+    begun = (folder / CONFIG).is_file()
+    return f"go on with the same command and --resume --out {folder}" if begun else "nothing was begun"

@@ -1,0 +1,61 @@
+"""The sizes of a causal model that pairs and caches are counted by, found by attaching each grammar once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from ...attention.position_mask import PositionMask
+from ...errors import ModelError
+from ...grammar.grammar import Grammar
+from ...model.attach import attached
+
+
+@dataclass(frozen=True)
+class CausalShape:
+    """Layers, heads of queries and of keys, and the mask of each layer's own."""
+
+    model_type: str
+    parameters: int
+    layers: int
+    heads: int
+    key_heads: int
+    positions: tuple[PositionMask, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the sizes as results tell them."""
+        windows = sorted({position.left for position in self.positions if position.left is not None})
+        return {
+            "model_type": self.model_type, "parameters": self.parameters, "layers": self.layers, "heads": self.heads,
+            "key_heads": self.key_heads, "windows": windows,
+        }  # fmt: skip
+
+
+def find_shape(model: PreTrainedModel, grammars: Sequence[Grammar]) -> CausalShape:
+    """Return the sizes of a model; raises what attaching a grammar raises, and `ModelError` for no causal model."""
+    for grammar in grammars:
+        with attached(model, grammar):
+            pass
+    config: Any = model.config
+    if not getattr(model, "can_generate", lambda: False)():
+        raise ModelError(f"{type(model).__name__} is no causal language model; name one, such as smollm2")
+    heads = config.num_attention_heads
+    layers = config.num_hidden_layers
+    return CausalShape(
+        model_type=config.model_type,
+        parameters=model.num_parameters(),
+        layers=layers,
+        heads=heads,
+        key_heads=getattr(config, "num_key_value_heads", None) or heads,
+        positions=tuple(_position(config, layer) for layer in range(layers)),
+    )
+
+
+def _position(config: Any, layer: int) -> PositionMask:
+    """Return the mask of a layer: causal, and within its sliding window where it has one."""
+    kinds = getattr(config, "layer_types", None)
+    window = getattr(config, "sliding_window", None)
+    if window is None or (kinds is not None and kinds[layer] != "sliding_attention"):
+        return PositionMask(causal=True)
+    return PositionMask(causal=True, window=(window - 1, 0))

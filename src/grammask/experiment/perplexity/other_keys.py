@@ -1,0 +1,139 @@
+"""Controls that keep the windows of a grammar and exchange the far words that its heads read."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...attention.causal_pairs import CausalText, Counts
+from ...grammar.grammar import Grammar
+from ...grammar.rules import MAX_OFFSET, Reach, Rule
+from ...grammar.tags import UPOS
+from .equal_pairs import match_size
+from .pair_counter import far_shares
+from .perplexity_control import ControlInputs, MadeControl, bounded_rules, equal_control, heads_where
+
+_DRAWS: Final[int] = 8
+_CLASSES: Final[int] = len(UPOS)
+
+
+@equal_control("shuffled-tags", "the tags are drawn anew over the words of each text; each keeps its number of tokens")
+def shuffled_tags(inputs: ControlInputs) -> MadeControl:
+    """Return the grammar under shuffled tags; of a few draws the one whose pairs are nearest to the grammar's."""
+    grammar = replace(inputs.grammar, name=inputs.bare.name, source=inputs.bare.source)
+    rng = np.random.default_rng([inputs.seed, 1])
+    drawn: list[Counts] = []
+    missing = 0
+    for number, text in enumerate(inputs.counter.texts):
+        own = int(inputs.counter.of_text(inputs.grammar, number).sum())
+        tries = [_shuffled(text, rng) for _ in range(_DRAWS)]
+        lacks = [own - int(inputs.counter.of_text(grammar, number, {number: tags}).sum()) for tags in tries]
+        best = min(range(_DRAWS), key=lambda place: abs(missing + lacks[place]))
+        missing += lacks[best]
+        drawn.append(tries[best])
+    return MadeControl(grammar, tuple(drawn), "tags shuffled over words")
+
+
+def _shuffled(text: CausalText, rng: np.random.Generator) -> Counts:
+    """Return tags drawn word by word from what is left of each tag's tokens: names have more tokens than articles."""
+    tags = text.tags.copy()
+    numbers, first, sizes = np.unique(text.words[text.words >= 0], return_index=True, return_counts=True)
+    places = np.flatnonzero(text.words >= 0)[first]
+    left = np.bincount(text.tags[text.words >= 0], minlength=len(UPOS)).astype(np.float64)
+    for word in rng.permutation(len(numbers)).tolist():
+        size = int(sizes[word])
+        chances = left.clip(0)
+        tag = int(rng.choice(len(chances), p=chances / chances.sum())) if chances.any() else int(left.argmax())
+        tags[places[word] : places[word] + size] = tag
+        left[tag] -= size
+    return tags
+
+
+@equal_control("random-keys", "each head reads as many far words, drawn at random for it, in place of those by tags")
+def random_keys(inputs: ControlInputs) -> MadeControl:
+    """Return the grammar's windows and random classes of words, as many for each head as its tags had."""
+    rng = np.random.default_rng([inputs.seed, 2])
+    tags = tuple(_classes_of_words(text, rng) for text in inputs.counter.texts)
+    shares = far_shares(inputs.grammar, inputs.counter)
+    layers = len(shares) if inputs.grammar.varies_by_layer else 1
+    order = np.stack([[rng.permutation(_CLASSES) for _ in row] for row in shares[:layers]])
+
+    def build(scale: float) -> Grammar:
+        counts = _rounded(shares[:layers] * scale * _CLASSES).clip(0, _CLASSES)
+        rules = [
+            Rule(UPOS, tuple(UPOS[tag] for tag in order[layer, head, :count]), heads=(head,),
+                 layers=(layer,) if layers > 1 else None)
+            for (layer, head), count in np.ndenumerate(counts)
+            if count
+        ]  # fmt: skip
+        return replace(inputs.bare, rules=(*inputs.bare.rules, *bounded_rules(inputs.grammar), *rules))
+
+    scale = match_size(lambda size: inputs.counter.share(build(size), tags), inputs.wanted, low=0.0, high=3.0)
+    return MadeControl(build(scale), tags, "words in random classes, some of which each head reads")
+
+
+def _classes_of_words(text: CausalText, rng: np.random.Generator) -> Counts:
+    """Return a random class for each word, as a tag id."""
+    classes = rng.integers(0, _CLASSES, int(text.words.max(initial=-1)) + 1)
+    return np.where(text.words >= 0, classes[text.words], text.tags)
+
+
+def _rounded(amounts: NDArray[np.float64]) -> Counts:
+    """Round so that the sum stays: what one loses, the next gets."""
+    totals = np.floor(amounts.cumsum() + 0.5).astype(np.int64)
+    return np.diff(totals, prepend=0).reshape(amounts.shape)
+
+
+@equal_control("rarest", "each head reads as many of the rarest tokens, by their count in the texts of the run")
+def rarest(inputs: ControlInputs) -> MadeControl:
+    """Return the grammar's windows and the rarest tokens; heads that read more far words read more of them."""
+    counts = Counter(token for tokens in inputs.tokens for token in tokens.tolist())
+    rng = np.random.default_rng([inputs.seed, 3])
+    ranks = [_ranks(tokens, counts, rng) for tokens in inputs.tokens]
+    shares = far_shares(inputs.grammar, inputs.counter)
+    steps = np.unique(np.quantile(shares[shares > 0], np.linspace(0, 1, _CLASSES - 1), method="nearest"))
+    level = np.searchsorted(steps, shares, side="left").clip(0, len(steps) - 1)
+    rules = [
+        rule for step in range(len(steps)) for rule in heads_where((level == step) & (shares > 0), UPOS[: step + 1])
+    ]
+    grammar = replace(inputs.bare, rules=(*inputs.bare.rules, *bounded_rules(inputs.grammar), *rules))
+
+    def retag(scale: float) -> tuple[Counts, ...]:
+        return tuple(
+            np.where(text.tags < len(UPOS), np.searchsorted(steps * scale, rank, side="left"), text.tags)
+            for text, rank in zip(inputs.counter.texts, ranks, strict=True)
+        )
+
+    scale = match_size(lambda size: inputs.counter.share(grammar, retag(size)), inputs.wanted, low=0.0, high=3.0)
+    return MadeControl(grammar, retag(scale), "the rarest tokens of each text")
+
+
+def _ranks(tokens: Counts, counts: Counter[int], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return for each token the share of the text's tokens that are rarer, ties in random order."""
+    frequency = np.array([counts[token] for token in tokens.tolist()])
+    order = np.lexsort((rng.permutation(len(tokens)), frequency))
+    ranks = np.empty(len(tokens))
+    ranks[order] = (np.arange(len(tokens)) + 0.5) / len(tokens)
+    return ranks
+
+
+@equal_control("separators", "heads that read far words read all punctuation instead; windows shrink or grow to fit")
+def separators(inputs: ControlInputs) -> MadeControl:
+    """Return punctuation at any distance, and the grammar's windows, all longer or shorter by one factor."""
+    far = heads_where(far_shares(inputs.grammar, inputs.counter) > 0, ("PUNCT",))
+
+    def build(scale: float) -> Grammar:
+        near = [_scaled(rule, scale) for rule in bounded_rules(inputs.grammar)]
+        return replace(inputs.bare, rules=(*inputs.bare.rules, *near, *far))
+
+    scale = match_size(lambda size: inputs.counter.share(build(size)), inputs.wanted, low=0.0, high=8.0)
+    return MadeControl(build(scale), note=f"all punctuation, and windows of {100 * scale:.0f} % of the grammar's")
+
+
+def _scaled(rule: Rule, scale: float) -> Rule:
+    if rule.reach.kind != "words":
+        return rule
+    lo, hi = max(round(rule.reach.lo * scale), 1 - MAX_OFFSET), rule.reach.hi
+    return replace(rule, reach=Reach("words", min(lo, hi), hi))

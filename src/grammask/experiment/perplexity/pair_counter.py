@@ -1,0 +1,70 @@
+"""The pairs that grammars allow on the texts of a run, and what part of a grammar they come from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...attention.causal_pairs import CausalText, Counts, count_causal_pairs
+from ...attention.position_mask import PositionMask
+from ...grammar.grammar import Grammar
+from ...grammar.rules import Rule
+from ...grammar.tables import compile_layers
+from ...grammar.tags import UPOS
+
+Tags = Sequence[Counts] | Mapping[int, Counts]  # of each text, by its number
+
+
+@dataclass(frozen=True)
+class PairCounter:
+    """Counts pairs on `texts` for a model of this size; `positions` are its own masks, one for each layer."""
+
+    texts: Sequence[CausalText]
+    layers: int
+    heads: int
+    positions: tuple[PositionMask, ...]
+
+    @property
+    def everything(self) -> int:
+        """All causal pairs of one head of one layer."""
+        return sum(len(text) * (len(text) + 1) // 2 for text in self.texts)
+
+    def by_head(self, grammar: Grammar, tags: Tags | None = None) -> Counts:
+        """Return the pairs that each head reads on all texts together, under other `tags` if given: (layers, heads)."""
+        return sum(
+            (self.of_text(grammar, number, tags) for number in range(len(self.texts))),
+            np.zeros((self.layers, self.heads), dtype=np.int64),
+        )
+
+    def of_text(self, grammar: Grammar, number: int, tags: Tags | None = None) -> Counts:
+        """Return the same for one text."""
+        tables = compile_layers(grammar, layers=self.layers, heads=self.heads)
+        text = self.texts[number] if tags is None else replace(self.texts[number], tags=tags[number])
+        counts = count_causal_pairs(tables, text, self.positions)
+        return np.broadcast_to(counts, (self.layers, self.heads))
+
+    def share(self, grammar: Grammar, tags: Tags | None = None) -> float:
+        """Return the share of causal pairs, a mean over heads and layers."""
+        return float(self.by_head(grammar, tags).mean() / self.everything)
+
+
+def is_of_words(rule: Rule) -> bool:
+    """Tell whether a rule is for words at all, as query and as key."""
+    return any(tag in UPOS for tag in rule.query) and any(tag in UPOS for tag in rule.key)
+
+
+def near_part(grammar: Grammar) -> Grammar:
+    """Return a grammar without what words read of words by their tags at any distance."""
+    rules = tuple(rule for rule in grammar.rules if rule.reach.kind != "document" or not is_of_words(rule))
+    return replace(grammar, rules=rules, same_tag=False)
+
+
+def far_shares(grammar: Grammar, counter: PairCounter) -> NDArray[np.float64]:
+    """Return the share of all pairs of words that each head reads at any distance by tags: (layers, heads)."""
+    far = replace(grammar, rules=tuple(rule for rule in grammar.rules if rule.reach.kind == "document"))
+    none = near_part(far)
+    every = replace(none, rules=(*none.rules, Rule(UPOS, UPOS)))
+    least = counter.by_head(none)
+    shares: NDArray[np.float64] = (counter.by_head(far) - least) / np.maximum(counter.by_head(every) - least, 1)
+    return shares

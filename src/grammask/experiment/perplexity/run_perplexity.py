@@ -1,0 +1,158 @@
+"""A perplexity run: every row on every text. Each is recorded, so a run resumes where it was cut off."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from ...environment import environment
+from ...errors import ModelError
+from ...grammar.grammar import Grammar
+from ...model.named_models import ModelSource, count_positions, find_model, load_causal, load_tokenizer
+from ...tagging.annotate import Annotator
+from ..folder import Folder, open_folder
+from .config import PerplexityConfig
+from .lookahead import warn_of_future
+from .loss_record import read_record_of, write_record
+from .loss_results import collect_rows, write_perplexity
+from .measure_row import measure_row, reading
+from .model_shape import CausalShape, find_shape
+from .pair_counter import PairCounter
+from .prepare_texts import Bar, PreparedText, prepare_texts
+from .read_documents import Document, read_documents
+from .rows import Row, load_grammars, make_rows
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all rows share."""
+
+    folder: Path
+    model: PreTrainedModel
+    shape: CausalShape
+    texts: Sequence[PreparedText]
+    counter: PairCounter
+    rows: Sequence[Row]
+
+    def finished(self, row: Row, number: int) -> dict[str, Any] | None:
+        """Return the record of a row on a text, None where there is none."""
+        return read_record_of(self.folder, row.name, row.sha256, number, self.texts[number].document.sha256)
+
+    def all_finished(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the records of the rows that are finished on all texts."""
+        found = {row.name: [self.finished(row, number) for number in range(len(self.texts))] for row in self.rows}
+        return {
+            name: whole for name, records in found.items()
+            if len(whole := [record for record in records if record is not None]) == len(records)
+        }  # fmt: skip
+
+
+def run_perplexity(config: PerplexityConfig, out: Path, *, resume: bool, progress: Bar, say: Say) -> dict[str, Any]:
+    """Measure what is missing of a run into the folder `out`, and return its results.
+
+    Nothing is written before texts, model, tagger and grammars are loaded. Raises the errors of what it uses, and
+    `ExperimentError` for a folder that holds something else.
+    """
+    grammars = load_grammars(config)
+    documents = read_documents(config)
+    with open_folder(out, resume=resume) as folder:
+        source = find_model(config.model)
+        annotate = Annotator(load_tokenizer(source), config.tagger)
+        model: PreTrainedModel = load_causal(source).to(torch.float32)  # type: ignore[arg-type]
+        model.train(False)
+        shape = find_shape(model, [grammar for grammar, _ in grammars.values()])
+        _check_length(config, model)
+        texts = prepare_texts(documents, annotate, config, progress)
+        counter = PairCounter([text.text for text in texts], shape.layers, shape.heads, shape.positions)
+        say(_sizes(texts, config))
+        rows = make_rows(config, grammars, counter, tuple(text.tokens for text in texts), say)
+        _begin(folder, config, source, annotate, documents, rows)
+        facts = _facts(config, source, shape, annotate, texts, rows)
+        return _measure(_Run(folder.path, model, shape, texts, counter, rows), facts, progress)
+
+
+def _measure(run: _Run, facts: dict[str, Any], progress: Bar) -> dict[str, Any]:
+    parts = [
+        (place, number)
+        for place, row in enumerate(run.rows)
+        for number in range(len(run.texts))
+        if run.finished(row, number) is None
+    ]
+    for place, of_row in groupby(progress(parts, "reading texts", len(parts)), key=lambda part: part[0]):
+        row = run.rows[place]
+        with reading(run.model, row):
+            for _, number in of_row:
+                record = measure_row(
+                    run.model, row, run.texts[number], number, run.counter, key_heads=run.shape.key_heads
+                )
+                write_record(run.folder, {**record, "environment": facts["environment"]})
+        results = write_perplexity(run.folder, facts, collect_rows(run.rows, run.all_finished()))
+    return results if parts else write_perplexity(run.folder, facts, collect_rows(run.rows, run.all_finished()))
+
+
+def _begin(
+    folder: Folder, config: PerplexityConfig, source: ModelSource, annotate: Annotator,
+    documents: Sequence[Document], rows: Sequence[Row],
+) -> None:  # fmt: skip
+    """Write down what the run is, or check it against the one that is resumed."""
+    texts = sha256("".join(document.sha256 for document in documents).encode()).hexdigest()
+    tagger = annotate.tagger
+    folder.begin({
+        **config.shared,
+        "kind": "perplexity",
+        "texts_sha256": texts,
+        "model_sha256": source.sha256,
+        "tagger_version": f"{tagger.name} {tagger.version}",
+    })  # fmt: skip
+    for row in rows:
+        if row.grammar is not None:
+            folder.keep(row.grammar)
+
+
+def _facts(
+    config: PerplexityConfig, source: ModelSource, shape: CausalShape, annotate: Annotator,
+    texts: Sequence[PreparedText], rows: Sequence[Row],
+) -> dict[str, Any]:  # fmt: skip
+    """Return what perplexity.json holds besides its rows."""
+    return {
+        "format": 1,
+        "config": config.model_dump(mode="json"),
+        "model": {"name": source.name, "sha256": source.sha256, **shape.facts()},
+        "tagger": {"name": annotate.tagger.name, "version": annotate.tagger.version},
+        "texts": [text.facts() for text in texts],
+        "future": _future([row.grammar for row in rows if row.grammar and not row.control], shape),
+        "environment": environment("float32"),
+        "planned": [row.name for row in rows],
+    }
+
+
+def _future(grammars: Sequence[Grammar], shape: CausalShape) -> dict[str, str]:
+    """Return for each grammar how tags of the future decide what is read; it holds nothing where they don't."""
+    found = {grammar.name: warn_of_future(grammar, layers=shape.layers, heads=shape.heads) for grammar in grammars}
+    return {name: said for name, said in found.items() if said}
+
+
+def _check_length(config: PerplexityConfig, model: PreTrainedModel) -> None:
+    most = count_positions(model)
+    if most is not None and config.length > most:
+        raise ModelError(
+            f"--length {config.length} is more than the {most} tokens that model {config.model!r} reads; take fewer"
+        )
+
+
+def _sizes(texts: Sequence[PreparedText], config: PerplexityConfig) -> str:
+    """Say how much of the texts is read, and how much counts."""
+    counted = sum(int(text.counted.sum()) for text in texts)
+    short = sum(len(text.text) < config.length for text in texts)
+    less = sum(text.skipped < config.skip for text in texts)
+    parts = [f"{len(texts):,} texts of at most {config.length:,} tokens, {counted:,} of them count"]
+    parts += [f"{short:,} are shorter and read whole"] if short else []
+    parts += [f"in {less:,} only half is skipped, less than {config.skip:,} tokens"] if less else []
+    return "; ".join(parts)

@@ -1,0 +1,66 @@
+"""The loss of each token of a text under a causal language model, without the logits of the whole text at once."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from ...errors import ModelError
+
+_CHUNK: Final[int] = 256  # tokens whose logits are there at once: 50 MB of a vocabulary of 50,000
+
+
+def token_losses(model: PreTrainedModel, inputs: Mapping[str, Tensor], first: int) -> NDArray[np.float64]:
+    """Return the cross-entropy, in nats, of the tokens from `first` (at least 1) on, each after all before it.
+
+    `inputs` are tensors (1, length). Raises `ModelError` for a model that answers with NaN or infinity.
+    """
+    ids = inputs["input_ids"][0]
+    losses = []
+    with torch.inference_mode():
+        hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
+        for start in range(first, len(ids), _CHUNK):
+            wanted = ids[start : start + _CHUNK]
+            logits = _logits(model, hidden[:, start - 1 : start - 1 + len(wanted)], wanted)
+            losses.append(cross_entropy(logits.float(), wanted, reduction="none").double().numpy())
+    found = np.concatenate(losses)
+    if not np.isfinite(found).all():
+        raise ModelError(f"{type(model).__name__} answers with NaN or infinity; its config.json or weights are damaged")
+    return found
+
+
+def _logits(model: PreTrainedModel, hidden: Tensor, ids: Tensor) -> Tensor:
+    """Return the model's logits (tokens, vocabulary) of hidden states (1, tokens, size), by its own head."""
+    with _base_that_returns(model, hidden):
+        logits: Tensor = model(input_ids=ids[None], use_cache=False).logits[0]
+    return logits
+
+
+@contextmanager
+def _base_that_returns(model: PreTrainedModel, hidden: Tensor) -> Iterator[None]:
+    """Let a model find these hidden states, however its head goes on: it may scale or bound the logits."""
+    name, base = model.base_model_prefix, model.base_model
+    setattr(model, name, _Finished(hidden))
+    try:
+        yield
+    finally:
+        setattr(model, name, base)
+
+
+class _Finished(nn.Module):
+    """Stands for a base model that has run already."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        super().__init__()
+        self._output = BaseModelOutputWithPast(last_hidden_state=hidden)
+
+    def forward(self, *_: Any, **__: Any) -> BaseModelOutputWithPast:
+        """Return the hidden states."""
+        return self._output
