@@ -6,6 +6,7 @@ run have a tag is the difference of two running counts: time grows with the leng
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,10 +61,11 @@ def count_causal_pairs(
     return np.stack(rows)
 
 
-def _edges(layer_tables: Sequence[tuple[ReachTables, ...]]) -> list[int]:
+def _edges(layer_tables: Sequence[tuple[ReachTables, ...]]) -> tuple[int, ...]:
     """Return the word offsets at which a stretch begins that rules tell from what is before it, up to 0."""
     reaches = {table.reach for tables in layer_tables for table in tables if table.reach.kind == "words"}
-    return sorted(edge for edge in {side for reach in reaches for side in (reach.lo, reach.hi + 1)} if edge < 0)
+    sides = {side for reach in reaches for side in (reach.lo, reach.hi + 1)}
+    return tuple(sorted(side for side in sides if side < 0))
 
 
 def _allowed(tables: Sequence[ReachTables], edges: Sequence[int]) -> NDArray[np.bool_]:
@@ -85,7 +87,8 @@ def _stretches(reach: Reach, edges: Sequence[int]) -> slice:
     return slice(int(first) + 1, int(beyond) + 1)
 
 
-def _histogram(text: CausalText, edges: Sequence[int], sinks: int, left: int | None) -> tuple[int, Counts]:
+@lru_cache(maxsize=128)  # rules change more often than texts and reaches
+def _histogram(text: CausalText, edges: tuple[int, ...], sinks: int, left: int | None) -> tuple[int, Counts]:
     """Return how many pairs are always allowed, and all others by query tag, key tag, stretch and sentence."""
     places = np.arange(len(text))
     own = _first_of_word(text)

@@ -75,7 +75,8 @@ def _costs(row: Row, prepared: PreparedText, number: int, counter: PairCounter, 
     if row.grammar is None:
         pairs = sum(_pairs_of(position, length) for position in counter.positions) * counter.heads
     else:
-        pairs = int(counter.of_text(row.grammar, number, row.tags).sum())
+        own = counter if row.tags is None else counter.retagged({number: row.tags[number]})
+        pairs = int(own.of_text(row.grammar, number).sum())
     return {**costs, "pairs": pairs, "kept": kept}
 
 

@@ -5,17 +5,20 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ...attention.causal_pairs import CausalText, Counts
 from ...grammar.grammar import Grammar
 from ...grammar.rules import MAX_OFFSET, Reach, Rule
+from ...grammar.tables import compile_layers
 from ...grammar.tags import UPOS
 from .equal_pairs import match_size
-from .pair_counter import far_shares
+from .pair_counter import far_shares, near_part
 from .perplexity_control import ControlInputs, MadeControl, bounded_rules, equal_control, heads_where
 
-_DRAWS: Final[int] = 8
+_DRAWS: Final[int] = 100
+_ROUNDS: Final[int] = 3
 _CLASSES: Final[int] = len(UPOS)
 
 
@@ -23,31 +26,51 @@ _CLASSES: Final[int] = len(UPOS)
 def shuffled_tags(inputs: ControlInputs) -> MadeControl:
     """Return the grammar under shuffled tags; of a few draws the one whose pairs are nearest to the grammar's."""
     grammar = replace(inputs.grammar, name=inputs.bare.name, source=inputs.bare.source)
-    rng = np.random.default_rng([inputs.seed, 1])
+    counter, rng = inputs.counter, np.random.default_rng([inputs.seed, 1])
+    cost = _FarCost(inputs)
     drawn: list[Counts] = []
-    missing = 0
-    for number, text in enumerate(inputs.counter.texts):
-        own = int(inputs.counter.of_text(inputs.grammar, number).sum())
-        tries = [_shuffled(text, rng) for _ in range(_DRAWS)]
-        lacks = [own - int(inputs.counter.of_text(grammar, number, {number: tags}).sum()) for tags in tries]
-        best = min(range(_DRAWS), key=lambda place: abs(missing + lacks[place]))
-        missing += lacks[best]
-        drawn.append(tries[best])
+    missing = 0.0
+    for number, text in enumerate(counter.texts):
+        wanted = float(counter.of_text(grammar, number).mean()) + missing
+        aim, tries = cost.of(text.tags) + missing, []
+        for _ in range(_ROUNDS):  # what the estimate misses is asked for in the next round
+            tags = min((_shuffled(text, rng) for _ in range(_DRAWS)), key=lambda tags: abs(cost.of(tags) - aim))
+            lack = wanted - float(counter.retagged({number: tags}).of_text(grammar, number).mean())
+            tries.append((abs(lack), lack, tags))
+            aim += lack
+        _, missing, chosen = min(tries, key=lambda tried: tried[0])
+        drawn.append(chosen)
     return MadeControl(grammar, tuple(drawn), "tags shuffled over words")
 
 
+class _FarCost:
+    """About how many pairs a head reads beyond its windows, on average: quick enough to tell many draws apart."""
+
+    def __init__(self, inputs: ControlInputs) -> None:
+        counter = inputs.counter
+        tables = compile_layers(inputs.grammar, layers=counter.layers, heads=counter.heads)
+        by_tag = [found[0].allowed[:, : len(UPOS)].float().mean((0, 1)) for found in tables]
+        self._by_tag = torch.stack(by_tag).mean(0).numpy()
+        tokens = sum(map(len, counter.texts))
+        self._near = counter.by_head(near_part(inputs.grammar)).mean() / tokens
+
+    def of(self, tags: Counts) -> float:
+        """Return the pairs of one text under these tags."""
+        later = np.arange(len(tags), 0, -1) - self._near
+        return float((self._by_tag[tags] * later.clip(0)).sum())
+
+
 def _shuffled(text: CausalText, rng: np.random.Generator) -> Counts:
-    """Return tags drawn word by word from what is left of each tag's tokens: names have more tokens than articles."""
+    """Return tags that are dealt out to the words in random order: names have more tokens than articles."""
+    word = text.words >= 0
+    _, own, sizes = np.unique(text.words[word], return_inverse=True, return_counts=True)
+    order = rng.permutation(len(sizes))
+    middles = sizes[order].cumsum() - sizes[order] / 2
+    ends = np.bincount(text.tags[word], minlength=len(UPOS)).cumsum()
+    dealt = np.empty(len(sizes), dtype=np.int64)
+    dealt[order] = np.searchsorted(ends, middles, side="left")
     tags = text.tags.copy()
-    numbers, first, sizes = np.unique(text.words[text.words >= 0], return_index=True, return_counts=True)
-    places = np.flatnonzero(text.words >= 0)[first]
-    left = np.bincount(text.tags[text.words >= 0], minlength=len(UPOS)).astype(np.float64)
-    for word in rng.permutation(len(numbers)).tolist():
-        size = int(sizes[word])
-        chances = left.clip(0)
-        tag = int(rng.choice(len(chances), p=chances / chances.sum())) if chances.any() else int(left.argmax())
-        tags[places[word] : places[word] + size] = tag
-        left[tag] -= size
+    tags[word] = dealt[own]
     return tags
 
 
@@ -70,7 +93,8 @@ def random_keys(inputs: ControlInputs) -> MadeControl:
         ]  # fmt: skip
         return replace(inputs.bare, rules=(*inputs.bare.rules, *bounded_rules(inputs.grammar), *rules))
 
-    scale = match_size(lambda size: inputs.counter.share(build(size), tags), inputs.wanted, low=0.0, high=3.0)
+    counter = inputs.counter.retagged(tags)
+    scale = match_size(lambda size: counter.share(build(size)), inputs.wanted, low=0.0, high=3.0)
     return MadeControl(build(scale), tags, "words in random classes, some of which each head reads")
 
 
@@ -106,7 +130,9 @@ def rarest(inputs: ControlInputs) -> MadeControl:
             for text, rank in zip(inputs.counter.texts, ranks, strict=True)
         )
 
-    scale = match_size(lambda size: inputs.counter.share(grammar, retag(size)), inputs.wanted, low=0.0, high=3.0)
+    scale = match_size(
+        lambda size: inputs.counter.retagged(retag(size)).share(grammar), inputs.wanted, low=0.0, high=3.0
+    )
     return MadeControl(grammar, retag(scale), "the rarest tokens of each text")
 
 

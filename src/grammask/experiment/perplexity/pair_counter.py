@@ -10,7 +10,7 @@ from ...attention.causal_pairs import CausalText, Counts, count_causal_pairs
 from ...attention.position_mask import PositionMask
 from ...grammar.grammar import Grammar
 from ...grammar.rules import Rule
-from ...grammar.tables import compile_layers
+from ...grammar.tables import ReachTables, compile_layers
 from ...grammar.tags import UPOS
 
 Tags = Sequence[Counts] | Mapping[int, Counts]  # of each text, by its number
@@ -30,23 +30,34 @@ class PairCounter:
         """All causal pairs of one head of one layer."""
         return sum(len(text) * (len(text) + 1) // 2 for text in self.texts)
 
-    def by_head(self, grammar: Grammar, tags: Tags | None = None) -> Counts:
-        """Return the pairs that each head reads on all texts together, under other `tags` if given: (layers, heads)."""
+    def retagged(self, tags: Tags) -> "PairCounter":
+        """Return the counter of the same texts under other tags, of all of them or some."""
+        numbers = tags.keys() if isinstance(tags, Mapping) else range(len(tags))
+        other = {number: replace(self.texts[number], tags=tags[number]) for number in numbers}
+        return replace(self, texts=[other.get(number, text) for number, text in enumerate(self.texts)])
+
+    def by_head(self, grammar: Grammar) -> Counts:
+        """Return the pairs that each head reads on all texts together: (layers, heads)."""
+        tables = self._compiled(grammar)
         return sum(
-            (self.of_text(grammar, number, tags) for number in range(len(self.texts))),
+            (self._of(tables, number) for number in range(len(self.texts))),
             np.zeros((self.layers, self.heads), dtype=np.int64),
         )
 
-    def of_text(self, grammar: Grammar, number: int, tags: Tags | None = None) -> Counts:
+    def of_text(self, grammar: Grammar, number: int) -> Counts:
         """Return the same for one text."""
-        tables = compile_layers(grammar, layers=self.layers, heads=self.heads)
-        text = self.texts[number] if tags is None else replace(self.texts[number], tags=tags[number])
-        counts = count_causal_pairs(tables, text, self.positions)
-        return np.broadcast_to(counts, (self.layers, self.heads))
+        return self._of(self._compiled(grammar), number)
 
-    def share(self, grammar: Grammar, tags: Tags | None = None) -> float:
+    def share(self, grammar: Grammar) -> float:
         """Return the share of causal pairs, a mean over heads and layers."""
-        return float(self.by_head(grammar, tags).mean() / self.everything)
+        return float(self.by_head(grammar).mean() / self.everything)
+
+    def _compiled(self, grammar: Grammar) -> Sequence[tuple[ReachTables, ...]]:
+        return compile_layers(grammar, layers=self.layers, heads=self.heads)
+
+    def _of(self, tables: Sequence[tuple[ReachTables, ...]], number: int) -> Counts:
+        counts = count_causal_pairs(tables, self.texts[number], self.positions)
+        return np.broadcast_to(counts, (self.layers, self.heads))
 
 
 def is_of_words(rule: Rule) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 
 from ...attention.causal_pairs import Counts
@@ -31,7 +32,7 @@ class Row:
     tags: tuple[Counts, ...] | None = None
     note: str = ""
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """The hash of grammar and tags: a record belongs to rows with the same one."""
         digest = sha256(b"" if self.grammar is None else self.grammar.to_toml().encode())

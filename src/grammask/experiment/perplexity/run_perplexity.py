@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 from ...environment import environment
 from ...errors import ModelError
 from ...grammar.grammar import Grammar
-from ...model.named_models import ModelSource, count_positions, find_model, load_causal, load_tokenizer
+from ...model.model_source import ModelSource
+from ...model.named_models import count_positions, find_model, load_causal, load_tokenizer
 from ...tagging.annotate import Annotator
 from ..folder import Folder, open_folder
 from .config import PerplexityConfig
@@ -85,7 +86,8 @@ def _measure(run: _Run, facts: dict[str, Any], progress: Bar) -> dict[str, Any]:
         for number in range(len(run.texts))
         if run.finished(row, number) is None
     ]
-    for place, of_row in groupby(progress(parts, "reading texts", len(parts)), key=lambda part: part[0]):
+    waiting = progress(parts, "reading texts", len(parts)) if parts else []
+    for place, of_row in groupby(waiting, key=lambda part: part[0]):
         row = run.rows[place]
         with reading(run.model, row):
             for _, number in of_row:
