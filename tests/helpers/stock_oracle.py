@@ -1,5 +1,6 @@
 """The stock model with a grammar's mask ANDed to its own: what a guided model must equal."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,16 +22,18 @@ _masks: list[Tensor] = []  # of the layers that are still to be called
 
 def oracle_output(
     model: PreTrainedModel, grammar: Grammar, strategy: str, batch: Batch, *, learned: Tensor | None = None,
-    layers: int = 3, **inputs: Any,
+    layers: int = 3, masks: Sequence[Tensor] | None = None, **inputs: Any,
 ) -> Tensor:  # fmt: skip
     """Return the first output of a model without a grammar, as if it had this one.
 
     Its own masks are the tensors that stock attention gets. `learned` (layers, heads or 1, tags, tags) takes the place
-    of the grammar's strengths; `inputs` are the model's, None for those of the batch.
+    of the grammar's strengths; `inputs` are the model's, None for those of the batch. `masks` are those of each layer,
+    None for what the annotation says.
     """
     heads = model.config.num_attention_heads
     tag_ids = batch.annotation["tag_ids"]
-    for layer, tables in enumerate(compile_layers(grammar, layers=layers, heads=heads)):
+    _masks.extend(masks or ())
+    for layer, tables in enumerate(() if masks else compile_layers(grammar, layers=layers, heads=heads)):
         if strategy == "hard":
             mask = allowed_pairs(tables, **batch.annotation) | (tag_ids == PAD)[:, None, :, None]
         elif learned is None:

@@ -10,10 +10,12 @@ from torch import nn
 from ..attention.backends import check_name
 from ..attention.calibration.calibrate import calibrate_once, is_wanted
 from ..attention.mask_maker import MaskTransform
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy, check_strategy
+from ..printing import quoted
+from ..tagging.annotate import Annotator
 from .attachment import attach_guide, detach_guide, guide_of
 from .guide import Guide
 from .strengths import LearnStrengths, check_learnable
@@ -30,6 +32,7 @@ def attach(
     learn_strengths: LearnStrengths | None = None,
     backend: str = "auto",
     calibrate: bool | None = None,
+    annotator: Annotator | None = None,
 ) -> Model:
     """Guide a model's attention by a grammar, in place; its weights are untouched.
 
@@ -49,6 +52,8 @@ def attach(
         calibrate: Whether "auto" may measure, for a few seconds and only where nothing was measured yet, what
             attention costs on this machine; see docs/kernels.md. None: unless the environment variable
             GRAMMASK_CALIBRATE is 0. Without, defaults of this kind of processor hold.
+        annotator: The annotator of the model's prompts, which tags the words that `model.generate` makes; see
+            docs/generation.md. It is not saved with the model.
 
     Returns:
         The object that was given as `model`.
@@ -57,7 +62,8 @@ def attach(
         ModelError: For an architecture that cannot be guided, or a model that already has a grammar.
         GrammarError: For a grammar that cannot be read or doesn't fit the model, an unknown strategy or backend, and
             strengths that cannot be learned.
-        InputError: For a `calibrate` or a GRAMMASK_CALIBRATE that says neither yes nor no.
+        InputError: For a `calibrate` or a GRAMMASK_CALIBRATE that says neither yes nor no, and an `annotator` that
+            is none.
 
     Example:
         >>> from transformers import BertConfig, BertModel
@@ -74,7 +80,9 @@ def attach(
             f"{type(model).__name__} would not know of strengths that are learned: call grammask.attach(..., "
             "learn_strengths=...) on the model inside, and wrap it then"
         )
-    guide = Guide(inner, load_grammar(grammar), check_strategy(strategy), check_name(backend))
+    if annotator is not None and not isinstance(annotator, Annotator):
+        raise InputError(f"annotator must be a grammask.Annotator, but is {quoted(annotator)}")
+    guide = Guide(inner, load_grammar(grammar), check_strategy(strategy), check_name(backend), annotator)
     if learn_strengths is not None:
         check_learnable(guide.grammar, guide.strategy, learn_strengths)
     attach_guide(inner, guide, learn_strengths)
@@ -126,8 +134,9 @@ def grammar_of(model: nn.Module) -> tuple[Grammar, Strategy]:
 
 @contextmanager
 def attached(
-    model: Model, grammar: Grammar | str | Path, strategy: str = "hard", *, backend: str = "auto"
-) -> Iterator[Model]:
+    model: Model, grammar: Grammar | str | Path, strategy: str = "hard", *, backend: str = "auto",
+    annotator: Annotator | None = None,
+) -> Iterator[Model]:  # fmt: skip
     """Guide a model within a `with` block; the grammar goes with the block, even after an error.
 
     Args:
@@ -135,6 +144,7 @@ def attached(
         grammar: As for `attach`.
         strategy: As for `attach`.
         backend: As for `attach`.
+        annotator: As for `attach`.
 
     Yields:
         The object that was given as `model`.
@@ -152,7 +162,7 @@ def attached(
         >>> model.config._attn_implementation
         'sdpa'
     """
-    attach(model, grammar, strategy, backend=backend)
+    attach(model, grammar, strategy, backend=backend, annotator=annotator)
     try:
         yield model
     finally:

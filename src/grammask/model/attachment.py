@@ -9,6 +9,7 @@ from ..errors import ModelError
 from . import interface, support
 from .adapters import keep_grammar_with_adapters
 from .configs import Configs, check_is_saved, mark_config, restore_configs, switch_configs
+from .generation import free_generation, guide_generation
 from .guide import Guide
 from .saved_grammar import SavedGrammar
 from .strengths import STRENGTHS, LearnStrengths, initial_strengths
@@ -46,6 +47,7 @@ def attach_guide(model: PreTrainedModel, guide: Guide, learn_strengths: LearnStr
         base.register_state_dict_pre_hook(check_is_saved),  # type: ignore[no-untyped-call]
     ]
     base.forward = DirectForward(base)
+    guide_generation(guide)
     setattr(base, _STATE, _State(guide, hooks, switch_configs(model)))
     try:
         assert guide.probe is not None  # noqa: S101 - it is there until settled
@@ -70,6 +72,7 @@ def detach_guide(model: PreTrainedModel) -> None:
     for hook in state.hooks:
         hook.remove()
     del base.forward
+    free_generation(state.guide.model)
     restore_configs(model, state.configs)
     if hasattr(base, STRENGTHS):
         delattr(base, STRENGTHS)

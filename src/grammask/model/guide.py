@@ -15,6 +15,7 @@ from ..errors import GrammarError, InputError, ModelError
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
 from ..grammar.tables import compile_layers
+from ..tagging.annotate import Annotator
 from .adapters import check_adapters
 from .cached_call import cache_of, check_cache, check_whole_text
 from .forward_pass import ForwardPass, Probe
@@ -30,14 +31,18 @@ class Guide:
     """Holds the grammar of one model and runs before and after its every forward pass.
 
     `model` is the transformers model that was attached, whose base model this guides. Until `settle` it hands out
-    `probe`, for the dry run.
+    `probe`, for the dry run. `annotator` tags the words that the model generates.
     """
 
-    def __init__(self, model: PreTrainedModel, grammar: Grammar, strategy: Strategy, backend: str) -> None:
+    def __init__(
+        self, model: PreTrainedModel, grammar: Grammar, strategy: Strategy, backend: str,
+        annotator: Annotator | None = None,
+    ) -> None:  # fmt: skip
         self.model = model
         self.grammar = grammar
         self.strategy = strategy
         self.backend = backend
+        self.annotator = annotator
         self.mask_transform: MaskTransform | None = None
         self.probe: Probe | None = Probe()
 

@@ -7,16 +7,15 @@ from pathlib import Path
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from ..errors import InputError, TaggingError
+from ..errors import InputError
 from ..printing import quoted
 from .align import AlignedText, Aligner
 from .coverage import Coverage, check_share
 from .encode import encode
-from .load_tagger import load_tagger
+from .load_tagger import make_tagger
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource
-from .tag_cache import CachedTagger
 from .tagger import TaggedText, Tagger
-from .tagger_checks import CheckedTagger, check_all
+from .tagger_checks import check_all
 from .texts import check_pairs, check_texts
 
 
@@ -70,7 +69,7 @@ class Annotator:
     ) -> None:
         self.tokenizer = tokenizer
         Aligner(tokenizer)  # one that cannot be aligned says so now
-        self.tagger = _make_tagger(tagger, sentences, cache)
+        self.tagger = make_tagger(tagger, sentences, cache)
         self.coverage = Coverage()
         self._strict = check_share(strict)
 
@@ -183,16 +182,3 @@ class Annotator:
             "sentence_ids": [text.sentence_ids.tolist() for text in aligned],
         }
         return BatchEncoding(data, tensor_type=return_tensors), aligned
-
-
-def _make_tagger(tagger: str | Tagger, sentences: SentenceSource, cache: bool | str | Path) -> Tagger:
-    if not isinstance(tagger, str) and sentences != "sentencizer":
-        raise TaggingError(
-            f"sentences={sentences!r} is for pipelines given by name; give the tagger itself what it needs"
-        )
-    if not isinstance(cache, bool | str | Path):
-        raise TaggingError(f"cache must be True, False or the path of a file, but is {cache!r}")
-    checked = load_tagger(tagger, sentences=sentences) if isinstance(tagger, str) else CheckedTagger(tagger)
-    if cache is False:
-        return checked
-    return CachedTagger(checked, None if cache is True else Path(cache))

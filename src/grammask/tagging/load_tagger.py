@@ -1,9 +1,12 @@
 """Taggers by the names that users type: the one way from a name to a tagger."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
+from ..errors import TaggingError
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource, SpacyTagger, check_source
+from .tag_cache import CachedTagger
 from .tagger import Tagger
 from .tagger_checks import CheckedTagger
 
@@ -23,3 +26,17 @@ TAGGER_HELP: Final[str] = "A spaCy pipeline that gives UPOS tags, by its name or
 def load_tagger(name: str = DEFAULT_PIPELINE, *, sentences: str = "sentencizer") -> Tagger:
     """Return the tagger of this name, its answers checked; raises `TaggingError` for one that cannot be loaded."""
     return CheckedTagger(TAGGERS.get(name, _spacy)(name, check_source(sentences)))
+
+
+def make_tagger(tagger: str | Tagger, sentences: SentenceSource, cache: bool | str | Path) -> Tagger:
+    """Return a tagger by its name, or the one that is given, with what it answers checked and kept on disk."""
+    if not isinstance(tagger, str) and sentences != "sentencizer":
+        raise TaggingError(
+            f"sentences={sentences!r} is for pipelines given by name; give the tagger itself what it needs"
+        )
+    if not isinstance(cache, bool | str | Path):
+        raise TaggingError(f"cache must be True, False or the path of a file, but is {cache!r}")
+    checked = load_tagger(tagger, sentences=sentences) if isinstance(tagger, str) else CheckedTagger(tagger)
+    if cache is False:
+        return checked
+    return CachedTagger(checked, None if cache is True else Path(cache))

@@ -37,6 +37,11 @@ class CachedTagger(TaggerWrapper):
         self.texts_tagged = 0
         self.texts_from_cache = 0
 
+    @property
+    def inner(self) -> Tagger:
+        """The tagger that is asked for texts that haven't been seen."""
+        return self._tagger
+
     def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
         """Tag texts lazily, in order; see `TaggedText`."""
         try:

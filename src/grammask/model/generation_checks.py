@@ -1,0 +1,89 @@
+"""What `generate` is asked for on a guided model: one line, before the first token, where it cannot be done."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Final
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..errors import GrammarError, InputError, ModelError
+from ..grammar.tags import PAD
+from ..printing import quoted
+
+# Ways to generate that read several new tokens at once, take code of others, or change the prompt behind its tags.
+_UNGUIDED: Final[tuple[str, ...]] = (
+    "assistant_model", "prompt_lookup_num_tokens", "assistant_early_exit", "custom_generate", "token_healing",
+)  # fmt: skip
+_DEFAULT: Final[int] = 20  # new tokens, where nobody says how many
+_HOW: Final[str] = (
+    'call model.generate(**annotate(prompt, return_tensors="pt")), with annotate = grammask.Annotator(...)'
+)
+
+
+class GenerateCall:
+    """The arguments of one call of `generate`, by their names, with the settings that hold where they are silent."""
+
+    def __init__(self, model: PreTrainedModel, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        bound = inspect.signature(type(model).generate).bind_partial(model, *args, **kwargs).arguments  # type: ignore[attr-defined]
+        self.arguments: dict[str, Any] = {**bound, **bound.get("kwargs", {})}
+        self._configs = self.arguments.get("generation_config"), model.generation_config
+
+    def setting(self, name: str) -> Any:
+        """Return an argument, or what the call's or the model's generation config says; None where nobody does."""
+        values = [self.arguments.get(name), *(getattr(config, name, None) for config in self._configs)]
+        return next((value for value in values if value is not None), None)
+
+    @property
+    def new_tokens(self) -> int | None:
+        """The most tokens that may be generated; None where nobody says."""
+        if (new := self.setting("max_new_tokens")) is not None:
+            return int(new)
+        longest = self.setting("max_length")
+        return None if longest is None else max(int(longest) - self.arguments["tag_ids"].shape[1], 0)
+
+
+def check_call(call: GenerateCall) -> None:
+    """Raise `ModelError` or `InputError` for a way to generate, or for inputs, that a grammar cannot guide."""
+    for name in _UNGUIDED:
+        if value := call.setting(name):
+            raise ModelError(f"generate({name}={quoted(value)}) cannot be guided by a grammar; leave it out")
+    if call.setting("cache_implementation") == "paged":
+        raise ModelError('cache_implementation="paged" cannot be guided by a grammar; leave it out')
+    if call.arguments.get("inputs_embeds") is not None:
+        raise ModelError("generate cannot be guided from inputs_embeds: new words need the text; give input_ids")
+    for name in ("tag_ids", "word_ids"):
+        ids = call.arguments.get(name)
+        if ids is None:
+            raise InputError(f"{name} is missing: {_HOW}")
+        if not isinstance(ids, Tensor) or ids.dim() != 2:
+            raise InputError(f"{name} must be an integer tensor (batch, length), but is {quoted(ids)}; {_HOW}")
+    if bool((call.arguments["tag_ids"][:, -1:] == PAD).any()):
+        raise InputError(
+            'generation goes on at the right, where this batch has padding; set tokenizer.padding_side = "left" and '
+            "annotate anew"
+        )
+
+
+def check_positions(call: GenerateCall, model: PreTrainedModel) -> None:
+    """Raise `InputError` where the prompt and what may be generated are longer than the model's positions."""
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    prompt = int((call.arguments["tag_ids"] != PAD).sum(1).max())
+    # Where nobody says how many, transformers stops at the last position.
+    new = 1 if call.new_tokens is None else call.new_tokens
+    if positions is not None and prompt + new > positions:
+        raise InputError(
+            f"a prompt of {prompt:,} tokens and {new:,} new ones are more than the {positions:,} positions of "
+            f"{type(model).__name__}; shorten the prompt, or give max_new_tokens={max(positions - prompt, 0)} or fewer"
+        )
+
+
+def check_room(call: GenerateCall, room: int, grammar: str) -> None:
+    """Raise `GrammarError` where words would need tags, and there is no annotator: after `room` new ones."""
+    new = _DEFAULT if call.new_tokens is None else call.new_tokens
+    if new > room:
+        raise GrammarError(
+            f"grammar {grammar!r} reads words by their tags, and after {room:,} new tokens the first of up to {new:,} "
+            "would leave its bounded reach without one; give the tagger, grammask.attach(model, grammar, "
+            f"annotator=annotate), or max_new_tokens={room}"
+        )
