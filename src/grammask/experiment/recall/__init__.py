@@ -1,0 +1,1 @@
+"""How well a causal model copies facts that stand far back."""

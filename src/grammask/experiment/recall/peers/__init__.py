@@ -1,0 +1,1 @@
+"""Caches that others compress: which keys of a context they keep."""
