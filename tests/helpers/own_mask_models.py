@@ -30,6 +30,7 @@ MODELS = {
     "modernbert": {**COMMON, "local_attention": 8, "cls_token_id": 2, "sep_token_id": 3},
     "olmo2": GROUPED,
     "phi": COMMON,
+    "phi3": {**GROUPED, "sliding_window": 9},
     "qwen2": {**GROUPED, "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1},
     "qwen3": {
         **GROUPED, "use_sliding_window": True, "sliding_window": 7, "head_dim": 8,

@@ -10,8 +10,8 @@ TINY = {
 }  # fmt: skip
 
 
-# One list of architectures feeds every model test: (model type, what its config needs beyond the common sizes).
-ARCHITECTURES: dict[str, dict[str, object]] = {
+# Model types, and what the config of each needs beyond the common sizes.
+ENCODERS: dict[str, dict[str, object]] = {
     "albert": {"embedding_size": 16},
     "bert": {},
     "camembert": {},
@@ -36,6 +36,32 @@ ARCHITECTURES: dict[str, dict[str, object]] = {
     "xlm-roberta": {},
     "xlm-roberta-xl": {},
 }
+SHARED_KEYS: dict[str, object] = {"num_key_value_heads": 2, "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3}
+WINDOWED: dict[str, object] = {**SHARED_KEYS, "use_sliding_window": True, "sliding_window": 24}
+DECODERS: dict[str, dict[str, object]] = {
+    "gpt2": {
+        "n_embd": 32,
+        "n_layer": 3,
+        "n_head": 4,
+        "n_positions": 80,
+        "pad_token_id": 1,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+    },
+    "gpt_neox": {"pad_token_id": 1},
+    "granite": SHARED_KEYS,
+    "llama": SHARED_KEYS,
+    "mistral": {**SHARED_KEYS, "sliding_window": 24, "head_dim": 8},
+    "olmo2": SHARED_KEYS,
+    "phi": SHARED_KEYS,
+    "phi3": SHARED_KEYS,
+    "qwen2": {**WINDOWED, "max_window_layers": 1},
+    "qwen3": {**WINDOWED, "max_window_layers": 2, "head_dim": 8},
+    "smollm3": {**WINDOWED, "no_rope_layers": [1, 0, 1]},
+}
+# One list of architectures feeds every model test.
+ARCHITECTURES = dict(sorted((ENCODERS | DECODERS).items()))
+CLASSIFIERS = [name for name in ARCHITECTURES if name != "granite"]  # transformers has none of its
 
 
 def tiny_model(model_type: str, **changes: object) -> PreTrainedModel:

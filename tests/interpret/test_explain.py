@@ -9,7 +9,7 @@ import torch
 from helpers.batches import random_batch, with_new_words
 from helpers.lexicon import DECIDED, DECIDING, LexiconTagger, annotator, sentences, trained
 from helpers.strategies import grammars
-from helpers.tiny_models import ARCHITECTURES, tiny_model
+from helpers.tiny_models import CLASSIFIERS, tiny_model
 from helpers.tokenizers_for_tests import tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -252,7 +252,7 @@ def test_soft_and_heads_are_explained(annotate):
         assert float(logits[label]) - text.probabilities[text.label] == pytest.approx(row.change, abs=1e-5)
 
 
-@pytest.mark.parametrize("model_type", ARCHITECTURES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_every_architecture_is_explained(annotate, model_type):
     late = Rule(UPOS, UPOS, Reach("words", -3, -1), layers=(1,), heads=(0, 2), name="late")
     grammar = Grammar("late", (Rule(("[CLS]",), UPOS), Rule(UPOS, UPOS, Reach("words", 1, 2)), late), sinks=("[SEP]",))

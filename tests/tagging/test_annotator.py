@@ -252,6 +252,20 @@ def test_features_of_which_no_batch_can_be_made_are_refused(features, message):
         grammask.Collator(tokenizer("wordpiece"))(features)
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_labels_of_tokens_are_padded_with_what_no_loss_counts(side):
+    made = copy.deepcopy(tokenizer("wordpiece"))
+    made.padding_side = side
+    short, long = feature(), {name: [*ids, *ids] for name, ids in feature().items()}
+    features = [{**row, "labels": row["input_ids"]} for row in (short, long)]
+    labels = grammask.Collator(made)(features)["labels"]
+    padding = [-100] * len(short["input_ids"])
+    padded = [*short["input_ids"], *padding] if side == "right" else [*padding, *short["input_ids"]]
+    assert labels.tolist() == [padded, long["input_ids"]]
+    with pytest.raises(InputError, match="make no batch"):
+        grammask.Collator(made)([{**row, "labels": row["input_ids"][1:]} for row in (short, long)])
+
+
 def test_labels_may_be_any_numbers():
     collate = grammask.Collator(tokenizer("wordpiece"))
     for labels, expected in (((0, 1), [0, 1]), ((np.int64(0), np.int64(1)), [0, 1]), ((0.5, 1.5), [0.5, 1.5])):

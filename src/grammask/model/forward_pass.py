@@ -11,6 +11,10 @@ from ..errors import ModelError
 LAYERS_ATTRIBUTE: Final[str] = "_grammask_layers"
 
 
+class LostGrammarError(ModelError):
+    """Attention that a model computes without the grammar of the pass."""
+
+
 class ForwardPass:
     """The plan and backend of one forward pass, handed through the model to every attention module."""
 

@@ -17,12 +17,14 @@ from ..attention.functional import attend
 from ..attention.reference import reference_attention
 from ..errors import ModelError
 from .cached_call import whole_keys
-from .forward_pass import ForwardPass
+from .forward_pass import ForwardPass, LostGrammarError
 from .model_mask import ModelMask, make_mask, own_mask
 
 NAME: Final[str] = "grammask"
 # Arguments that would change the scores after our mask, or add keys that no grammar knows.
-_FOREIGN: Final[tuple[str, ...]] = ("softcap", "s_aux", "position_bias")
+_FOREIGN: Final[dict[str, str]] = {
+    "softcap": "soft-capped scores", "s_aux": "learned attention sinks", "position_bias": "learned position biases",
+}  # fmt: skip
 
 
 def register() -> None:
@@ -48,13 +50,13 @@ def guided_attention(
     """
     name = type(module).__name__
     if grammar_pass is None:
-        raise ModelError(
+        raise LostGrammarError(
             f"{name} was called without the grammar of its model. Call the model that was attached, not a part of it; "
             "load a model that was saved with a grammar by grammask.from_pretrained, not by transformers"
         )
-    for argument in _FOREIGN:
+    for argument, feature in _FOREIGN.items():
         if kwargs.get(argument) is not None:
-            raise ModelError(f"{name} uses {argument}, which has no exact meaning under a grammar")
+            raise ModelError(f"{name} has {feature} ({argument}), which have no exact meaning under a grammar")
     layer, plan = grammar_pass.enter(module, heads=query.shape[1]), grammar_pass.plan
     if plan.strategy == "full" and not plan.need_weights:
         sdpa: Callable[..., tuple[Tensor, None]] = sdpa_attention_forward

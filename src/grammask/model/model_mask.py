@@ -25,6 +25,7 @@ from ..attention.plan import Plan
 from ..attention.position_mask import FREE, PositionMask
 from ..attention.tracing import is_tracing
 from ..errors import ModelError
+from .forward_pass import LostGrammarError
 
 _MaskFunction = Callable[..., Any]
 _ANY: Final[int] = 1 << 28  # tokens to a side that no mask of ours bounds
@@ -48,10 +49,9 @@ class ModelMask:
     @classmethod
     def __torch_function__(cls, *_: Any, **__: Any) -> Any:
         """Raise `ModelError`: attention that isn't ours took it for a tensor."""
-        raise ModelError(
-            "the mask of a guided model was read by another attention than its own: some attention went past the "
-            "grammar. Was a layer exchanged, or its attention implementation switched, after grammask.attach? Call "
-            "grammask.detach(model) first"
+        raise LostGrammarError(
+            "the mask of a guided model was read by another attention than its own. Was a layer exchanged, or its "
+            "attention implementation switched, after grammask.attach? Call grammask.detach(model) first"
         )
 
     def __getitem__(self, _: object) -> Any:

@@ -12,14 +12,19 @@ from transformers import MODEL_FOR_MULTIPLE_CHOICE_MAPPING, PreTrainedModel
 from ..errors import GrammaskError, ModelError
 from ..grammar.tags import UPOS
 from .eval_mode import eval_mode
-from .forward_pass import LAYERS_ATTRIBUTE, Probe
+from .forward_pass import LAYERS_ATTRIBUTE, LostGrammarError, Probe
+from .model_mask import ModelMask
 
 # Architectures that can be guided, each under a test. Others are tried out, see `survey`.
 SUPPORTED: Final[tuple[str, ...]] = (
-    "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "esm", "eurobert",
-    "jina_embeddings_v3", "layoutlm", "mobilebert", "modernbert", "nomic_bert", "roberta", "xlm-roberta",
-    "xlm-roberta-xl",
+    "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "esm", "eurobert", "gpt2",
+    "gpt_neox", "granite", "jina_embeddings_v3", "layoutlm", "llama", "mistral", "mobilebert", "modernbert",
+    "nomic_bert", "olmo2", "phi", "phi3", "qwen2", "qwen3", "roberta", "smollm3", "xlm-roberta", "xlm-roberta-xl",
 )  # fmt: skip
+_LOST: Final[str] = (
+    "its attention isn't computed by transformers' AttentionInterface with the arguments of the call, so the grammar "
+    "would be ignored"
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def _refusal(model: PreTrainedModel, why: str) -> ModelError:
 def _few_tokens(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     # Padding ids change the position numbers of RoBERTa's family, so the tokens are any others.
     config = model.config
-    tokens = [token for token in range(min(config.vocab_size, 8)) if token != config.pad_token_id][:4]
+    tokens = [token for token in range(min(config.vocab_size, 8)) if token != getattr(config, "pad_token_id", None)][:4]
     input_ids = torch.tensor([tokens], device=model.device)
     kinds: tuple[object, ...] = tuple(MODEL_FOR_MULTIPLE_CHOICE_MAPPING.values())
     if type(model) in kinds:
@@ -105,9 +110,12 @@ def _dry_run(model: PreTrainedModel) -> Iterator[None]:
     try:
         with eval_mode(model), torch.no_grad():
             yield
+    except LostGrammarError as error:
+        raise _refusal(model, _LOST) from error
     except ModelError as error:
         raise _refusal(model, str(error)) from error
     except GrammaskError:
         raise
     except Exception as error:  # a model that fails on plain tokens cannot be checked
-        raise _refusal(model, f"a dry run on a few tokens failed: {error}") from error
+        took_mask = isinstance(getattr(error, "obj", None), ModelMask)
+        raise _refusal(model, _LOST if took_mask else f"a dry run on a few tokens failed: {error}") from error

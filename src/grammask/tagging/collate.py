@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -16,6 +17,7 @@ from .overlap import NO_WORD
 
 _PADDING: Final[dict[str, int]] = {"tag_ids": PAD, "word_ids": NO_WORD, "sentence_ids": NO_WORD}
 _LABELS: Final[tuple[str, ...]] = ("label", "labels", "label_ids")
+_NO_LABEL: Final[int] = -100  # of padding, which no loss of PyTorch counts
 
 
 @dataclass(frozen=True)
@@ -51,18 +53,21 @@ class Collator:
 
         Args:
             features: One mapping for each text, from "input_ids", "tag_ids", "word_ids", "sentence_ids" and further
-                columns to lists (length,), and perhaps from "label" to a number.
+                columns to lists (length,), and perhaps from "label" to a number, or from "labels" to one for each
+                token, as a causal language model is trained on its own "input_ids".
 
         Returns:
-            Tensors (batch, length) under the same names, and "labels" (batch,) where the texts have labels.
+            Tensors (batch, length) under the same names, and "labels" where the texts have labels: (batch,), or
+            (batch, length) with -100 at padding.
 
         Raises:
             InputError: When a text has no tags, as under a Trainer without `remove_unused_columns=False`, and for
                 features of which no batch can be made.
         """
         _check_features(features)
-        rows = {name: [_row(feature, name) for feature in features] for name in _PADDING}
-        plain = [{key: value for key, value in feature.items() if key not in _PADDING} for feature in features]
+        paddings = {**_PADDING, **dict.fromkeys(_token_labels(features), _NO_LABEL)}
+        rows = {name: [_row(feature, name) for feature in features] for name in paddings}
+        plain = [{key: value for key, value in feature.items() if key not in paddings} for feature in features]
         if self.tokenizer.pad_token_id is None and len({len(row) for row in rows["tag_ids"]}) > 1:
             raise InputError(
                 "the tokenizer has no padding token, and the texts differ in length; set one, such as "
@@ -74,9 +79,10 @@ class Collator:
             raise InputError(
                 f"the features make no batch: {str(error)[:200]}; leave out what no model reads"
             ) from error
-        for name, padding in _PADDING.items():
+        for name, padding in paddings.items():
             side = self.tokenizer.padding_side
-            batch[name] = pad_sequence(rows[name], batch_first=True, padding_value=padding, padding_side=side)
+            column = pad_sequence(rows[name], batch_first=True, padding_value=padding, padding_side=side)
+            batch["labels" if name in _LABELS else name] = column
         return batch
 
 
@@ -102,6 +108,16 @@ def _check_features(features: Sequence[Mapping[str, Any]]) -> None:
         for name in _LABELS:
             if name in feature:
                 _check_label(feature[name], number)
+
+
+def _token_labels(features: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of labels that have one for each token of texts of different lengths."""
+    found = [name for name in _LABELS if all(np.shape(feature.get(name, 0)) == _shape(feature) for feature in features)]
+    return found if len({_shape(feature) for feature in features}) > 1 else []
+
+
+def _shape(feature: Mapping[str, Any]) -> tuple[int, ...]:
+    return (len(feature["input_ids"]),)
 
 
 def _check_label(label: Any, number: int) -> None:
