@@ -213,6 +213,7 @@ OPTIONS = {
     ("faithfulness", "--model", "missing"): {"--texts": WHOLE, "--seed": ["-1", "1.5", "x", str(2**32)]},
     ("explain", "a text", "--model", "missing"): {
         "--layer": ["one", "1.5"],
+        "--grammar": ["papr", "[/x]"],
         "--sentences": ["none"],
         "--figures": ["good.txt", "good.txt/x", "explain.html"],
     },

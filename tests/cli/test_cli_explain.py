@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from helpers.language_models import bare_tokenizer, language_model
 from helpers.lexicon import annotator, trained
 
 import grammask
@@ -18,6 +19,17 @@ def saved(tmp_path_factory):
     model.save_pretrained(folder / "stock")
     for name in ("guided", "stock"):
         annotate.tokenizer.save_pretrained(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def language_models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("language-models")
+    model = language_model("llama")
+    model.save_pretrained(folder / "stock")
+    grammask.attach(model, "names-far").save_pretrained(folder / "guided")
+    for name in ("guided", "stock"):
+        bare_tokenizer().save_pretrained(folder / name)
     return folder
 
 
@@ -58,6 +70,54 @@ def test_explain_writes_page_numbers_and_figures(saved, grammask_says, tmp_path)
     code, _, _ = grammask_says("explain", "--model", saved / "guided", "the cat", "--out", out, "--force")
     assert code == 0
     assert out.read_bytes() != before
+
+
+def test_explain_shows_why_a_token_is_predicted(language_models, grammask_says, tmp_path):
+    text = "Anna saw <b>a</b> film, and then Anna liked it."
+    for name, options in (("stock", ("--grammar", "names-far")), ("guided", ())):
+        out = tmp_path / f"{name}.html"
+        code, said, wrong = grammask_says(
+            "explain", "--model", language_models / name, text, "--token", "Anna", "--out", out, "--data",
+            "--figures", tmp_path / name, *options,
+        )  # fmt: skip
+        assert code == 0, wrong
+        assert "“A" in said
+        assert "nats" in said
+        (one,) = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))["texts"]
+        assert one["token"]["in_text"]
+        assert [word["text"] for word in one["words"]][-2:] == ["then", "␣"]
+        assert "<b>" not in out.read_text(encoding="utf-8")
+        assert "log_change" in (tmp_path / name / "text1" / "changes.csv").read_text(encoding="utf-8")
+    code, said, _ = grammask_says("explain", "--model", language_models / "guided", text, "--out", tmp_path / "n.html")
+    assert code == 0
+    assert "likeliest" in (tmp_path / "n.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["explain", "--model", "stock", "the cat"], "saved without a grammar"),
+        (["explain", "--model", "guided", "the cat", "--grammar", "paper"], "was saved with a grammar"),
+        (["explain", "--model", "minilm", "the cat", "--grammar", "paper"], "answers neither with a label nor with"),
+        (["explain", "--model", "guided", "the cat", "--token", "dog"], "text 1 has no word 'dog'"),
+        (["explain", "--model", "guided", "the cat", "--token", "-99"], "text 1 has no token -99"),
+        (["explain", "--model", "guided", "the cat", "--token", "0"], "nothing stands before"),
+        (["faithfulness", "--model", "guided", "--text", "text.txt"], "measured for classifiers"),
+    ],
+)
+def test_what_a_language_model_cannot_answer_is_one_line(language_models, grammask_says, tmp_path, arguments, line):
+    (tmp_path / "text.txt").write_text("the cat\nthe king\n", encoding="utf-8")
+    places = {
+        "stock": language_models / "stock",
+        "guided": language_models / "guided",
+        "text.txt": tmp_path / "text.txt",
+    }
+    out = tmp_path / "page.html"
+    code, _, wrong = grammask_says(*(places.get(part, part) for part in arguments), "--out", out)
+    assert code == 2
+    assert line in wrong
+    assert len(wrong.strip().splitlines()) == 1
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

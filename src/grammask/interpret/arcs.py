@@ -1,6 +1,6 @@
 """The pairs of words that carry most attention, and the heads in which they do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,29 +30,46 @@ class Arc:
         return max(share for _, _, share in self.heads)
 
 
-def strongest_arcs(weights: Tensor, owners: Tensor, *, layers: Sequence[int]) -> list[Arc]:
-    """Return the strongest arcs between positions, by weight; the strongest of each source is always among them.
+def strongest_arcs(weights: Iterable[Tensor], owners: Iterable[Tensor], *, layers: Sequence[int]) -> list[Arc]:
+    """Return the strongest arcs between positions, by weight; of up to 80 sources each has its strongest among them.
 
-    `weights` (layers, heads, positions, positions) is attention, `owners` of the same shape the source of each pair;
-    `layers` says which layers of the model they are.
+    `weights` is attention, and `owners` the source of each pair, each (heads, positions, positions) for each of
+    `layers`, which are asked for one after the other.
     """
-    size = weights.shape[-1]
-    itself = torch.eye(size, dtype=torch.bool)
-    others = weights.masked_fill(itself, 0.0).flatten(2)
-    values, places = others.topk(min(_PER_HEAD, size * size), dim=-1)
-    chosen = torch.zeros_like(others, dtype=torch.bool).scatter_(-1, places, values > 0)
-    for source in torch.unique(owners).tolist():
-        mine = torch.where(owners.flatten(2) == source, others, 0.0)
-        best = int(mine.argmax())
-        chosen.view(-1)[best] |= bool(mine.view(-1)[best] > 0) and source >= 0
     found: dict[tuple[int, int, int], list[tuple[int, int, float]]] = {}
-    for layer, head, pair in chosen.nonzero().tolist():
-        query, key = divmod(pair, size)
-        source = int(owners[layer, head, query, key])
-        at = (layers[layer], head, float(others[layer, head, pair]))
-        found.setdefault((query, key, source), []).append(at)
-    arcs = sorted((Arc(*key, tuple(heads)) for key, heads in found.items()), key=lambda arc: -arc.weight)
-    return _thinned(arcs)
+    best: dict[int, tuple[float, tuple[int, int, int], tuple[int, int]]] = {}
+    for layer, weight, owner in zip(layers, weights, owners, strict=True):
+        size = weight.shape[-1]
+        others = weight.masked_fill(torch.eye(size, dtype=torch.bool), 0.0).flatten(1)
+        sources = owner.flatten(1)
+        values, places = others.topk(min(_PER_HEAD, size * size), dim=-1)
+        for head, at in (values > 0).nonzero().tolist():
+            pair, share = int(places[head, at]), float(values[head, at])
+            key = (*divmod(pair, size), int(sources[head, pair]))
+            found.setdefault(key, []).append((layer, head, share))
+        for source, (head, pair, share) in _strongest(others, sources).items():
+            if share > best.get(source, (0.0,))[0]:
+                best[source] = share, (*divmod(pair, size), source), (layer, head)
+    for share, key, at in best.values():
+        heads = found.setdefault(key, [])
+        if (*at, share) not in heads:
+            heads.append((*at, share))
+    return _thinned(
+        sorted((Arc(*key, tuple(sorted(heads))) for key, heads in found.items()), key=lambda arc: -arc.weight)
+    )
+
+
+def _strongest(weights: Tensor, owners: Tensor) -> dict[int, tuple[int, int, float]]:
+    """Return where each source's strongest pair is, and its weight; both are (heads, pairs)."""
+    flat = owners.flatten().long() + 1  # -1 for nobody
+    most = torch.zeros(int(flat.max()) + 1, dtype=weights.dtype).scatter_reduce(0, flat, weights.flatten(), "amax")
+    is_most = (weights.flatten() == most[flat]) & (weights.flatten() > 0) & (flat > 0)
+    places = is_most.nonzero()[:, 0].tolist()
+    pairs = weights.shape[1]
+    # Backwards, so that the first of equals is left.
+    return {
+        int(flat[place]) - 1: (*divmod(place, pairs), float(weights.flatten()[place])) for place in reversed(places)
+    }
 
 
 def _thinned(arcs: list[Arc]) -> list[Arc]:
@@ -68,7 +85,7 @@ def _thinned(arcs: list[Arc]) -> list[Arc]:
         elif counts[arc.source] <= _PER_SOURCE and room > 0:
             kept.append(arc)
             room -= 1
-    return kept
+    return kept[:_MOST]
 
 
 def mass_by_source(weights: Tensor, owners: Tensor, sources: int) -> tuple[float, ...]:

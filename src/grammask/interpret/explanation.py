@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from ..report.explain_page import explain_page
+from .answers import PredictedToken
 from .arcs import Arc
 from .sources import Source
 
@@ -14,9 +15,10 @@ from .sources import Source
 class Word:
     """A word, or a token that belongs to none (`is_word` False), with its tag.
 
-    `importance` is what it adds to the probability of the predicted label, by integrated gradients; `through_rules` is
-    the same by the rules that read it, see `importance_through_rules`. `hops` is the number of reads by which it
-    reaches [CLS], None where it cannot.
+    `importance` is what it adds to the probability of the answered label, or to the log-probability of the explained
+    token, by integrated gradients; `through_rules` is the same by the rules that read it, see
+    `importance_through_rules`. `hops` is the number of reads by which it reaches the token that answers, None where it
+    cannot.
     """
 
     text: str
@@ -29,15 +31,16 @@ class Word:
 
 @dataclass(frozen=True)
 class Ablation:
-    """A rule switched off: the change of the predicted label's probability, without the rule less with it.
+    """A rule switched off: the change of the answer's probability, and of its logarithm, without the rule less with it.
 
-    `share` is its causal share: the size of its change relative to the sum over all rules of words that were switched
-    off, 0 where none changes anything. It is None for a rule by which only structural tokens read, such as [CLS]:
-    without it the classifier sees nothing at all.
+    `share` is its causal share: the size of its change (of a token's log-probability) relative to the sum over all
+    rules of words that were switched off, 0 where none changes anything. It is None for a rule by which only structural
+    tokens read, such as [CLS]: without it the classifier sees nothing at all.
     """
 
     source: int
     change: float
+    log_change: float
     share: float | None
 
 
@@ -47,6 +50,10 @@ class Explanation:
 
     Wherever a source is a number, it is its index in `sources`.
 
+    A classifier answers with a label. A language model's answer is the token that `token` says, and `label` spells;
+    `probabilities` then holds it and the likeliest, and `words` what was read before it. `answered_at` is the index of
+    the word by which the model answers: [CLS], or the last.
+
     `words_cut` counts the words that the model doesn't read, since the text is longer than its input: those at the
     text's beginning where `is_cut_before`, as the tokenizer's truncation side says, else those at its end.
     """
@@ -54,7 +61,9 @@ class Explanation:
     text: str
     label: str
     probabilities: dict[str, float]
+    token: PredictedToken | None
     words: tuple[Word, ...]
+    answered_at: int
     words_cut: int
     is_cut_before: bool
     sources: tuple[Source, ...]

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..errors import ExplainError
+from ..errors import ExplainError, ModelError
 from ..model.eval_mode import eval_mode
 from ..resampling import Floats, estimate
 from ..tagging.annotate import Annotator
 from ..tagging.collate import Collator
 from ..tagging.overlap import NO_WORD
+from .answers import predicts_tokens
 from .explain import explain
 from .explanation import Explanation
 from .word_positions import read_by
@@ -63,8 +64,14 @@ def measure_faithfulness(
 ) -> Faithfulness:
     """Measure how faithful word importance is: through rules, by integrated gradients, and in random order.
 
-    Raises what `grammask.explain` does, and `ExplainError` where no text has two words.
+    Raises what `grammask.explain` does, `ModelError` for a language model, and `ExplainError` where no text has two
+    words.
     """
+    if predicts_tokens(model):
+        raise ModelError(
+            f"{type(model).__name__} predicts tokens, and without its words a text no longer asks for the same one; "
+            "faithfulness is measured for classifiers of sequences"
+        )
     rng = np.random.default_rng(seed)
     erased = _Erased(model, annotate)
     scores = []

@@ -1,60 +1,85 @@
-"""Which words an answer depends on: integrated gradients, importance through rules, and reads on the way to [CLS]."""
+"""Which words an answer depends on: integrated gradients, importance through rules, and reads on the way to it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import torch
 from captum.attr import LayerIntegratedGradients  # type: ignore[import-untyped]
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..errors import ExplainError
 from ..grammar.tags import UPOS
+from .answers import answer_logits, worth
 
 _STEPS: Final[int] = 32
-_TOKENS: Final[int] = 4096  # in one batch
+_STATES: Final[int] = 10_000_000  # numbers of hidden states in one batch, over all layers
 
 
-def integrated_gradients(model: PreTrainedModel, inputs: dict[str, Tensor], target: int, pad_token_id: int) -> Tensor:
-    """Return what each token adds to the probability of label `target`: (length,); `inputs` are (1, length).
+def integrated_gradients(model: PreTrainedModel, inputs: dict[str, Tensor], target: int, baseline_id: int) -> Tensor:
+    """Return what each token adds to the worth of answer `target`: (length,); `inputs` are (1, length).
 
-    Sundararajan et al. (2017), Axiomatic Attribution for Deep Networks. The baseline is padding instead of every
-    token that isn't structural; who may read whom stays as in the text. The values add up to the difference of the
-    probabilities of text and baseline, up to the error of 32 steps.
+    Sundararajan et al. (2017), Axiomatic Attribution for Deep Networks. The baseline is one token, `baseline_id`, in
+    place of every token that isn't structural; who may read whom stays as in the text. The values add up to the
+    difference of the worths of text and baseline, up to the error of 32 steps; see `worth`.
     """
     names = [name for name in inputs if name != "input_ids"]
 
-    def probability(input_ids: Tensor, *others: Tensor) -> Tensor:
-        logits: Tensor = model(input_ids=input_ids, **dict(zip(names, others, strict=True))).logits
-        return logits.softmax(-1)[:, target]
+    def asked(input_ids: Tensor, *others: Tensor) -> Tensor:
+        given = {"input_ids": input_ids, **dict(zip(names, others, strict=True))}
+        return worth(model, answer_logits(model, given), target)
 
     ids = inputs["input_ids"]
     replaced = inputs["tag_ids"] < len(UPOS)
-    baseline = torch.where(replaced, pad_token_id, ids)
-    gradients = LayerIntegratedGradients(probability, model.get_input_embeddings())
+    baseline = torch.where(replaced, baseline_id, ids)
+    gradients = LayerIntegratedGradients(asked, model.get_input_embeddings())
     found: Tensor = gradients.attribute(
         ids, baselines=baseline, additional_forward_args=tuple(inputs[name] for name in names), n_steps=_STEPS,
-        internal_batch_size=max(1, min(_STEPS, _TOKENS // ids.shape[1])),
+        internal_batch_size=max(1, min(_STEPS, _STATES // _states(model, ids))),
     )  # fmt: skip
     return found.sum(-1)[0].detach()
 
 
-def importance_through_rules(
-    weights: Sequence[Tensor], owners: Sequence[Tensor], changes: Mapping[int, float]
-) -> Tensor:
+def _states(model: PreTrainedModel, ids: Tensor) -> int:
+    """Return how many numbers the hidden states of a text hold: gradients keep several times as many."""
+    embedding: Any = model.get_input_embeddings()
+    return int(model.config.num_hidden_layers * embedding.weight.shape[1] * ids.shape[1])
+
+
+def starting_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the token that says least, at which integrated gradients begin: padding, or else another special one."""
+    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.bos_token_id):
+        if token is not None:
+            return int(token)
+    raise ExplainError(
+        "the tokenizer has no padding, end, unknown or begin token, from which importance is counted; set "
+        "tokenizer.pad_token"
+    )
+
+
+def carried_by_source(weights: Tensor, owners: Tensor, sources: int) -> Tensor:
+    """Return the attention of a layer that each source carries to each token: float64 (sources, length).
+
+    `weights` and `owners` are (heads, length, length).
+    """
+    length = weights.shape[-1]
+    owned = (owners >= 0).flatten()
+    keys = torch.arange(length).expand_as(owners).flatten()[owned]
+    at = owners.flatten()[owned].long() * length + keys
+    carried = torch.bincount(at, weights=weights.flatten()[owned].double(), minlength=sources * length)
+    return carried.view(sources, length)
+
+
+def importance_through_rules(carried: Tensor, changes: Mapping[int, float]) -> Tensor:
     """Return what each token adds to the answer through the rules by which others read it: float64 (length,).
 
-    A rule is worth the probability that is lost without it: -`changes`, by its index among the sources. Its worth is
-    divided among the tokens that are read by it, in proportion to their attention by it in all layers. `weights` and
-    `owners` are (heads, length, length) for each layer.
+    A rule is worth what is lost without it: -`changes`, by its index among the sources. Its worth is divided among the
+    tokens that are read by it, in proportion to `carried` (sources, length), their attention by it in all layers.
     """
-    length = weights[0].shape[-1]
-    found = torch.zeros(length, dtype=torch.float64)
+    found = torch.zeros(carried.shape[1], dtype=torch.float64)
     for place, change in changes.items():
-        carried = torch.zeros(length, dtype=torch.float64)
-        for weight, owner in zip(weights, owners, strict=True):
-            carried += (weight * (owner == place)).sum((0, 1)).double()
-        if (total := float(carried.sum())) > 0:
-            found -= change * carried / total
+        if (total := float(carried[place].sum())) > 0:
+            found -= change * carried[place] / total
     return found
 
 

@@ -18,6 +18,7 @@ from transformers import (
 from ..errors import ModelError
 from ..files.read import expand_home
 from ..grammar.file import load_grammar
+from ..grammar.grammar import Grammar
 from ..printing import reason
 from .attach import attach
 from .from_pretrained import from_pretrained
@@ -125,10 +126,32 @@ def load_saved(source: ModelSource) -> PreTrainedModel:
     """Load a model with the grammar that it was saved with; raises `ModelError` where there is none."""
     if not has_grammar(source):
         raise ModelError(
-            f"model {source.name!r} was saved without a grammar; `grammask compare --keep-models` saves them with one"
+            f"model {source.name!r} was saved without a grammar; `grammask compare --keep-models` saves them with one, "
+            "and explain takes one by --grammar"
         )
     model: PreTrainedModel = from_pretrained(source.location)
     return model
+
+
+def load_answering(source: ModelSource, grammar: Grammar | None) -> PreTrainedModel:
+    """Load a model that answers, with a label or a token: with its own grammar, or a stock one with `grammar`, hard.
+
+    Raises `ModelError` where there is no grammar or one too many, and for a stock model without labels and tokens.
+    """
+    if grammar is None:
+        return load_saved(source)
+    if has_grammar(source):
+        raise ModelError(f"model {source.name!r} was saved with a grammar of its own; leave --grammar out")
+    config = read_config(source.location)
+    classes = " ".join(config.architectures or ())
+    if "ForSequenceClassification" in classes:
+        return attach(load_weights(AutoModelForSequenceClassification, source.location).model, grammar)
+    if not may_be_causal(config):
+        raise ModelError(
+            f"model {source.name!r} ({classes or 'of no class'}) answers neither with a label nor with a token; name a "
+            "causal language model or a classifier"
+        )
+    return attach(load_causal(source), grammar)
 
 
 def _check_stock(source: ModelSource) -> None:

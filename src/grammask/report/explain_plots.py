@@ -8,16 +8,17 @@ from matplotlib.figure import Figure
 
 from ..files.write import write_csv, write_whole
 from .arcs_svg import arcs_svg
-from .explain_page import masses_of, source_label
+from .explain_page import answer_label, masses_of, source_label
 from .figure import COLOURS, INK, Picture, heat_map, style
 
 _MOST: Final[int] = 12
 
 
 def words_plot(text: Mapping[str, Any]) -> Picture:
-    """Draw what each word adds to the probability of the answer."""
+    """Draw what each word adds to the answer."""
     words = [word for word in text["words"] if word["is_word"]]
-    values = [100 * word["importance"] for word in words]
+    scale, measure = _measure(text)
+    values = [scale * word["importance"] for word in words]
     with style("words"):
         figure = Figure(figsize=(7, 1 + 0.25 * len(words)), layout="constrained")
         axes = figure.subplots()
@@ -25,7 +26,7 @@ def words_plot(text: Mapping[str, Any]) -> Picture:
         axes.set_yticks(range(len(words)), [f"{word['text']} ({word['tag']})" for word in words])
         axes.invert_yaxis()
         axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_xlabel(f"importance for {text['label']}, points of probability")
+        axes.set_xlabel(f"importance for {answer_label(text, text['label'])}, {measure}")
         return Picture(figure, "words", "What each word adds to the answer")
 
 
@@ -41,17 +42,24 @@ def mass_plot(text: Mapping[str, Any]) -> Picture:
 
 
 def changes_plot(text: Mapping[str, Any]) -> Picture:
-    """Draw what the answer's probability changes by without a rule, the largest changes."""
+    """Draw what the answer changes by without a rule, the largest changes."""
+    scale, measure = _measure(text)
+    change = "change" if text["token"] is None else "log_change"
     rows = sorted((row for row in text["ablations"] if row["share"]), key=lambda row: -row["share"])[:_MOST]
     with style("changes"):
         figure = Figure(figsize=(7, 1 + 0.3 * max(1, len(rows))), layout="constrained")
         axes = figure.subplots()
-        axes.barh(range(len(rows)), [100 * row["change"] for row in rows], color=COLOURS[0])
+        axes.barh(range(len(rows)), [scale * row[change] for row in rows], color=COLOURS[0])
         axes.set_yticks(range(len(rows)), [source_label(text["sources"][row["source"]]) for row in rows])
         axes.invert_yaxis()
         axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_xlabel(f"change of {text['label']} without the rule, points of probability")
+        axes.set_xlabel(f"change of {answer_label(text, text['label'])} without the rule, {measure}")
         return Picture(figure, "changes", "What the answer loses without a rule")
+
+
+def _measure(text: Mapping[str, Any]) -> tuple[float, str]:
+    """Return what changes are counted in, and by how much they are multiplied."""
+    return (100.0, "points of probability") if text["token"] is None else (1.0, "nats of log-probability")
 
 
 def write_explain_figures(explained: Mapping[str, Any], folder: Path) -> None:
@@ -72,6 +80,7 @@ def write_explain_figures(explained: Mapping[str, Any], folder: Path) -> None:
             {
                 "rule": source_label(sources[row["source"]]),
                 "change": row["change"],
+                "log_change": row["log_change"],
                 "causal_share": row["share"],
             }
             for row in text["ablations"]
