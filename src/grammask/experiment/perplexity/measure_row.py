@@ -14,11 +14,11 @@ from ...attention.later_keys import later_keys
 from ...attention.position_mask import PositionMask
 from ...grammar.tables import compile_layers
 from ...model.attach import attach, detach
+from ...model.token_losses import token_losses
 from .pair_counter import PairCounter
 from .prepare_texts import PreparedText
 from .rows import Row
 from .strata import sum_strata
-from .token_losses import token_losses
 
 
 @contextmanager

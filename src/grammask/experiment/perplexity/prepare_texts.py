@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...attention.causal_pairs import CausalText, Counts
+from ...data.read_documents import Document
 from ...errors import InputError
 from ...grammar.tags import TAG_IDS
 from ...interpret.word_positions import spell_words
@@ -16,7 +17,6 @@ from ...printing import quoted
 from ...tagging.annotate import Annotator
 from ...tagging.encode import encode
 from .config import PerplexityConfig
-from .read_documents import Document
 from .strata import find_distances
 
 # Wraps an iterable in a progress bar: (iterable, description, length).

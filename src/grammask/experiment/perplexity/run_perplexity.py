@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from ...data.read_documents import Document, read_documents
 from ...environment import environment
 from ...errors import ModelError
 from ...grammar.grammar import Grammar
@@ -25,7 +26,6 @@ from .measure_row import measure_row, reading
 from .model_shape import CausalShape, find_shape
 from .pair_counter import PairCounter
 from .prepare_texts import Bar, PreparedText, prepare_texts
-from .read_documents import Document, read_documents
 from .rows import Row, load_grammars, make_rows
 
 Say = Callable[[str], None]
@@ -62,7 +62,7 @@ def run_perplexity(config: PerplexityConfig, out: Path, *, resume: bool, progres
     `ExperimentError` for a folder that holds something else.
     """
     grammars = load_grammars(config)
-    documents = read_documents(config)
+    documents = read_documents(config.text, config.limit)
     with open_folder(out, resume=resume) as folder:
         source = find_model(config.model)
         annotate = Annotator(load_tokenizer(source), config.tagger)

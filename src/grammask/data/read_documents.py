@@ -1,13 +1,12 @@
-"""The documents of a perplexity run: the built-in ones, a text file, or each file of a folder."""
+"""Documents to read whole: the built-in ones, a text file, or each file of a folder."""
 
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from ...data.chronicles import chronicles
-from ...errors import InputError
-from ...files.read import expand_home, read_text
-from .config import PerplexityConfig
+from ..errors import InputError
+from ..files.read import expand_home, read_text
+from .chronicles import chronicles
 
 
 @dataclass(frozen=True)
@@ -23,15 +22,18 @@ class Document:
         return sha256(self.text.encode()).hexdigest()
 
 
-def read_documents(config: PerplexityConfig) -> list[Document]:
-    """Return the documents of a run in the order of their names; raises `InputError` for what is no text."""
-    if config.text is None:
+def read_documents(text: str | None, limit: int | None) -> list[Document]:
+    """Return at most `limit` documents of a file or folder in the order of their names, None for the built-in ones.
+
+    Raises `InputError` for what is no text.
+    """
+    if text is None:
         documents = [Document(name, text) for name, text in chronicles().items()]
     else:
-        path = expand_home(config.text)
+        path = expand_home(text)
         files = _files_in(path) if path.is_dir() else [path]
-        documents = [_read(file, named=file == path) for file in files[: config.limit]]
-    return documents[: config.limit]
+        documents = [_read(file, named=file == path) for file in files[:limit]]
+    return documents[:limit]
 
 
 def _files_in(folder: Path) -> list[Path]:

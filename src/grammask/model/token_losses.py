@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from ...errors import ModelError
+from ..errors import ModelError
 
 _CHUNK: Final[int] = 256  # tokens whose logits are there at once: 50 MB of a vocabulary of 50,000
 
