@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from helpers.attention_calls import GRAMMARS, HEADS
 from helpers.batches import random_batch
+from helpers.tokenizers_for_tests import PatternTagger
 
 from grammask.attention import density
 from grammask.attention.dense import dense_mask
@@ -29,6 +31,20 @@ def test_pairs_counted_in_tiles_are_those_of_the_mask(monkeypatch, name, tile):
         expected += count_pairs(allowed_pairs(tables, **ids), tag_ids=ids["tag_ids"], word_ids=ids["word_ids"])
     assert density.count_layers(layer_tables, Annotation(**ids)) == expected
     assert expected.pairs == LAYERS * len(layer_tables[0][0].allowed) * (31**2 + 12**2)
+
+
+@pytest.mark.parametrize("name", GRAMMARS)
+def test_the_pairs_of_a_causal_model_are_those_of_the_mask_before_the_reader(name):
+    (text,) = PatternTagger().tag(["A dog barks. It sleeps, though not now; he says so. " * 2])
+    counts = density.measure_causal_density(FIRST[name], [text, text], layers=LAYERS, heads=HEADS)
+    ids = {
+        "tag_ids": torch.from_numpy(text.tag_ids).long()[None], "word_ids": torch.arange(len(text))[None],
+        "sentence_ids": torch.from_numpy(text.sentence_ids).long()[None],
+    }  # fmt: skip
+    masks = [allowed_pairs(tables, **ids).tril() for tables in compile_layers(FIRST[name], layers=LAYERS, heads=HEADS)]
+    assert counts.allowed == counts.word_allowed == 2 * sum(int(mask.sum()) for mask in masks)
+    heads = sum(mask.shape[1] for mask in masks)
+    assert counts.pairs == counts.word_pairs == 2 * heads * len(text) * (len(text) + 1) // 2
 
 
 @pytest.mark.parametrize("name", GRAMMARS)

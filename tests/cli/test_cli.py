@@ -1,5 +1,6 @@
 """The command line: what it prints, and one line with exit code 2 for what is wrong."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import pytest
 from typer.main import get_command
 
 from grammask.cli.app import app
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.rules import Reach, Rule
+from grammask.grammar.tags import UPOS
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +53,28 @@ def test_grammar_commands(grammask, tmp_path):
     density = grammask("grammar", "density", "neighbours", "--text", text).stdout
     assert f"{100 * (4 + 5 + 4 + 5 + 2) / 25:.1f}" in density
     assert f"{100 * 7 / 9:.1f}" in density
+    # Dogs bark . as a causal model reads it: 5 of 6 pairs.
+    causal = grammask("grammar", "density", "neighbours", "--text", text, "--causal").stdout
+    assert f"{100 * 5 / 6:.1f}" in causal
+    assert "share of these pairs" in causal
+
+
+def test_heads_that_read_alike_are_shown_by_what_they_read(grammask, tmp_path):
+    rules = [Rule(("[CLS]",), UPOS)]
+    for layer, head in itertools.product(range(30), range(9)):
+        at = {"layers": (layer,), "heads": (head,)}
+        rules.append(Rule(UPOS, UPOS, Reach("words", -64 if head else -1024, 0), **at))
+        if (layer, head) in ((12, 3), (2, 5)):
+            rules += [Rule(UPOS, ("NUM",), **at), Rule(UPOS, ("PROPN",), **at)]
+    file = tmp_path / "many.toml"
+    file.write_text(Grammar("many", tuple(rules)).to_toml(), encoding="utf-8")
+    lines = grammask("grammar", "show", file).stdout.splitlines()
+    where, what = "layer 2, head 5; layer 12, head 3", "the 64 words before it, and far numbers and names (NUM, PROPN)"
+    assert f"{where}: any word reads {what}" in lines
+    assert any(line.endswith(": any word reads the 1,024 words before it") for line in lines)
+    assert sum("any word reads" in line for line in lines) == 3
+    assert len(lines) < 40
+    assert "  1  [CLS] read all words anywhere" in lines
 
 
 def test_tag_shows_words(grammask):

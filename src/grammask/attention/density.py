@@ -14,6 +14,7 @@ from ..grammar.masks import PairCounts
 from ..grammar.tables import ReachTables, compile_layers
 from ..grammar.tags import CLS, PAD, SEP
 from ..tagging.tagger import TaggedText
+from .causal_pairs import CausalText, count_causal_pairs
 from .dense import dense_mask
 from .inputs import Annotation
 from .position_mask import FREE, PositionMask
@@ -36,6 +37,23 @@ def measure_density(grammar: Grammar, texts: Iterable[TaggedText], *, layers: in
                 "words a text; split it into lines"
             )
         total += count_layers(compiled, _annotate(text))
+    return total
+
+
+def measure_causal_density(grammar: Grammar, texts: Iterable[TaggedText], *, layers: int, heads: int) -> PairCounts:
+    """Count the same of the pairs that a causal model reads: a word, and those before it.
+
+    Each word is one token, with nothing around, as decoders have it. Texts may be of any length.
+    """
+    compiled = compile_layers(grammar, layers=layers, heads=heads)
+    positions = [PositionMask(causal=True)] * layers
+    total = PairCounts()
+    for text in texts:
+        words = np.arange(len(text), dtype=np.int64)
+        read = CausalText(text.tag_ids.astype(np.int64), words, text.sentence_ids.astype(np.int64))
+        counts = count_causal_pairs(compiled, read, positions)
+        allowed, pairs = int(counts.sum()), counts.size * len(words) * (len(words) + 1) // 2
+        total += PairCounts(allowed, pairs, allowed, pairs)
     return total
 
 

@@ -12,6 +12,7 @@ from ..grammar.describe import describe_rule, describe_sinks
 from ..grammar.file import load_grammar, shipped_grammars
 from ..grammar.grammar import Grammar
 from ..grammar.limits import MAX_HEADS, MAX_LAYERS
+from ..grammar.roles import has_roles, head_roles, rules_by_head, spell_places
 from ..grammar.rules import Rule
 from ..grammar.tags import NAMED
 from ..tagging.load_tagger import load_tagger
@@ -20,6 +21,10 @@ from .options import DEFAULTS, OwnText, Sentences, Tagger
 
 app = typer.Typer(help="List, show, check and measure grammars.", no_args_is_help=True)
 _Name = Annotated[str, typer.Argument(help="A shipped grammar's name or a file.", metavar="GRAMMAR")]
+_AROUND = {
+    False: "between [CLS] and [SEP]",
+    True: "with nothing around, and reads itself and the words before it: the density is a share of these pairs",
+}
 # One mark for each way that a tag may read another; the legend is printed with the table.
 _MARKS = {"document": "D", "sentence": "S", "words": "w"}
 _LEGEND = (
@@ -41,7 +46,7 @@ def list_command() -> None:
 
 @app.command("show")
 def show_command(name: _Name) -> None:
-    """Show a grammar as a tag x tag table and its rules one by one."""
+    """Show a grammar as a tag x tag table, and its rules one by one or what each head reads."""
     grammar = load_grammar(name)
     console = PlainConsole()
     console.say(f"{grammar.name}: {_in_one_line(grammar.description)}")
@@ -49,11 +54,16 @@ def show_command(name: _Name) -> None:
     console.say(f"sinks: {describe_sinks(grammar)}; same tag: {grammar.same_tag}")
     console.print(_tag_table(grammar))
     console.say(_LEGEND)
+    roles = has_roles(grammar)
     for heading, rules in _parts(grammar):
+        if heading and roles:
+            break
         if heading:
             console.say(heading)
         for number, rule in rules:
             console.say(f"{number:3}  {_line(rule, limits=not heading)}")
+    for where, role in head_roles(grammar) if roles else ():
+        console.say(f"{where}: {role}")
 
 
 def _parts(grammar: Grammar) -> Iterator[tuple[str, list[tuple[int, Rule]]]]:
@@ -63,19 +73,8 @@ def _parts(grammar: Grammar) -> Iterator[tuple[str, list[tuple[int, Rule]]]]:
         yield "", numbered
         return
     yield "", [(number, rule) for number, rule in numbered if rule.heads is None]
-    of_heads = [(number, rule) for number, rule in numbered if rule.heads is not None]
-    layers: list[int | None] = [*sorted({layer for _, rule in of_heads for layer in rule.layers or ()})] or [None]
-    heads = sorted({head for _, rule in of_heads for head in rule.heads or ()})
-    for layer in layers:
-        for head in heads:
-            found = [
-                (number, rule)
-                for number, rule in of_heads
-                if head in (rule.heads or ()) and (layer is None or rule.applies_in_layer(layer))
-            ]
-            if found:
-                where = f"head {head}" if layer is None else f"layer {layer}, head {head}"
-                yield where, found
+    for place, found in rules_by_head(grammar):
+        yield spell_places([place]), [numbered[number] for number in found]
 
 
 def _line(rule: Rule, *, limits: bool) -> str:
@@ -108,16 +107,20 @@ def density_command(
     heads: Annotated[
         int, typer.Option(help="Heads of the model, for grammars that name heads.", min=1, max=MAX_HEADS)
     ] = 12,
+    causal: Annotated[
+        bool, typer.Option("--causal", help="Of the pairs of a model that reads only back: a word and those before it.")
+    ] = False,
 ) -> None:
     """Measure which share of all pairs a grammar allows, word by word, on a text."""
-    from ..attention.density import measure_density
+    from ..attention.density import measure_causal_density, measure_density
     from ..tagging.tag_cache import CachedTagger
 
     grammar = load_grammar(name)
     grammar.check_fits(layers=layers, heads=heads)
     texts = _read_texts(text)
     tagged = CachedTagger(load_tagger(tagger, sentences=sentences)).tag(texts)
-    counts = measure_density(grammar, tagged, layers=layers, heads=heads)
+    measure = measure_causal_density if causal else measure_density
+    counts = measure(grammar, tagged, layers=layers, heads=heads)
     table = Table("grammar", "texts", "density %", "word density %", "ideal speed-up")
     table.add_row(
         grammar.name, f"{len(texts):,}", f"{100 * counts.density:.1f}", f"{100 * counts.word_density:.1f}",
@@ -125,7 +128,7 @@ def density_command(
     )  # fmt: skip
     console = PlainConsole()
     console.print(table)
-    console.say("Each word counts as one token, between [CLS] and [SEP].")
+    console.say(f"Each word counts as one token, {_AROUND[causal]}.")
 
 
 def _read_texts(path: Path | None) -> list[str]:

@@ -11,7 +11,12 @@ _MANY: Final[int] = 9  # of 17 tags: for so many, it is shorter to name those th
 
 def describe_rule(rule: Rule) -> str:
     """Return a rule in words: ADJ DET read NOUN PROPN 1 to 3 words after."""
-    return f"{_tags(rule.query)} read {_tags(rule.key)} {_reach(rule.reach)}"
+    return f"{_tags(rule.query)} read {describe_keys(rule)}"
+
+
+def describe_keys(rule: Rule) -> str:
+    """Return what a rule's words read: NOUN PROPN 1 to 3 words after."""
+    return f"{_tags(rule.key)} {_reach(rule.reach)}"
 
 
 def describe_sinks(grammar: Grammar) -> str:
