@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from ..errors import ModelError
 
@@ -25,10 +25,11 @@ def token_losses(model: PreTrainedModel, inputs: Mapping[str, Tensor], first: in
     ids = inputs["input_ids"][0]
     losses = []
     with torch.inference_mode():
-        hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
+        output = model.base_model(**inputs, use_cache=False)
         for start in range(first, len(ids), _CHUNK):
             wanted = ids[start : start + _CHUNK]
-            logits = _logits(model, hidden[:, start - 1 : start - 1 + len(wanted)], wanted)
+            before = output.last_hidden_state[:, start - 1 : start - 1 + len(wanted)]
+            logits = _logits(model, replace(output, last_hidden_state=before), wanted)
             losses.append(cross_entropy(logits.float(), wanted, reduction="none").double().numpy())
     found = np.concatenate(losses)
     if not np.isfinite(found).all():
@@ -36,18 +37,18 @@ def token_losses(model: PreTrainedModel, inputs: Mapping[str, Tensor], first: in
     return found
 
 
-def _logits(model: PreTrainedModel, hidden: Tensor, ids: Tensor) -> Tensor:
-    """Return the model's logits (tokens, vocabulary) of hidden states (1, tokens, size), by its own head."""
-    with _base_that_returns(model, hidden):
+def _logits(model: PreTrainedModel, output: Any, ids: Tensor) -> Tensor:
+    """Return the model's logits (tokens, vocabulary) of what its base model answered, by its own head."""
+    with _base_that_answers(model, output):
         logits: Tensor = model(input_ids=ids[None], use_cache=False).logits[0]
     return logits
 
 
 @contextmanager
-def _base_that_returns(model: PreTrainedModel, hidden: Tensor) -> Iterator[None]:
-    """Let a model find these hidden states, however its head goes on: it may scale or bound the logits."""
+def _base_that_answers(model: PreTrainedModel, output: Any) -> Iterator[None]:
+    """Let a model go on from what its base model answered: heads may scale or bound the logits in their own ways."""
     name, base = model.base_model_prefix, model.base_model
-    setattr(model, name, _Finished(hidden))
+    setattr(model, name, _Finished(output))
     try:
         yield
     finally:
@@ -57,10 +58,10 @@ def _base_that_returns(model: PreTrainedModel, hidden: Tensor) -> Iterator[None]
 class _Finished(nn.Module):
     """Stands for a base model that has run already."""
 
-    def __init__(self, hidden: Tensor) -> None:
+    def __init__(self, output: Any) -> None:
         super().__init__()
-        self._output = BaseModelOutputWithPast(last_hidden_state=hidden)
+        self._output = output
 
-    def forward(self, *_: Any, **__: Any) -> BaseModelOutputWithPast:
-        """Return the hidden states."""
+    def forward(self, *_: Any, **__: Any) -> Any:
+        """Return what it answered."""
         return self._output

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 CLOSE: Final[float] = 0.003  # of the pairs that are wanted
-_TRIES: Final[int] = 14
+_TRIES: Final[int] = 24
 
 
 def match_size(
@@ -15,7 +15,7 @@ def match_size(
     With `whole`, sizes are whole numbers.
     """
     found: dict[float, float] = {}
-    for _ in range(_TRIES if not whole else 64):
+    for _ in range(_TRIES):
         middle = (low + high) // 2 if whole else (low + high) / 2
         if middle not in found:
             found[middle] = share(middle)

@@ -1,11 +1,11 @@
 """Controls that keep the windows of a grammar and exchange the far words that its heads read."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...attention.causal_pairs import CausalText, Counts
@@ -14,61 +14,55 @@ from ...grammar.rules import MAX_OFFSET, Reach, Rule
 from ...grammar.tables import compile_layers
 from ...grammar.tags import UPOS
 from .equal_pairs import match_size
-from .pair_counter import far_shares, near_part
+from .pair_counter import far_shares
 from .perplexity_control import ControlInputs, MadeControl, bounded_rules, equal_control, heads_where
 
-_DRAWS: Final[int] = 100
-_ROUNDS: Final[int] = 3
 _CLASSES: Final[int] = len(UPOS)
 
 
-@equal_control("shuffled-tags", "the tags are drawn anew over the words of each text; each keeps its number of tokens")
+@equal_control("shuffled-tags", "the tags are dealt out anew over the words of each text, each to as many tokens")
 def shuffled_tags(inputs: ControlInputs) -> MadeControl:
-    """Return the grammar under shuffled tags; of a few draws the one whose pairs are nearest to the grammar's."""
+    """Return the grammar under shuffled tags; a lean to early or late words gives each text its pairs."""
     grammar = replace(inputs.grammar, name=inputs.bare.name, source=inputs.bare.source)
     counter, rng = inputs.counter, np.random.default_rng([inputs.seed, 1])
-    cost = _FarCost(inputs)
-    drawn: list[Counts] = []
+    first = _tags_by_far_pairs(inputs)
+    tags: list[Counts] = []
     missing = 0.0
     for number, text in enumerate(counter.texts):
+        noise = rng.random(len(np.unique(text.words)))
+
+        def deal(lean: float, text: CausalText = text, noise: NDArray[np.float64] = noise) -> Counts:
+            return _dealt(text, noise, lean, first)
+
+        def pairs(lean: float, number: int = number, deal: Callable[[float], Counts] = deal) -> float:
+            return float(counter.retagged({number: deal(lean)}).of_text(grammar, number).mean())
+
         wanted = float(counter.of_text(grammar, number).mean()) + missing
-        aim, tries = cost.of(text.tags) + missing, []
-        for _ in range(_ROUNDS):  # what the estimate misses is asked for in the next round
-            tags = min((_shuffled(text, rng) for _ in range(_DRAWS)), key=lambda tags: abs(cost.of(tags) - aim))
-            lack = wanted - float(counter.retagged({number: tags}).of_text(grammar, number).mean())
-            tries.append((abs(lack), lack, tags))
-            aim += lack
-        _, missing, chosen = min(tries, key=lambda tried: tried[0])
-        drawn.append(chosen)
-    return MadeControl(grammar, tuple(drawn), "tags shuffled over words")
+        lean = match_size(pairs, wanted, low=-1.0, high=1.0)
+        missing = wanted - pairs(lean)
+        tags.append(deal(lean))
+    return MadeControl(grammar, tuple(tags), "tags shuffled over words")
 
 
-class _FarCost:
-    """About how many pairs a head reads beyond its windows, on average: quick enough to tell many draws apart."""
-
-    def __init__(self, inputs: ControlInputs) -> None:
-        counter = inputs.counter
-        tables = compile_layers(inputs.grammar, layers=counter.layers, heads=counter.heads)
-        by_tag = [found[0].allowed[:, : len(UPOS)].float().mean((0, 1)) for found in tables]
-        self._by_tag = torch.stack(by_tag).mean(0).numpy()
-        tokens = sum(map(len, counter.texts))
-        self._near = counter.by_head(near_part(inputs.grammar)).mean() / tokens
-
-    def of(self, tags: Counts) -> float:
-        """Return the pairs of one text under these tags."""
-        later = np.arange(len(tags), 0, -1) - self._near
-        return float((self._by_tag[tags] * later.clip(0)).sum())
+def _tags_by_far_pairs(inputs: ControlInputs) -> Counts:
+    """Return the tags of words in the order of how many heads read them at any distance, the most first."""
+    tables = compile_layers(inputs.grammar, layers=inputs.counter.layers, heads=inputs.counter.heads)
+    read = sum(found[0].allowed[:, : len(UPOS), : len(UPOS)].double().mean((0, 1)) for found in tables)
+    return np.argsort(-np.asarray(read), kind="stable")
 
 
-def _shuffled(text: CausalText, rng: np.random.Generator) -> Counts:
-    """Return tags that are dealt out to the words in random order: names have more tokens than articles."""
+def _dealt(text: CausalText, noise: NDArray[np.float64], lean: float, first: Counts) -> Counts:
+    """Return tags that are dealt out to words in the order of `noise`; the lean gives early words the first tags.
+
+    Each tag goes to as many tokens as it had, to within a word: names have more tokens than articles.
+    """
     word = text.words >= 0
     _, own, sizes = np.unique(text.words[word], return_inverse=True, return_counts=True)
-    order = rng.permutation(len(sizes))
+    order = np.argsort(noise[: len(sizes)] + lean * np.arange(len(sizes)) / max(len(sizes), 1))
     middles = sizes[order].cumsum() - sizes[order] / 2
-    ends = np.bincount(text.tags[word], minlength=len(UPOS)).cumsum()
+    ends = np.bincount(text.tags[word], minlength=len(UPOS))[first].cumsum()
     dealt = np.empty(len(sizes), dtype=np.int64)
-    dealt[order] = np.searchsorted(ends, middles, side="left")
+    dealt[order] = first[np.searchsorted(ends, middles, side="left")]
     tags = text.tags.copy()
     tags[word] = dealt[own]
     return tags
@@ -154,7 +148,10 @@ def separators(inputs: ControlInputs) -> MadeControl:
         near = [_scaled(rule, scale) for rule in bounded_rules(inputs.grammar)]
         return replace(inputs.bare, rules=(*inputs.bare.rules, *near, *far))
 
-    scale = match_size(lambda size: inputs.counter.share(build(size)), inputs.wanted, low=0.0, high=8.0)
+    reaches = [-rule.reach.lo for rule in bounded_rules(inputs.grammar) if rule.reach.lo < 0]
+    longest = max(int(text.words.max()) for text in inputs.counter.texts) + 1
+    most = max(longest / min(reaches, default=longest), 1.0)  # then every window holds the whole text
+    scale = match_size(lambda size: inputs.counter.share(build(size)), inputs.wanted, low=0.0, high=most)
     return MadeControl(build(scale), note=f"all punctuation, and windows of {100 * scale:.0f} % of the grammar's")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class PairCounter:
 
     def by_head(self, grammar: Grammar) -> Counts:
         """Return the pairs that each head reads on all texts together: (layers, heads)."""
-        tables = self._compiled(grammar)
+        tables = _compiled(grammar, self.layers, self.heads)
         return sum(
             (self._of(tables, number) for number in range(len(self.texts))),
             np.zeros((self.layers, self.heads), dtype=np.int64),
@@ -46,18 +47,20 @@ class PairCounter:
 
     def of_text(self, grammar: Grammar, number: int) -> Counts:
         """Return the same for one text."""
-        return self._of(self._compiled(grammar), number)
+        return self._of(_compiled(grammar, self.layers, self.heads), number)
 
     def share(self, grammar: Grammar) -> float:
         """Return the share of causal pairs, a mean over heads and layers."""
         return float(self.by_head(grammar).mean() / self.everything)
 
-    def _compiled(self, grammar: Grammar) -> Sequence[tuple[ReachTables, ...]]:
-        return compile_layers(grammar, layers=self.layers, heads=self.heads)
-
     def _of(self, tables: Sequence[tuple[ReachTables, ...]], number: int) -> Counts:
         counts = count_causal_pairs(tables, self.texts[number], self.positions)
         return np.broadcast_to(counts, (self.layers, self.heads))
+
+
+@lru_cache(maxsize=8)
+def _compiled(grammar: Grammar, layers: int, heads: int) -> tuple[tuple[ReachTables, ...], ...]:
+    return compile_layers(grammar, layers=layers, heads=heads)
 
 
 def is_of_words(rule: Rule) -> bool:

@@ -64,6 +64,8 @@ def run_perplexity(config: PerplexityConfig, out: Path, *, resume: bool, progres
     grammars = load_grammars(config)
     documents = read_documents(config.text, config.limit)
     with open_folder(out, resume=resume) as folder:
+        if resume:
+            folder.check(config.shared)  # what differs there is told before anything is loaded
         source = find_model(config.model)
         annotate = Annotator(load_tokenizer(source), config.tagger)
         model: PreTrainedModel = load_causal(source).to(torch.float32)  # type: ignore[arg-type]
