@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.browser import Seen, chromium, needs_browser
 from helpers.lexicon import annotator, sentences, trained
+from helpers.loss_results import loss_results
 from helpers.report_results import results
 
 import grammask
@@ -15,6 +16,7 @@ from grammask.report.bench_page import render_bench_report
 from grammask.report.compare_page import render_report
 from grammask.report.explain_page import explain_page
 from grammask.report.faithfulness_page import faithfulness_page
+from grammask.report.perplexity_page import perplexity_page
 
 RECORDS = Path(__file__).parents[2] / "results"
 WILD = (
@@ -153,6 +155,7 @@ PAGES = {
     "adherence": (page_of_adherence, 3),
     "faithfulness": (lambda: faithfulness_page(read_json(RECORDS / "faithfulness-sst2.json")), 0),
     "compare": (lambda: render_report(results()), 3),
+    "perplexity": (lambda: perplexity_page(loss_results()), 2),
     "bench": (lambda: render_bench_report(read_json(RECORDS / "bench-forward.json")), 3),
 }
 

@@ -9,7 +9,7 @@ import typer
 from ..experiment.perplexity.config import PerplexityConfig
 from .compare_report import require_out
 from .console import PlainConsole
-from .options import Tagger, joined, setting, split
+from .options import Figures, Tagger, joined, setting, split
 from .outputs import check_folder
 from .signals import advising
 
@@ -34,16 +34,23 @@ def perplexity_command(
     seed: Annotated[int, setting(PerplexityConfig, "seed")] = _DEFAULTS.seed,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/<time>")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    figures: Figures = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite figures in --figures.")] = False,
 ) -> None:
     """Measure a causal language model's loss under grammars, by part of speech and distance, against controls."""
     if out is not None:
         check_folder(out, "--out")
+    if figures is not None:
+        check_folder(figures, "--figures", empty=not force)
     if resume:
         require_out(out, "--resume", "run")
     console = PlainConsole()
     with console.loading():
+        from ..experiment.folder import REPORT
         from ..experiment.perplexity.config import make_perplexity_config
+        from ..experiment.perplexity.loss_results import RESULTS
         from ..experiment.perplexity.run_perplexity import run_perplexity
+        from ..report.perplexity_page import write_perplexity_figures
         from .perplexity_table import perplexity_table
 
     config = make_perplexity_config(
@@ -53,8 +60,11 @@ def perplexity_command(
     folder = out or Path("runs") / datetime.now().strftime("perplexity-%Y-%m-%d-%H%M%S")
     with advising(lambda: _how_to_go_on(folder)):
         results = run_perplexity(config, folder, resume=resume, progress=console.progress, say=console.say)
+    if figures is not None:
+        write_perplexity_figures(results, figures)
     console.print(perplexity_table(results))
-    console.say(str(folder / "perplexity.json"))
+    for path in (folder / REPORT, folder / RESULTS, *([figures] if figures else [])):
+        console.say(str(path))
 
 
 def _how_to_go_on(folder: Path) -> str:

@@ -14,8 +14,8 @@ def perplexity_table(results: Mapping[str, Any]) -> Table:
         caption="Loss in nats a token; differences to full, 95 % intervals over texts below. Pairs and keys of a cache "
         "that must be kept at the end of a text, in % of all.",
     )
-    table.add_column("")
-    for column in ("pairs", "cache", "loss", "to full", "names", "nouns", "verbs", "others", "seconds"):
+    table.add_column("", no_wrap=True)
+    for column in ("pairs", "cache", "loss", "to full", "names", "nouns", "verbs", "others"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in results["rows"]:
         by_tag = row["difference_by_tag"] or {}
@@ -23,10 +23,9 @@ def perplexity_table(results: Mapping[str, Any]) -> Table:
             f"{row['control'] or row['name']}" + (f"\nof {row['of']}" if row["of"] else ""),
             f"{100 * row['pairs']:.1f}",
             f"{100 * row['cache']:.1f}",
-            f"{row['loss']:.4f}",
+            f"{row['loss']:.3f}",
             _difference(row["difference"]),
             *(_difference(by_tag.get(group)) for group in ("names", "nouns", "verbs", "others")),
-            f"{row['seconds']:.0f}",
         )
     return table
 
@@ -34,5 +33,5 @@ def perplexity_table(results: Mapping[str, Any]) -> Table:
 def _difference(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return "-"
-    interval = "" if found["low"] is None else f"\n{found['low']:+.2f}..{found['high']:+.2f}"
-    return f"{found['mean']:+.4f}{interval}"
+    interval = "" if found["low"] is None else f"\n{found['low']:+.2f}\n{found['high']:+.2f}"
+    return f"{found['mean']:+.3f}{interval}"

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from ...files.write import dump, write_whole
 from ...grammar.describe import describe_sinks
-from ..folder import KEPT
+from ...report.perplexity_page import write_perplexity_page
+from ..folder import KEPT, REPORT
 from .loss_summary import RowLosses, compare_losses, summarise_losses
 from .perplexity_control import EQUAL_CONTROLS
 from .rows import Row
@@ -44,7 +45,7 @@ def _row(row: Row, losses: Mapping[str, RowLosses], records: Sequence[Mapping[st
 
 
 def write_perplexity(folder: Path, facts: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Write perplexity.json, and return what it holds."""
+    """Write perplexity.json and its page, and return what the first holds."""
     used = {row["control"] for row in rows} - {None}
     results = {
         **facts,
@@ -53,4 +54,5 @@ def write_perplexity(folder: Path, facts: Mapping[str, Any], rows: Sequence[dict
         "complete": len(rows) == len(facts["planned"]),
     }
     write_whole(folder / RESULTS, dump(results), kept=KEPT)
+    write_perplexity_page(results, folder / REPORT, kept=KEPT)
     return results

@@ -1,0 +1,71 @@
+"""The page of a perplexity run: no more than its intervals show, nothing fetched, everything escaped."""
+
+import re
+
+import pytest
+from helpers.loss_results import found, loss_results, loss_row
+
+from grammask.report.perplexity_page import perplexity_page, write_perplexity_figures
+
+
+@pytest.mark.parametrize(
+    ("difference", "sentence"),
+    [
+        (found(-0.05), "far is better (-0.050 nats a token, 95 % interval -0.060 to -0.040) than rarest"),
+        (found(0.05), "far is worse (+0.050 nats a token, 95 % interval +0.040 to +0.060) than rarest"),
+        (found(0.0), "far isn&#39;t shown to differ (+0.000 nats a token, 95 % interval -0.010 to +0.010) from rarest"),
+        (found(0.05, alone=True), "far differs by +0.050 nats a token (one text, so without an interval) from rarest"),
+    ],
+)
+def test_findings_say_no_more_than_their_interval(difference, sentence):
+    against = {**loss_row("x", of="far")["against"], "difference": difference}
+    control = loss_row("far-rarest", control="rarest", of="far", against=against)
+    assert sentence in perplexity_page(loss_results(rows=[loss_row("full"), loss_row("far"), control]))
+
+
+def test_the_page_fetches_nothing_and_is_the_same_each_time():
+    page = perplexity_page(loss_results())
+    assert page == perplexity_page(loss_results())
+    assert "default-src 'none'" in page
+    assert not re.search(r'(src|href)="(?!#)', page)
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert page.count("<svg") == 2
+    assert "rows are finished" not in page
+    assert "as many of the rarest" in page
+
+
+def test_an_unfinished_run_and_tags_of_the_future_are_told():
+    page = perplexity_page(loss_results(planned=list("abcd"), complete=False, future={"far": "tags decide"}))
+    assert "3 of 4 rows are finished" in page
+    assert "far: tags decide" in page
+
+
+def test_full_alone_has_no_figures():
+    assert "<svg" not in perplexity_page(loss_results(rows=[loss_row("full")]))
+
+
+def test_a_stratum_that_a_row_lacks_is_left_open():
+    bare = loss_row("far", difference_by_tag={}, difference_by_distance={}, loss_by_tag={}, loss_by_distance={})
+    assert "&ndash;" in perplexity_page(loss_results(rows=[loss_row("full"), bare]))
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", "{{ 7 * 7 }}", "\x1b[31m\x00", "\u202ecba", "$\\frac{$"])
+def test_names_of_others_stay_text(text):
+    plain = perplexity_page(loss_results())
+    given = loss_results()
+    page = perplexity_page({
+        **given, "model": {**given["model"], "name": text}, "texts": [{**given["texts"][0], "name": text}],
+    })  # fmt: skip
+    for mark in ("<script", "49<", "\x1b", "\x00", "\u202e"):
+        assert page.count(mark) == plain.count(mark)
+
+
+def test_figures_come_with_their_numbers(tmp_path):
+    write_perplexity_figures(loss_results(), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "by-tag.svg", "by-tag.png", "by-distance.svg", "by-distance.png", "perplexity.csv",
+    }  # fmt: skip
+    lines = (tmp_path / "perplexity.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "row,pairs,cache,by,stratum,loss,tokens,mean,low,high"
+    assert len(lines) == 1 + 3 * 7
