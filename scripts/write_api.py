@@ -13,6 +13,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Guide a model": ("attach", "attached", "detach", "from_pretrained", "Annotator", "Collator", "GrammaskError"),
     "Write a grammar": ("load_grammar", "Grammar", "Rule", "Reach", "TAGS"),
     "Use the operator": ("grammar_attention", "make_plan", "explain_dispatch"),
+    "Generate": ("GrammarCache",),
     "Look inside": ("explain", "to_bertviz"),
 }
 INTRODUCTION: Final = """# The public names

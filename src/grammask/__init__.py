@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .interpret.bertviz import to_bertviz
     from .interpret.explain import explain
     from .model.attach import attach, attached, detach
+    from .model.cache import GrammarCache
     from .model.from_pretrained import from_pretrained
     from .tagging.annotate import Annotator
     from .tagging.collate import Collator
@@ -29,6 +30,7 @@ __all__ = [
     "Annotator",
     "Collator",
     "Grammar",
+    "GrammarCache",
     "GrammaskError",
     "Reach",
     "Rule",
@@ -49,6 +51,7 @@ _HOMES = {
     "Annotator": ".tagging.annotate",
     "Collator": ".tagging.collate",
     "Grammar": ".grammar.grammar",
+    "GrammarCache": ".model.cache",
     "GrammaskError": ".errors",
     "Reach": ".grammar.rules",
     "Rule": ".grammar.rules",

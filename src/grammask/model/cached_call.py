@@ -9,12 +9,13 @@ from transformers import Cache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from ..errors import InputError, ModelError
+from .kept_cache import KeptCache
 
 # What transformers calls it, by version.
 _NAMES: Final[tuple[str, ...]] = ("cache", "past_key_values")
 # Layers that hand out all keys of the text, or the last of them.
 _LAYERS: Final[tuple[type, ...]] = (DynamicLayer, DynamicSlidingWindowLayer)
-_REMEDY: Final[str] = "give past_key_values=DynamicCache(config=model.config)"
+_REMEDY: Final[str] = "give past_key_values=DynamicCache(config=model.config), or a grammask.GrammarCache(model)"
 
 
 def cache_of(arguments: Mapping[str, Any]) -> Cache | None:
@@ -27,6 +28,9 @@ def cache_of(arguments: Mapping[str, Any]) -> Cache | None:
 
 def check_cache(cache: Cache) -> None:
     """Raise `ModelError` for a cache that a guided model cannot read."""
+    if isinstance(cache, KeptCache):
+        cache.check()
+        return
     name, layers = type(cache).__name__, getattr(cache, "layers", None)
     if layers is None:
         raise ModelError(f"{name} cannot be guided: it holds two caches, of an encoder and a decoder; {_REMEDY}")

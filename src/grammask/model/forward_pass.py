@@ -6,6 +6,7 @@ from torch import nn
 
 from ..attention.plan import Plan
 from ..errors import ModelError
+from .kept_cache import KeptCache
 
 # The layers, counted from 0, in which a model calls an attention module: more than one where layers share weights.
 LAYERS_ATTRIBUTE: Final[str] = "_grammask_layers"
@@ -16,11 +17,15 @@ class LostGrammarError(ModelError):
 
 
 class ForwardPass:
-    """The plan and backend of one forward pass, handed through the model to every attention module."""
+    """The plan and backend of one forward pass, handed through the model to every attention module.
 
-    def __init__(self, plan: Plan, backend: str = "auto") -> None:
+    `cache` is one that lets keys go.
+    """
+
+    def __init__(self, plan: Plan, backend: str = "auto", cache: KeptCache | None = None) -> None:
         self.plan = plan
         self.backend = backend
+        self.cache = cache
         self._calls: dict[nn.Module, int] = {}
 
     def enter(self, module: nn.Module, *, heads: int) -> int:

@@ -20,6 +20,7 @@ from .adapters import check_adapters
 from .cached_call import cache_of, check_cache, check_whole_text
 from .forward_pass import ForwardPass, Probe
 from .interface import NAME
+from .kept_cache import KeptCache
 from .saved_grammar import CONFIG_KEY
 from .strengths import strengths_of
 from .support import Survey
@@ -75,6 +76,8 @@ class Guide:
         """Raise `ModelError` unless every layer attended under the grammar."""
         grammar_pass: ForwardPass = kwargs["grammar_pass"]
         grammar_pass.check_complete(len(grammar_pass.plan.layer_tables))
+        if grammar_pass.cache is not None:
+            grammar_pass.cache.end()
 
     def _check_implementation(self, base: nn.Module) -> None:
         implementation = base.config._attn_implementation  # type: ignore[union-attr]
@@ -115,7 +118,11 @@ class Guide:
             mask_transform=self.mask_transform,
             lookups=self.lookups,
         )
-        return ForwardPass(plan, self.backend)
+        cache = cache_of(arguments)
+        if not isinstance(cache, KeptCache):
+            return ForwardPass(plan, self.backend)
+        cache.begin(plan, _shape(arguments)[1])
+        return ForwardPass(plan, self.backend, cache)
 
     def _annotation(self, arguments: dict[str, Any], given: dict[str, Any]) -> Annotation:
         """Check the annotation of the whole text: the tokens that a cache holds, and those of the call."""

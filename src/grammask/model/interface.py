@@ -18,6 +18,7 @@ from ..attention.reference import reference_attention
 from ..errors import ModelError
 from .cached_call import whole_keys
 from .forward_pass import ForwardPass, LostGrammarError
+from .kept_checks import check_own_mask
 from .model_mask import ModelMask, make_mask, own_mask
 
 NAME: Final[str] = "grammask"
@@ -62,13 +63,19 @@ def guided_attention(
         sdpa: Callable[..., tuple[Tensor, None]] = sdpa_attention_forward
         mask = attention_mask.stock() if isinstance(attention_mask, ModelMask) else attention_mask
         return sdpa(module, query, key, value, mask, dropout=dropout, scaling=scaling, **kwargs)
-    if plan.strategy != "full":
+    cache = grammar_pass.cache
+    if cache is None and plan.strategy != "full":
         gone = attention_mask.gone if isinstance(attention_mask, ModelMask) else 0
         _check_text(name, query, key, gone, plan.shape[1])
         key, value = whole_keys(key, gone), whole_keys(value, gone)
     own, position = own_mask(attention_mask, plan, module, query, key, causal=kwargs.get("is_causal"))
-    check_mask(own, query, key)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if cache is not None:
+        check_own_mask(plan, own, position, query.shape[2])
+    if cache is not None and cache.reads_earlier:
+        output = cache.attend(layer, query, key, value, position, dropout_p=dropout, scale=scale)
+        return output.transpose(1, 2).contiguous(), None
+    check_mask(own, query, key)
     if plan.need_weights:
         groups = query.shape[1] // key.shape[1]
         key, value = repeat_kv(key, groups), repeat_kv(value, groups)
@@ -78,6 +85,8 @@ def guided_attention(
     output = attend(
         query, key, value, plan, layer, own, position, scale=scale, dropout=dropout, backend=grammar_pass.backend
     )
+    if cache is not None:
+        cache.fill(layer, query, key, value, position)
     return output.transpose(1, 2).contiguous(), None
 
 

@@ -1,0 +1,146 @@
+"""The board of a key-value cache: the runs of all patterns in one row of slots, and what queries read of them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from ..blocks.head_bits import EVERY, NONE, additive_mask
+from ..position_mask import PositionMask
+from .patterns import NOBODY, Patterns
+from .slots import Run, Tokens, later_tokens
+
+ROOM: Final[int] = 64  # slots for tokens that follow, before keys are let go again
+_FAR: Final[int] = 1 << 29  # a word beyond every reach, for tokens that belong to none
+_ANY: Final[int] = 1 << 29  # tokens to the left that no window bounds
+
+
+class Board:
+    """Which tokens stand in which slots, for a batch of texts of which `seen` tokens each were read.
+
+    `fresh` tokens were read since keys were let go, for which there is `room`. `has_lost` (batch,) tells of each text
+    whether any run has let a token go.
+    """
+
+    def __init__(self, patterns: Patterns, text: Tokens) -> None:
+        self.patterns = patterns
+        self.runs: list[Run] = []
+        self.text = text
+        self.fresh, self.room = 0, ROOM
+        self.has_lost = torch.zeros(len(text.kinds), dtype=torch.bool, device=text.kinds.device)
+        self._numbers: dict[tuple[int, int | None], int] = {}
+        self._chosen: list[Tensor] = []  # for each run, which tokens of the text it begins with
+        self._slots = text.at(slice(0, 0))
+        self._key_words = self._first_cells = self._slots.words
+        self._next = self._lefts = self._origins = torch.zeros(0)
+
+    @property
+    def seen(self) -> int:
+        """How many tokens of each text were read."""
+        return self.text.kinds.shape[1]
+
+    def number(self, pattern: int, position: PositionMask) -> int | None:
+        """Return which run a pattern has under the model's own mask; None for one that it didn't have before."""
+        return self._numbers.get((pattern, position.left))
+
+    def begin(self, pattern: int, position: PositionMask) -> tuple[int, Tensor]:
+        """Return the run of a pattern, and which tokens of the text it begins with, as `later_tokens` does."""
+        number = self._numbers.setdefault((pattern, position.left), len(self.runs))
+        if number == len(self.runs):
+            self.runs.append(Run(pattern, position.left))
+            self._chosen.append(self._choose(self.runs[-1], self.text))
+        return number, self._chosen[number]
+
+    def lay_out(self) -> None:
+        """Lay out the runs of the text's first tokens."""
+        self._lay([self.text.take(index) for index in self._chosen])
+        self._chosen.clear()
+
+    def learn(self, text: Tokens) -> None:
+        """Learn what is known by now of the tokens that were read: a generated word gets its tag later."""
+        if not (torch.equal(text.kinds, self.text.kinds) and torch.equal(text.words, self.text.words)):
+            known = text.take(self._slots.places.long())
+            self.text, self._slots = text, known
+            self._derive()
+
+    def let_go(self, room: int) -> list[Tensor]:
+        """Let go of what no later token reads, make room for others, and return which slots of each run stay."""
+        slots = [self._slots.at(run.slots(self.fresh)) for run in self.runs]
+        stay = [self._choose(run, tokens) for run, tokens in zip(self.runs, slots, strict=True)]
+        self.room, self.fresh = room, 0
+        self._lay([tokens.take(index) for tokens, index in zip(slots, stay, strict=True)])
+        return stay
+
+    def add(self, text: Tokens) -> None:
+        """Take in the tokens of the texts, given whole, that follow what was read."""
+        new = text.at(slice(self.seen, None))
+        count = new.kinds.shape[1]
+        index = (self._next[:, None] + torch.arange(self.fresh, self.fresh + count, device=self._next.device)).flatten()
+        values = (*vars(new).values(), _beyond(new.words), new.kinds * self.patterns.width)
+        own = (*vars(self._slots).values(), self._key_words, self._first_cells)
+        for slots, value in zip(own, values, strict=True):
+            slots.index_copy_(1, index, value.repeat(1, len(self.runs)))
+        self._first_cells.index_add_(1, index, self._origins.repeat_interleave(count).expand(len(value), -1))
+        self.text, self.fresh = text, self.fresh + count
+
+    def forget(self, tokens: int) -> None:
+        """Forget some of the fresh tokens, the last ones."""
+        self.text, self.fresh = self.text.at(slice(0, self.seen - tokens)), self.fresh - tokens
+
+    def mask(self, slots: slice, tags: Tensor, queries: slice, dtype: torch.dtype) -> Tensor:
+        """Return what some `queries` of the last tokens, whose tags are (batch, tokens), read in some slots.
+
+        It is as attention adds it: (batch, heads, queries, slots).
+        """
+        last = self.text.at(slice(self.seen - tags.shape[1], None)).at(queries)
+        keys = self._first_cells[:, slots], self._key_words[:, slots]
+        bits = self.patterns.bits(*keys, tags[:, queries].int(), last.words.masked_fill(last.words < 0, -_FAR))
+        key, query = self._slots.places[:, None, None, slots], last.places[:, None, :, None]
+        if tags.shape[1] > 1:
+            bits.masked_fill_(key > query, NONE)
+        if any(run.left is not None for run in self.runs):
+            bits.masked_fill_(key < query - self._lefts[slots], NONE)
+        if bool((last.words < 0).any()):  # all others belong to their own word
+            bits.masked_fill_(key == query, EVERY)
+        return additive_mask(bits, self.patterns.heads, dtype)
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with some of the texts, in another order or several times."""
+        self.text, self._slots = self.text.rows(rows), self._slots.rows(rows)
+        self.has_lost = self.has_lost.index_select(0, rows)
+        self._derive()
+
+    def _choose(self, run: Run, tokens: Tokens) -> Tensor:
+        index = later_tokens(self.patterns, run, tokens, self.seen, self.text.words.amax(1, keepdim=True))
+        self.has_lost |= (index >= 0).sum(1) < (tokens.kinds != NOBODY).sum(1)
+        return index
+
+    def _lay(self, kept: Sequence[Tokens]) -> None:
+        """Lay out runs that begin with some tokens, with room after each."""
+        counts = [tokens.kinds.shape[1] for tokens in kept]
+        starts = [sum(counts[:number]) + number * self.room for number in range(len(counts))]
+        self.runs = [
+            replace(run, start=start, kept=count)
+            for run, start, count in zip(self.runs, starts, counts, strict=True)
+        ]  # fmt: skip
+        free = Tokens.free(len(self.has_lost), self.room, self.has_lost.device)
+        self._slots = Tokens.joined([part for tokens in kept for part in (tokens, free)])
+        self._next = torch.tensor([run.start + run.kept for run in self.runs], device=self.has_lost.device)
+        self._derive()
+
+    def _derive(self) -> None:
+        """Derive from the tokens in the slots what look-ups ask for."""
+        device = self.has_lost.device
+        sizes = torch.tensor([run.kept + self.room for run in self.runs], device=device)
+        patterns = torch.tensor([run.pattern for run in self.runs], dtype=torch.int32, device=device)
+        lefts = [_ANY if run.left is None else run.left for run in self.runs]
+        self._origins = patterns * self.patterns.cells_each
+        self._lefts = torch.tensor(lefts, dtype=torch.int32, device=device).repeat_interleave(sizes)
+        self._key_words = _beyond(self._slots.words)
+        self._first_cells = self._slots.kinds * self.patterns.width + self._origins.repeat_interleave(sizes)
+
+
+def _beyond(words: Tensor) -> Tensor:
+    return words.masked_fill(words < 0, _FAR)

@@ -1,0 +1,64 @@
+"""What the tokens of one pass read in a cache that lets keys go: one call of attention for each part of a layer."""
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..attention.blocks.block import ALL
+from ..attention.kept.board import Board
+from .kept_layer import KeptLayer, Part
+
+_CELLS: Final[int] = 1 << 22  # of a mask that is made at a time
+_FEW: Final[int] = 4  # runs up to which the masks of several queries are kept for all layers
+
+
+class KeptReads:
+    """The reads of the last tokens on a board, which have these tags (batch, tokens)."""
+
+    def __init__(self, board: Board, tags: Tensor) -> None:
+        self._board = board
+        self._tags = tags
+        self._masks: dict[tuple[int, int], Tensor] = {}
+
+    def attend(self, layer: KeptLayer, query: Tensor, key: Tensor, value: Tensor, **how: Any) -> Tensor:
+        """Return attention (batch, heads, queries, head_dim); the keys and values of the tokens are put in first.
+
+        `how` is what PyTorch's own attention is told beside.
+        """
+        batch, heads, queries, width = query.shape
+        layer.add(self._board.fresh - queries, key, value)
+        # All query heads of a key are rows of one call.
+        rows = query.reshape(batch, key.shape[1], -1, queries, width)
+        outputs = [self._part(layer, part, rows.narrow(1, part.first, part.count), **how) for part in layer.parts]
+        output = torch.cat(outputs, 1) if len(outputs) > 1 else outputs[0]
+        return output.reshape(batch, heads, queries, -1)
+
+    def _part(self, layer: KeptLayer, part: Part, query: Tensor, **how: Any) -> Tensor:
+        """Return what (batch, key-value heads, query heads of one, queries, head_dim) read: (..., rows, head_dim)."""
+        run, (batch, _, shared, queries, _) = self._board.runs[part.run], query.shape
+        slots = run.kept + self._board.fresh
+        keys, values = layer.read(part, slots)
+        step = max(1, _CELLS // (batch * shared * slots))
+        if queries <= step:
+            mask = self._mask(part.run, slice(0, queries), query.dtype)
+            return F.scaled_dot_product_attention(query.flatten(2, 3), keys, values, mask, **how)
+        read = []
+        for some in (slice(row, min(row + step, queries)) for row in range(0, queries, step)):
+            rows, mask = query[:, :, :, some], self._mask(part.run, some, query.dtype)
+            output = F.scaled_dot_product_attention(rows.flatten(2, 3), keys, values, mask, **how)
+            read.append(output.reshape(*rows.shape[:-1], -1))
+        return torch.cat(read, 3).flatten(2, 3)
+
+    def _mask(self, number: int, rows: slice, dtype: torch.dtype) -> Tensor:
+        """Return what some queries read in the slots of a run: (batch, 1, query heads of a key * queries, slots)."""
+        run, alone = self._board.runs[number], self._tags.shape[1] == 1
+        slots = run.slots(self._board.fresh)
+        key = (0, 0) if alone else (number, rows.start)  # what one query reads is looked up for all runs at once
+        mask = self._masks.get(key)
+        if mask is None:
+            mask = self._board.mask(ALL if alone else slots, self._tags, rows, dtype).flatten(1, 2)[:, None]
+            if alone or len(self._board.runs) <= _FEW:
+                self._masks[key] = mask
+        return mask.narrow(3, slots.start, slots.stop - slots.start) if alone else mask
