@@ -24,6 +24,7 @@ from grammask.grammar.masks import allowed_pairs
 from grammask.grammar.rules import Reach, Rule
 from grammask.grammar.tables import compile_layers
 from grammask.grammar.tags import NAMED, NEW, PAD, TAG_IDS, UPOS
+from grammask.model.named_models import find_model, load_causal, load_tokenizer
 from grammask.tagging.continuation import Continuation, Schedule, Writer
 from grammask.tagging.new_text import NewText
 from grammask.tagging.tagger import TaggedText
@@ -468,3 +469,36 @@ def test_a_step_over_a_long_text_costs_little():
             times.append(time.perf_counter() - begun)
     assert ids.shape[1] > 8000
     assert sorted(times)[10] < 0.002  # under 0.2 ms where nothing else runs
+
+
+def test_an_answer_in_a_conversation_goes_on_from_its_markup():
+    annotate = annotator()
+    annotate.tokenizer.chat_template = (
+        "{% for m in messages %}[CLS]{{ m['content'] }}[SEP]{% endfor %}{{ '[CLS]she\n' }}"
+    )
+    inputs = annotate.chat([{"role": "user", "content": TEXTS[0]}], return_tensors="pt")
+    reads = annotate.tagger._tagger.seen
+    reads.clear()
+    with grammask.attached(stock(), FAR, annotator=annotate) as model:
+        found, steps = generate(model, inputs)
+    close_to_oracle(FAR, found, steps, inputs)
+    assert reads[0].startswith("she\n")
+    assert not any("CLS" in read for read in reads)
+
+
+@pytest.mark.slow
+def test_smollm2_answers_and_its_words_get_the_tags_of_the_whole_text():
+    source = find_model("smollm2")
+    annotate = grammask.Annotator(load_tokenizer(source), cache=False)
+    model = grammask.attach(load_causal(source), "names-far", annotator=annotate)
+    asked = [{"role": "user", "content": "Tell me a long story about Anna and Peter in Paris."}]
+    inputs = annotate.chat(asked, return_tensors="pt")
+    found, steps = generate(model, inputs, max_new_tokens=150)
+    prompt, last = inputs["input_ids"].shape[1], steps[-1]
+    text = annotate.tokenizer.decode(found.sequences[0, prompt:-1])
+    whole = annotate(text, return_tensors="pt")["tag_ids"][0]
+    tags = last["tag_ids"][0, prompt:]
+    known = tags != NEW
+    assert 60 < known.sum() < len(tags)
+    assert (tags == whole)[known].float().mean() > 0.9
+    assert TAG_IDS["PROPN"] in tags

@@ -12,7 +12,8 @@ from ..model.attach import grammar_of
 from ..model.eval_mode import eval_mode
 from ..model.saved_grammar import CONFIG_KEY
 from ..printing import quoted
-from ..tagging.annotate import Annotator, ReadText
+from ..tagging.align import ReadText
+from ..tagging.annotate import Annotator
 from ..tagging.texts import check_texts
 from .ablate import Ablations
 from .answers import Answer, answering_token, ask, label_answer, predicts_tokens, reads_back_only

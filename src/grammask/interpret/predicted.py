@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from ..errors import ExplainError
 from ..grammar.tags import UNK
 from ..printing import quoted
-from ..tagging.annotate import ReadText
+from ..tagging.align import ReadText
 from ..tagging.overlap import NO_WORD, shows_nothing
 from .answers import Answer, PredictedToken
 from .word_positions import Positions, find_positions

@@ -10,7 +10,8 @@ from ..errors import ExplainError
 from ..grammar.tags import TAGS
 from ..model.named_models import count_positions
 from ..printing import quoted
-from ..tagging.annotate import Annotator, ReadText
+from ..tagging.align import ReadText
+from ..tagging.annotate import Annotator
 from ..tagging.overlap import NO_WORD
 
 

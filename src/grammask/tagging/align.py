@@ -10,12 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ..errors import AlignmentError
 from ..grammar.rules import MAX_OFFSET
 from ..grammar.tags import CLS, PAD, SEP, UNK
+from .chat import Chat
 from .coverage import Coverage
+from .new_text import special_tokens
 from .overlap import NO_WORD, Integers
 from .tagger import TaggedText
 from .words import ReadWords, read_words
@@ -33,6 +36,16 @@ class AlignedText:
     sentence_ids: Integers
     texts: tuple[ReadWords, ...]
     coverage: Coverage
+
+
+@dataclass(frozen=True, eq=False)
+class ReadText:
+    """One text with what the tagger and the tokenizer made of it; `inputs` are tensors (1, length)."""
+
+    text: str
+    tagged: TaggedText
+    aligned: AlignedText
+    inputs: dict[str, Tensor]
 
 
 class Aligner:
@@ -53,14 +66,34 @@ class Aligner:
             **{token: SEP for token in (tokenizer.eos_token_id, tokenizer.sep_token_id) if token is not None},
             **{token: CLS for token in (tokenizer.bos_token_id, tokenizer.cls_token_id) if token is not None},
         }
-        added = tokenizer.added_tokens_decoder.items()
-        self._special = [*tokenizer.all_special_ids, *(number for number, token in added if token.special)]
+        self._special = list(special_tokens(tokenizer).values())
         self._unknown = tokenizer.unk_token_id, tokenizer.unk_token
 
-    def align(self, encoding: Encoding, texts: tuple[str, ...], tagged: tuple[TaggedText, ...]) -> AlignedText:
-        """Align one encoding with its one or two texts (two for a sentence pair)."""
+    def markup_of(self, encoding: Encoding, chat: Chat) -> NDArray[np.bool_]:
+        """Return which tokens of a conversation are special ones of its template (tokens,)."""
+        ids, sequences, spans = _columns(encoding)
+        special: NDArray[np.bool_] = self._are_special(ids, spans, chat.text) & (sequences == 0)
+        for position in special.nonzero()[0]:
+            special[position] = chat.is_markup(*spans[position])
+        return special
+
+    def align(
+        self,
+        encoding: Encoding,
+        texts: tuple[str, ...],
+        tagged: tuple[TaggedText, ...],
+        markup: NDArray[np.bool_] | None = None,
+    ) -> AlignedText:
+        """Align one encoding with its one or two texts (two for a sentence pair).
+
+        Tokens of `markup` are structure: the first of a text is [CLS] if it is the tokenizer's, all others are [SEP].
+        """
         ids, sequences, spans = _columns(encoding)
         tag_ids = np.array([self._structural.get(token, UNK) for token in encoding.ids], dtype=np.int64)
+        if markup is not None:
+            first = np.argmax(encoding.attention_mask)
+            tag_ids[markup & ((tag_ids != CLS) | (np.arange(len(ids)) > first))] = SEP
+            sequences = np.where(markup, NO_WORD, sequences)
         word_ids, sentence_ids = np.full((2, len(ids)), NO_WORD, dtype=np.int64)
         rest = encoding.overflowing
         first_word = first_sentence = 0

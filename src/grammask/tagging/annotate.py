@@ -1,15 +1,16 @@
 """The Annotator: from texts to model inputs with the tag, word and sentence of every token."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from ..errors import InputError
 from ..printing import quoted
-from .align import AlignedText, Aligner
+from .align import AlignedText, Aligner, ReadText
+from .align_chats import align_chats
+from .chat import render_chats
 from .coverage import Coverage, check_share
 from .encode import encode
 from .load_tagger import make_tagger
@@ -17,16 +18,6 @@ from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 from .tagger import TaggedText, Tagger
 from .tagger_checks import check_all
 from .texts import check_pairs, check_texts
-
-
-@dataclass(frozen=True, eq=False)
-class ReadText:
-    """One text with what the tagger and the tokenizer made of it; `inputs` are tensors (1, length)."""
-
-    text: str
-    tagged: TaggedText
-    aligned: AlignedText
-    inputs: dict[str, Tensor]
 
 
 class Annotator:
@@ -102,6 +93,25 @@ class Annotator:
         tagged = self.tagger.tag(first), None if second is None else self.tagger.tag(second)
         return self._join(first, second, *tagged, max_length=max_length, return_tensors=return_tensors)[0]
 
+    def chat(self, messages: Any, *, return_tensors: str | None = None, **template: Any) -> BatchEncoding:
+        """Annotate a conversation, spelled by the tokenizer's chat template up to where the model answers.
+
+        Args:
+            messages: A list of {"role": ..., "content": ...}, or several such lists.
+            return_tensors: As for calling.
+            **template: Goes to the template; add_generation_prompt=False ends with what was said.
+
+        Returns:
+            As calling does. Special tokens of the template are structural, role names are words.
+
+        Raises:
+            InputError: For what is no conversation, and what the template refuses or the tokenizer finds too long.
+            TaggingError: As calling does.
+            AlignmentError: As calling does.
+        """
+        chats = render_chats(self.tokenizer, messages, template)
+        return self._collect(*align_chats(self.tokenizer, self.tagger, chats, return_tensors), return_tensors)
+
     def join(
         self,
         texts: Sequence[str],
@@ -172,6 +182,9 @@ class Annotator:
             aligner.align(encoding, text, words)
             for encoding, text, words in zip(encoded.encodings or (), texts, tagged, strict=True)
         ]
+        return self._collect(encoded, aligned, return_tensors), aligned
+
+    def _collect(self, encoded: BatchEncoding, aligned: list[AlignedText], return_tensors: str | None) -> BatchEncoding:
         coverage = sum((text.coverage for text in aligned), Coverage())
         self.coverage += coverage
         coverage.check(self._strict)
@@ -181,4 +194,4 @@ class Annotator:
             "word_ids": [text.word_ids.tolist() for text in aligned],
             "sentence_ids": [text.sentence_ids.tolist() for text in aligned],
         }
-        return BatchEncoding(data, tensor_type=return_tensors), aligned
+        return BatchEncoding(data, tensor_type=return_tensors)

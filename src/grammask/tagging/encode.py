@@ -17,8 +17,12 @@ def encode(
     *,
     max_length: int | None,
     return_tensors: str | None,
+    complete: bool = False,
 ) -> BatchEncoding:
-    """Return the tokens of texts (or pairs) as lists, padded where they are to become tensors; raises `InputError`."""
+    """Return the tokens of texts (or pairs) as lists, padded where they are to become tensors; raises `InputError`.
+
+    Texts that are `complete` have their special tokens already, and none is cut.
+    """
     limit = check_limit(max_length, tokenizer, pairs=pairs is not None)
     if return_tensors not in (None, "pt", "np"):
         raise InputError(f'return_tensors must be "pt", "np" or None (for lists), but is {return_tensors!r}')
@@ -28,7 +32,10 @@ def encode(
             "the tokenizer has no padding token, which tensors of several texts need; set one, such as "
             "tokenizer.pad_token = tokenizer.eos_token, or leave return_tensors out"
         )
-    encoded: BatchEncoding = tokenizer(texts, pairs, truncation=limit is not None, max_length=limit, padding=padding)
+    encoded: BatchEncoding = tokenizer(
+        texts, pairs, truncation=limit is not None and not complete, max_length=limit, padding=padding,
+        add_special_tokens=not complete,
+    )  # fmt: skip
     return encoded
 
 

@@ -36,13 +36,18 @@ class TextEnd:
     whole: int = 0
 
 
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """Return the ids of a tokenizer's special tokens, by how they are spelled."""
+    added = {token.content: number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)) | added
+
+
 class NewText:
     """Reads a text on token by token, as one fast tokenizer spells it."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._backend = tokenizer.backend_tokenizer
-        added = tokenizer.added_tokens_decoder.items()
-        self.special = frozenset((*tokenizer.all_special_ids, *(number for number, token in added if token.special)))
+        self.special = frozenset(special_tokens(tokenizer).values())
 
     def decode(self, tokens: tuple[int, ...]) -> str:
         """Return the text of some tokens, special ones spelled out."""
