@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.lexicon import DECIDED, annotator, sentences, trained
+from helpers.own_mask_models import build
 from helpers.tiny_models import tiny_model
 
 import grammask
@@ -38,20 +39,22 @@ def no_parse(monkeypatch):
     )
 
 
-def test_shares_are_those_of_a_slow_count():
+@pytest.mark.parametrize("causal", [False, True])
+def test_shares_are_those_of_a_slow_count(causal):
     torch.manual_seed(0)
     between = torch.rand(2, 3, 6, 6)
     pairs = torch.rand(2, 3, 6, 6) < 0.4
-    found = adherence._sums(between, pairs)
+    between, pairs = (values.tril() if causal else values for values in (between, pairs))
+    found = adherence._sums(between, pairs, causal=causal)
     for layer, head in np.ndindex(2, 3):
         sums = np.zeros(4)
         for row in range(6):
-            others = [key for key in range(6) if key != row]
+            others = [key for key in range(row if causal else 6) if key != row]
             paid = {key: float(between[layer, head, row, key]) for key in others}
             allowed = [key for key in others if pairs[layer, head, row, key]]
             nearest = sorted(others, key=lambda key: (abs(key - row), key > row))[: len(allowed)]
             sums += [
-                sum(paid[key] for key in allowed), sum(paid.values()) * len(allowed) / 5,
+                sum(paid[key] for key in allowed), sum(paid.values()) * len(allowed) / max(1, len(others)),
                 sum(paid[key] for key in nearest), sum(paid.values()),
             ]  # fmt: skip
         assert found[:, layer, head] == pytest.approx(sums)
@@ -75,6 +78,20 @@ def test_a_masked_model_adheres_wholly_and_a_stock_one_in_part(annotate, no_pars
     assert stock.word_density == whole.word_density
     with pytest.raises(ExplainError, match="two words"):
         adherence.measure_adherence(guided, annotate, ["cat"], NEXT, parser="none")
+
+
+def test_a_causal_model_is_compared_with_what_stands_before_the_reader(annotate, no_parse):
+    back = Grammar("back", (Rule(UPOS, UPOS, Reach("words", -1, 3)),), sinks=("[CLS]",))
+    texts = sentences(30, seed=5)[0]
+    guided = grammask.attach(build("llama", pad_token_id=0), back)
+    whole = adherence.measure_adherence(guided, annotate, texts, back, parser="none")
+    # The nearest earlier word is all that a word reads, and all that a window of as many words holds.
+    assert whole.shares["grammar"] == pytest.approx(np.ones((3, 4)), abs=1e-6)
+    assert whole.shares["window"] == pytest.approx(np.ones((3, 4)), abs=1e-6)
+    assert (whole.shares["random"] < 0.7).all()
+    lengths = [len(text.split()) for text in texts]
+    wanted = sum(2 * length - 1 for length in lengths) / sum(length * (length + 1) / 2 for length in lengths)
+    assert whole.word_density == pytest.approx(wanted)
 
 
 def test_the_best_head_is_chosen_on_the_other_half():

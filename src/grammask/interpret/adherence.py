@@ -20,6 +20,7 @@ from ..tagging.annotate import Annotator
 from ..tagging.overlap import NO_WORD
 from ..tagging.texts import check_texts
 from ..tagging.words import ReadWords
+from .answers import reads_back_only
 from .relations import Followed, Relation, best_heads, parse_relations
 from .word_positions import Positions, find_positions, read_by
 
@@ -65,11 +66,14 @@ def measure_adherence(
 ) -> Adherence:
     """Measure an attached model's attention against `grammar`, which need not be its own; see `Adherence`.
 
+    Of a causal model only pairs with words before the reader count, also as random and nearest ones.
+
     `parser` is a spaCy pipeline with a parser. Raises `ExplainError` where no text has two words, and `GrammarError`
     where the grammar names layers or heads that the model doesn't have.
     """
     layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
     tables = compile_layers(grammar, layers=layers, heads=heads)
+    causal = reads_back_only(model)
     parses = parse_relations(check_texts(texts), parser)
     halves = Followed(), Followed()
     sums, entropies, counts = [], [], np.zeros(2)
@@ -79,6 +83,7 @@ def measure_adherence(
         weights = torch.stack([layer[0].float() for layer in attention_weights(model, inputs)])
         annotation = Annotation(inputs["tag_ids"], inputs["word_ids"], inputs["sentence_ids"])
         allowed = torch.cat([allowed_pairs(table, **vars(annotation)).expand(-1, heads, -1, -1) for table in tables])
+        allowed = allowed.tril() if causal else allowed
         positions = find_positions(read, annotate.tokenizer)
         words = torch.tensor(positions.is_word).nonzero()[:, 0]
         if len(words) < 2:
@@ -86,9 +91,9 @@ def measure_adherence(
         between = positions.attention(weights)[..., words[:, None], words]
         first = positions.firsts[words]
         pairs = allowed[..., first[:, None], first]
-        sums.append(_sums(between, pairs))
+        sums.append(_sums(between, pairs, causal=causal))
         entropies.append(_entropy(weights, allowed, positions, words))
-        counts += [float(pairs.float().mean()) * len(words) ** 2, len(words) ** 2]
+        counts += [float(pairs.sum()) / (layers * heads), float(_readable(len(words), causal=causal).sum())]
         halves[number % 2].add(_between_read(parses[number], read.aligned.texts[0]), between)
     if not sums:
         raise ExplainError("no text has two words, so no word reads another")
@@ -110,19 +115,25 @@ def _between_read(arcs: Sequence[tuple[int, int, str]], words: ReadWords) -> lis
     return [(word, head, name) for word, head, name in moved if word != head and NO_WORD not in (word, head)]
 
 
-def _sums(between: Tensor, pairs: Tensor) -> Floats:
+def _readable(words: int, *, causal: bool) -> Tensor:
+    """Return the pairs of words that a model reads whatever the grammar: bool (words, words)."""
+    readable = torch.ones(words, words, dtype=torch.bool)
+    return readable.tril() if causal else readable
+
+
+def _sums(between: Tensor, pairs: Tensor, *, causal: bool = False) -> Floats:
     """Return for each of KINDS, and for all, the attention between different words: (4, layers, heads)."""
     size = between.shape[-1]
-    others = ~torch.eye(size, dtype=torch.bool)
+    others = _readable(size, causal=causal) & ~torch.eye(size, dtype=torch.bool)
     paid = (between * others).double()
     counts = (pairs & others).sum(-1)  # of every row
     offset = torch.arange(size)[None, :] - torch.arange(size)[:, None]
     nearness = (2 * offset.abs() + (offset > 0)).masked_fill(~others, 2 * size + 2)
     rank = nearness.argsort(-1).argsort(-1)
     window = rank < counts[..., None]
+    spread = paid.sum(-1) / others.sum(-1).clamp(min=1)
     return torch.stack([
-        (paid * pairs).sum((-1, -2)), (paid.sum(-1) * counts / (size - 1)).sum(-1), (paid * window).sum((-1, -2)),
-        paid.sum((-1, -2)),
+        (paid * pairs).sum((-1, -2)), (spread * counts).sum(-1), (paid * window).sum((-1, -2)), paid.sum((-1, -2)),
     ]).numpy()  # fmt: skip
 
 
