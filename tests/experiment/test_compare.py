@@ -1,5 +1,6 @@
 """A whole comparison, small: what it writes, that it resumes, and that a killed run is not a finished one."""
 
+import copy
 import json
 import re
 import shutil
@@ -27,6 +28,7 @@ from grammask.experiment.plan_runs import plan_runs
 from grammask.experiment.ramp import Ramp
 from grammask.files.write import write_whole
 from grammask.grammar.file import load_grammar
+from grammask.grammar.masks import count_pairs
 from grammask.grammar.tags import CLS, SEP
 from grammask.model.attach import attach, grammar_of
 
@@ -386,3 +388,30 @@ def test_kept_models_come_back_with_their_grammar(settings, tmp_path):
     model = grammask.from_pretrained(kept)
     assert grammar_of(model) == (load_grammar("paper"), "hard")
     assert (kept / "tokenizer.json").is_file()
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_decoder_is_compared_over_the_pairs_that_it_reads(settings, tmp_path, side):
+    """Its config names no padding token, and its answer is at the last token that isn't padding."""
+    made = copy.deepcopy(tokenizer("wordpiece"))
+    made.padding_side = side
+    tiny_model("llama", vocab_size=len(made), pad_token_id=None).base_model.save_pretrained(tmp_path / "model")
+    made.save_pretrained(tmp_path / "model")
+    results, _ = run(
+        settings, tmp_path / "out", model=str(tmp_path / "model"), grammars=("streaming",), strategies=("full", "hard")
+    )
+    full, hard = results["runs"]
+    assert full["density"] == 1.0
+    # The window is longer than the texts; but [SEP] reads sinks only.
+    assert 0.9 < hard["density"] < 1
+    assert hard["attention_flops_relative"] == pytest.approx(hard["density"])
+
+
+@pytest.mark.parametrize(("name", "causal"), [("llama", True), ("gpt2", True), ("bert", False)])
+def test_the_pairs_of_a_causal_model_are_those_with_tokens_before(name, causal):
+    shape = measure_shape(tiny_model(name))
+    assert shape.causal is causal
+    allowed = torch.ones(1, 2, 3, 3, dtype=torch.bool)
+    counts = count_pairs(allowed, tag_ids=torch.zeros(1, 3), word_ids=torch.tensor([[-1, 0, 1]]), causal=causal)
+    assert (counts.pairs, counts.word_pairs) == ((12, 6) if causal else (18, 8))
+    assert counts.density == 1.0

@@ -26,13 +26,17 @@ _LENGTHS = (8, 16, 32)
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The sizes that costs depend on, and forward FLOPs as `per_text + per_token * n + per_pair * n^2`."""
+    """The sizes that costs depend on, and forward FLOPs as `per_text + per_token * n + per_pair * n^2`.
+
+    In a `causal` model a token has pairs with those before it only, and with itself.
+    """
 
     layers: int
     heads: int
     per_text: float
     per_token: float
     per_pair: float
+    causal: bool = False
 
 
 def measure_shape(model: PreTrainedModel) -> ModelShape:
@@ -42,12 +46,13 @@ def measure_shape(model: PreTrainedModel) -> ModelShape:
     """
     model.set_attn_implementation("eager")
     model.train(False)
-    counts = []
+    counts, causal = [], True
     for length in _LENGTHS:
         input_ids = torch.full((1, length), model.config.vocab_size - 1, device=model.device)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            model(input_ids=input_ids)
+            weights = model(input_ids=input_ids, output_attentions=True).attentions
         counts.append(counter.get_total_flops())
+        causal = causal and not any(bool(layer.triu(1).any()) for layer in weights)
     per_pair, per_token, per_text = np.polyfit(_LENGTHS, counts, 2)
     return ModelShape(
         layers=model.config.num_hidden_layers,
@@ -55,6 +60,7 @@ def measure_shape(model: PreTrainedModel) -> ModelShape:
         per_text=float(per_text),
         per_token=float(per_token),
         per_pair=float(per_pair),
+        causal=causal,
     )
 
 
@@ -81,8 +87,8 @@ def measure_cost(
 ) -> Cost:
     """Plan every batch of a split as the model would, and count the allowed pairs.
 
-    Under full and soft all pairs are allowed. FLOPs are those of an attention that computes allowed pairs only; the
-    dense path computes all of them.
+    Under full and soft all pairs are allowed that the model allows. FLOPs are those of an attention that computes
+    allowed pairs only; the dense path computes all of them.
     """
     counts, planning, texts, tokens = PairCounts(), 0.0, 0, 0
     layer_tables = compile_layers(grammar, layers=shape.layers, heads=shape.heads) if grammar else ()
@@ -93,7 +99,9 @@ def measure_cost(
         tokens += int(real.sum())
         readable = (real[:, None, :, None] & real[:, None, None, :]).expand(-1, shape.heads, -1, -1)
         if strategy == "full":
-            counts += count_pairs(readable, tag_ids=annotation.tag_ids, word_ids=annotation.word_ids)
+            counts += count_pairs(
+                readable, tag_ids=annotation.tag_ids, word_ids=annotation.word_ids, causal=shape.causal
+            )
             continue
         start = time.perf_counter()
         plan = Plan(annotation, strategy=strategy, layer_tables=layer_tables)
@@ -103,7 +111,7 @@ def measure_cost(
         for mask, times in Counter(masks).items():
             assert mask is not None  # noqa: S101 - only full has none
             allowed = ~blocked(mask).expand_as(readable) & readable if strategy == "hard" else readable
-            found = count_pairs(allowed, tag_ids=annotation.tag_ids, word_ids=annotation.word_ids)
+            found = count_pairs(allowed, tag_ids=annotation.tag_ids, word_ids=annotation.word_ids, causal=shape.causal)
             for _ in range(times):
                 counts += found
     pairs = counts.pairs / (shape.heads * (1 if strategy == "full" else shape.layers))

@@ -112,11 +112,16 @@ class PairCounts:
         return self.word_allowed / self.word_pairs if self.word_pairs else float("nan")
 
 
-def count_pairs(allowed: Tensor, *, tag_ids: Tensor, word_ids: Tensor) -> PairCounts:
-    """Count the pairs of a mask (batch, heads, length, length) over real tokens; see `PairCounts`."""
+def count_pairs(allowed: Tensor, *, tag_ids: Tensor, word_ids: Tensor, causal: bool = False) -> PairCounts:
+    """Count the pairs of a mask (batch, heads, length, length) over real tokens; see `PairCounts`.
+
+    `causal` leaves out, everywhere, pairs in which the key comes after the query.
+    """
     real, word = tag_ids != PAD, word_ids >= 0
     real_pairs = (real[:, :, None] & real[:, None, :])[:, None]
     word_pairs = (word[:, :, None] & word[:, None, :])[:, None]
+    if causal:
+        real_pairs, word_pairs = real_pairs.tril(), word_pairs.tril()
     heads = allowed.shape[1]
     return PairCounts(
         allowed=int((allowed & real_pairs).sum()),
