@@ -239,6 +239,11 @@ OPTIONS = {
         "--figures": ["good.txt"],
         "--out": ["good.txt", "good.txt/x", "x" * 300],
     },
+    ("perplexity", "--recall"): {
+        "--distances": ["one", "0", "-1", "2048", "500,10", "9" * 5_000, "[/x]"],
+        "--peers": ["none", "[/x]", "snapkv,\x1b[2J"],
+    },
+    ("perplexity",): {"--distances": ["500"], "--peers": ["random"]},
     ("tag", "a text"): {"--sentences": ["none", "[/x]"], "--nothing": ["x"]},
 }
 ALONE = [

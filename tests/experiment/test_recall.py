@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,25 +16,26 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import grammask
+from grammask.data.read_documents import Document
 from grammask.errors import ExperimentError, InputError, ModelError
 from grammask.experiment.recall.cache_share import fit_window, heads_of, kept_share
 from grammask.experiment.recall.fact_lists import FIRST_NAMES, LAST_NAMES, THINGS
 from grammask.experiment.recall.facts import KINDS, draw_facts
 from grammask.experiment.recall.insert import Wish, insert_facts
-from grammask.experiment.recall.measure_recall import measure_recall
+from grammask.experiment.recall.measure_recall import measure_recall, plan_recall
 from grammask.experiment.recall.methods import FullMethod, GrammarMethod, Reading
 from grammask.experiment.recall.passages import join_passages
 from grammask.experiment.recall.peers.peer_methods import PressMethod, peer_methods
-from grammask.experiment.recall.recall_settings import RecallSettings
+from grammask.experiment.recall.recall_settings import DISTANCES, PEERS, RecallSettings, fitting_distances
 from grammask.experiment.recall.score import score_logits
 from grammask.experiment.recall.summary import summarise_recall
-from grammask.experiment.recall.tasks import NamedText, make_task
+from grammask.experiment.recall.tasks import make_task
 from grammask.grammar.file import load_grammar
 from grammask.grammar.rules import Reach
 
 SENTENCE = "The old sailor reads letters that nobody had written to him. "
 TEXT = SENTENCE * 60
-SMALL = RecallSettings(length=900, distances=(100, 400), distractors=2, peers=("streaming-llm",))
+SMALL = RecallSettings(length=900, distances=(100, 400), distractors=2)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,10 @@ def annotate() -> grammask.Annotator:
     return grammask.Annotator(tokenizer("bytes"), PatternTagger(), cache=False)
 
 
+def quiet(parts, description, length):
+    return parts
+
+
 class Memory(dict):
     """A store that forgets."""
 
@@ -60,7 +66,7 @@ class Memory(dict):
 
 @pytest.fixture(scope="module")
 def task(annotate):
-    return make_task(annotate, NamedText("a", TEXT), SMALL, 0)
+    return make_task(annotate, Document("a", TEXT), SMALL, 0)
 
 
 def last_logits(model, whole, scored, mask=None, **annotation):
@@ -269,9 +275,13 @@ class TestMeasurement:
     @pytest.fixture(scope="class")
     def store(self, model, annotate):
         store = Memory()
-        texts = [NamedText("a", TEXT), NamedText("b", TEXT[1:])]
-        measure_recall(model, annotate, texts, [load_grammar("streaming")], SMALL, store)
+        measure_recall(model, self.plan(annotate), store, quiet)
         return store
+
+    def plan(self, annotate):
+        tasks = [make_task(annotate, Document(name, text), SMALL, 0) for name, text in (("a", TEXT), ("b", TEXT[1:]))]
+        grammar = load_grammar("streaming")
+        return plan_recall(SMALL, tasks, [grammar], ("streaming-llm",), reference=grammar)
 
     def test_a_record_holds_no_text(self, store):
         written = json.dumps(store)
@@ -279,21 +289,39 @@ class TestMeasurement:
         assert "code of" not in written
 
     def test_a_finished_record_is_not_made_again(self, model, annotate, store):
-        texts = [NamedText("a", TEXT), NamedText("b", TEXT[1:])]
         before = {**store}
-        del store["001.streaming-llm.before"]
+        (lost,) = (key for key in store if key.startswith("00002.streaming-llm.before"))
+        del store[lost]
         made = []
-        records = measure_recall(
-            model, annotate, texts, [load_grammar("streaming")], SMALL, store, progress=made.append
-        )
-        assert made == ["b streaming-llm.before"]
+
+        def bar(parts, description, length):
+            made.extend(parts)
+            return parts
+
+        records = measure_recall(model, self.plan(annotate), store, bar)
+        assert [(number, method.id) for number, method in made] == [(1, "streaming-llm.before")]
         assert len(records) == 6
-        again, old = store["001.streaming-llm.before"], before["001.streaming-llm.before"]
-        assert {**again, "seconds": 0} == {**old, "seconds": 0}
+        assert {**store[lost], "seconds": 0} == {**before[lost], "seconds": 0}
+
+    def test_a_record_belongs_to_text_grammar_and_settings(self, annotate):
+        plan = self.plan(annotate)
+        keys = {plan.key(0, method) for method in plan.methods}
+        assert len(keys) == len(plan.methods)
+        others = [
+            replace(plan, settings=replace(SMALL, seed=1)),
+            replace(plan, tasks=[plan.tasks[1], plan.tasks[0]]),
+            replace(plan, reference=replace(load_grammar("streaming"), sink_tokens=3)),
+        ]
+        for other in others:
+            changed = {other.key(0, method) for method in other.methods}
+            assert not changed & keys
 
     def test_peers_keep_what_the_grammar_keeps(self, store):
-        for number in ("000", "001"):
-            grammar, peer = store[f"{number}.streaming.masked"], store[f"{number}.streaming-llm.before"]
+        for text in ("a", "b"):
+            grammar, peer = (
+                next(record for record in store.values() if (record["name"], record["text"]) == (name, text))
+                for name in ("streaming", "streaming-llm")
+            )
             assert peer["share"] == pytest.approx(grammar["share"], abs=0.01)
             assert peer["continuation"]["share"] == pytest.approx(grammar["continuation"]["share"], abs=0.01)
 
@@ -325,6 +353,11 @@ class TestMeasurement:
         assert rows[1]["difference"]["loss"]["value"] == 0.75
 
 
+@pytest.mark.parametrize(("length", "distances"), [(4096, DISTANCES), (2048, (500, 1000, 2000)), (300, (150,))])
+def test_the_distances_that_a_length_has(length, distances):
+    assert fitting_distances(length) == distances
+
+
 class TestWrongInput:
     @pytest.mark.parametrize("distances", [(900,), (100, 5000), (10,), ()])
     def test_distances_that_a_text_does_not_have(self, distances):
@@ -334,10 +367,10 @@ class TestWrongInput:
     def test_a_distance_that_leaves_the_question_no_room(self, annotate):
         far = replace(SMALL, distances=(890,))
         with pytest.raises(ExperimentError, match="no fact can stand 890 tokens before a question in 900 tokens"):
-            make_task(annotate, NamedText("a", TEXT), far, 0)
+            make_task(annotate, Document("a", TEXT), far, 0)
 
     def test_an_unknown_peer(self):
-        with pytest.raises(ExperimentError, match="unknown peer 'h2o'; peers are streaming-llm, sep-llm, snapkv"):
+        with pytest.raises(ExperimentError, match="no peer is called 'h2o'; peers are streaming-llm, sep-llm, snapkv"):
             peer_methods(("h2o",), seed=0)
 
     def test_kvpress_is_missing(self, monkeypatch):
@@ -353,6 +386,12 @@ class TestWrongInput:
         reading = Reading(other, task.context, keep_states=True, share=0.5)
         with pytest.raises(ModelError, match="GPT2LMHeadModel isn't built as Llama is"), method.read(reading):
             pass
+
+
+def test_the_docs_have_every_peer():
+    page = (Path(__file__).parents[2] / "docs" / "recall.md").read_text(encoding="utf-8")
+    rows = [f"| `{name}` | {description} |" for name, description in PEERS.items()]
+    assert "\n".join(rows) in page
 
 
 @pytest.mark.slow

@@ -9,11 +9,12 @@ import typer
 from ..experiment.perplexity.config import PerplexityConfig
 from .compare_report import require_out
 from .console import PlainConsole
-from .options import Figures, Tagger, joined, setting, split
+from .options import Figures, Tagger, joined, setting, split, whole_numbers
 from .outputs import check_folder
 from .signals import advising
 
 _DEFAULTS: Final[PerplexityConfig] = PerplexityConfig()
+_RECALL: Final[str | None] = PerplexityConfig.model_fields["recall"].description
 
 
 def perplexity_command(
@@ -30,6 +31,11 @@ def perplexity_command(
     near: Annotated[int, setting(PerplexityConfig, "near")] = _DEFAULTS.near,
     grammars: Annotated[str, setting(PerplexityConfig, "grammars")] = joined(_DEFAULTS.grammars),
     controls: Annotated[str, setting(PerplexityConfig, "controls")] = joined(_DEFAULTS.controls),
+    recall: Annotated[bool, typer.Option("--recall", help=_RECALL)] = _DEFAULTS.recall,
+    distances: Annotated[
+        str, setting(PerplexityConfig, "distances", default="those of 500 to 3500 that --length has")
+    ] = joined(_DEFAULTS.distances),
+    peers: Annotated[str, setting(PerplexityConfig, "peers", default="none")] = joined(_DEFAULTS.peers),
     tagger: Tagger = _DEFAULTS.tagger,
     seed: Annotated[int, setting(PerplexityConfig, "seed")] = _DEFAULTS.seed,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/<time>")] = None,
@@ -52,10 +58,13 @@ def perplexity_command(
         from ..experiment.perplexity.run_perplexity import run_perplexity
         from ..report.perplexity_page import write_perplexity_figures
         from .perplexity_table import perplexity_table
+        from .recall_table import recall_table
 
     config = make_perplexity_config(
         model=model, text=text, limit=limit, length=length, near=near, grammars=split(grammars),
-        controls=split(controls), tagger=tagger, seed=seed, **({} if skip is None else {"skip": skip}),
+        controls=split(controls), recall=recall, peers=split(peers), tagger=tagger, seed=seed,
+        distances=whole_numbers(distances, option="--distances", example="500,1000"),
+        **({} if skip is None else {"skip": skip}),
     )  # fmt: skip
     folder = out or Path("runs") / datetime.now().strftime("perplexity-%Y-%m-%d-%H%M%S")
     with advising(lambda: _how_to_go_on(folder)):
@@ -63,6 +72,8 @@ def perplexity_command(
     if figures is not None:
         write_perplexity_figures(results, figures)
     console.print(perplexity_table(results))
+    if recall:
+        console.print(recall_table(results["recall"]))
     for path in (folder / REPORT, folder / RESULTS, *([figures] if figures else [])):
         console.say(str(path))
 

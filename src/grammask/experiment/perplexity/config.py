@@ -9,13 +9,14 @@ from ...errors import ExperimentError, setting_error
 from ...printing import quoted
 from ...tagging.load_tagger import TAGGER_HELP
 from ...tagging.spacy_tagger import DEFAULT_PIPELINE
+from ..recall.recall_settings import PEERS, RecallSettings, check_peers, fitting_distances
 
 BUILT_IN: Final[str] = "chronicles"
 CONTROL_NAMES: Final[tuple[str, ...]] = (
     "longer-window", "split-heads", "shuffled-tags", "random-keys", "rarest", "separators",
 )  # fmt: skip
 # Settings that choose the rows. All others are the same for all rows of a folder.
-CHOICES: Final[tuple[str, ...]] = ("grammars", "controls")
+CHOICES: Final[tuple[str, ...]] = ("grammars", "controls", "recall", "distances", "peers")
 _MOST: Final[int] = 1_000_000
 
 
@@ -49,6 +50,13 @@ class PerplexityConfig(BaseModel):
     controls: tuple[str, ...] = Field(
         default=CONTROL_NAMES, description=f"Controls of equal pairs: {', '.join(CONTROL_NAMES)}."
     )
+    recall: bool = Field(
+        default=False, description="Also measure how facts are copied that stand far back, and peers at equal cache."
+    )
+    distances: tuple[int, ...] = Field(
+        default=(), description="Tokens from the facts of --recall to the questions about them."
+    )
+    peers: tuple[str, ...] = Field(default=(), description=f"Peers of --recall: {', '.join(PEERS)}.")
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Seed of what controls draw.")
 
@@ -65,12 +73,26 @@ class PerplexityConfig(BaseModel):
                 raise ValueError(f"no control is called {quoted(name)}; controls are {', '.join(CONTROL_NAMES)}")
         return tuple(dict.fromkeys(controls))
 
+    @field_validator("peers")
+    @classmethod
+    def _peers(cls, peers: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return check_peers(peers)
+        except ExperimentError as error:
+            raise ValueError(str(error)) from error
+
     @field_validator("grammars")
     @classmethod
     def _once(cls, grammars: tuple[str, ...]) -> tuple[str, ...]:
         if len({entry.removesuffix(":controls") for entry in grammars}) < len(grammars):
             raise ValueError("each grammar may be named once")
         return grammars
+
+
+def recall_settings(config: PerplexityConfig) -> RecallSettings:
+    """Return the settings of --recall; raises `ExperimentError` for distances that texts of this length don't have."""
+    distances = config.distances or fitting_distances(config.length)
+    return RecallSettings(length=config.length, distances=distances, seed=config.seed)
 
 
 def make_perplexity_config(**settings: object) -> PerplexityConfig:
@@ -81,4 +103,8 @@ def make_perplexity_config(**settings: object) -> PerplexityConfig:
         raise setting_error(error) from error
     if "skip" in config.model_fields_set and config.skip >= config.length:
         raise ExperimentError(f"--skip {config.skip} leaves nothing of --length {config.length} tokens; skip fewer")
+    if (config.peers or config.distances) and not config.recall:
+        raise ExperimentError("--peers and --distances are for --recall; add it, or leave them out")
+    if config.recall:
+        recall_settings(config)
     return config

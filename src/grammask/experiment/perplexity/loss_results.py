@@ -44,6 +44,13 @@ def _row(row: Row, losses: Mapping[str, RowLosses], records: Sequence[Mapping[st
     return found
 
 
+def add_recall(folder: Path, results: Mapping[str, Any], recall: Mapping[str, Any]) -> dict[str, Any]:
+    """Write perplexity.json with what was measured of recall, and return what it holds."""
+    whole = {**results, "recall": recall}
+    write_whole(folder / RESULTS, dump(whole), kept=KEPT)
+    return whole
+
+
 def write_perplexity(folder: Path, facts: Mapping[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Write perplexity.json and its page, and return what the first holds."""
     used = {row["control"] for row in rows} - {None}

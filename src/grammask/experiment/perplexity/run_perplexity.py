@@ -18,10 +18,11 @@ from ...model.model_source import ModelSource
 from ...model.named_models import count_positions, find_model, load_causal, load_tokenizer
 from ...tagging.annotate import Annotator
 from ..folder import Folder, open_folder
+from ..recall.run_recall import plan_of, run_recall
 from .config import PerplexityConfig
 from .lookahead import warn_of_future
 from .loss_record import read_record_of, write_record
-from .loss_results import collect_rows, write_perplexity
+from .loss_results import add_recall, collect_rows, write_perplexity
 from .measure_row import measure_row, reading
 from .model_shape import CausalShape, find_shape
 from .pair_counter import PairCounter
@@ -76,9 +77,13 @@ def run_perplexity(config: PerplexityConfig, out: Path, *, resume: bool, progres
         counter = PairCounter([text.text for text in texts], shape.layers, shape.heads, shape.positions)
         say(_sizes(texts, config))
         rows = make_rows(config, grammars, counter, tuple(text.tokens for text in texts), say)
+        plan = plan_of(config, documents, annotate, rows, progress) if config.recall else None
         _begin(folder, config, source, annotate, documents, rows)
         facts = _facts(config, source, shape, annotate, texts, rows)
-        return _measure(_Run(folder.path, model, shape, texts, counter, rows), facts, progress)
+        results = _measure(_Run(folder.path, model, shape, texts, counter, rows), facts, progress)
+        if plan is not None:
+            results = add_recall(folder.path, results, run_recall(model, plan, folder.path, progress))
+        return results
 
 
 def _measure(run: _Run, facts: dict[str, Any], progress: Bar) -> dict[str, Any]:

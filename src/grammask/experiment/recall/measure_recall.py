@@ -1,6 +1,9 @@
 """Recall of facts in given texts, and the loss of what follows a context, for each method and text."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import groupby
 from time import perf_counter
 from typing import Any, Final
 
@@ -9,97 +12,103 @@ from transformers import PreTrainedModel
 from ...grammar.grammar import Grammar
 from ...grammar.tags import TAG_IDS
 from ...model.eval_mode import eval_mode
-from ...tagging.annotate import Annotator
+from ..perplexity.prepare_texts import Bar
 from .cache_share import heads_of, kept_share
-from .methods import FullMethod, GrammarMethod, Method, Reading
+from .methods import FULL, FullMethod, GrammarMethod, Method, Reading
 from .passages import Passage
 from .peers.peer_methods import peer_methods
 from .recall_settings import RecallSettings
 from .score import ReadContext
 from .store import Store
-from .tasks import NamedText, TextTask, make_task
+from .tasks import TextTask
 
 _NAME: Final[int] = TAG_IDS["PROPN"]
 
 
-def methods_of(grammars: Sequence[Grammar], settings: RecallSettings) -> list[Method]:
-    """Return full, every grammar, and the peers; raises `ExperimentError` for peers that cannot be run."""
-    guided = [GrammarMethod(grammar.name, "masked", grammar) for grammar in grammars]
-    return [FullMethod("full", "masked"), *guided, *peer_methods(settings.peers, seed=settings.seed)]
+@dataclass(frozen=True)
+class RecallPlan:
+    """What is measured: every method on every text. Peers keep as many keys of a context as the `reference` does."""
+
+    settings: RecallSettings
+    tasks: Sequence[TextTask]
+    reference: Grammar | None
+    methods: Sequence[Method]
+
+    def key(self, number: int, method: Method) -> str:
+        """Return the key of a record, in which everything is that it depends on besides model and tagger."""
+        document = self.tasks[number].document
+        reference = "" if self.reference is None else self.reference.sha256
+        parts = (self.settings.sha256, document.sha256, method.identity, reference)
+        return f"{number + 1:05d}.{method.id}.{sha256(' '.join(parts).encode()).hexdigest()[:12]}"
 
 
-def measure_recall(
-    model: PreTrainedModel,
-    annotate: Annotator,
-    texts: Sequence[NamedText],
-    grammars: Sequence[Grammar],
+def plan_recall(
     settings: RecallSettings,
-    store: Store,
+    tasks: Sequence[TextTask],
+    grammars: Sequence[Grammar],
+    peers: tuple[str, ...],
     *,
-    progress: Callable[[str], None] = lambda _: None,
-) -> list[dict[str, Any]]:
-    """Return a record for each text and method, and keep each in the store as soon as it is made.
-
-    Peers keep as many keys of a context as the first grammar does. Raises `InputError` for a text that is too short.
-    """
-    methods = methods_of(grammars, settings)
-    records = []
-    for number, text in enumerate(texts):
-        keys = {method.id: f"{number:03}.{method.id}" for method in methods}
-        missing = [method for method in methods if store.get(keys[method.id]) is None]
-        if missing:
-            task = make_task(annotate, text, settings, number)
-            with eval_mode(model):
-                for method, record in _measure(model, task, missing, grammars, settings):
-                    store.put(keys[method.id], {"text": text.name, **record})
-                    progress(f"{text.name} {method.id}")
-        records += [found for key in keys.values() if (found := store.get(key)) is not None]
-    return records
+    reference: Grammar | None,
+) -> RecallPlan:
+    """Plan full attention, every grammar and the peers; raises `ExperimentError` for peers that cannot be run."""
+    guided = [GrammarMethod(grammar.name, "masked", grammar) for grammar in grammars]
+    methods = [FullMethod(FULL, "masked"), *guided, *peer_methods(peers, seed=settings.seed)]
+    return RecallPlan(settings, tasks, reference, methods)
 
 
-def _measure(
-    model: PreTrainedModel,
-    task: TextTask,
-    missing: Sequence[Method],
-    grammars: Sequence[Grammar],
-    settings: RecallSettings,
-) -> Iterator[tuple[Method, dict[str, Any]]]:
-    """Yield the record of each method, all from one reading of the stock model."""
-    keep_states = any(method.reads_states for method in missing)
-    heads = heads_of(model)
-
-    def reading(context: Passage) -> Reading:
-        share = kept_share(grammars[0], context, heads) if grammars else settings.share
-        return Reading(model, context, keep_states=keep_states, share=share)
-
-    asked, read_on = reading(task.context), reading(task.beginning)
-    for method in missing:
-        start = perf_counter()
-        with method.read(asked) as read:
-            record: dict[str, Any] = {
-                "name": method.name,
-                "moment": method.moment,
-                "share": read.share,
-                "answers": _answers(read, task),
-            }
-        if method.reads_on:
-            with method.read(read_on) as read:
-                record["continuation"] = _continuation(read, task)
-        yield method, {**record, "seconds": perf_counter() - start}
+def measure_recall(model: PreTrainedModel, plan: RecallPlan, store: Store, bar: Bar) -> list[dict[str, Any]]:
+    """Return a record for each text and method, and keep each in the store as soon as it is made."""
+    parts = [
+        (number, method)
+        for number in range(len(plan.tasks))
+        for method in plan.methods
+        if store.get(plan.key(number, method)) is None
+    ]
+    waiting = bar(parts, "recalling facts", len(parts)) if parts else []
+    with eval_mode(model):
+        for number, of_text in groupby(waiting, key=lambda part: part[0]):
+            task = plan.tasks[number]
+            # Each context is read in full once, for all methods that start from it.
+            readings = [_reading(model, plan, context) for context in (task.context, task.beginning)]
+            for _, method in of_text:
+                record = _measure(method, task, *readings)
+                store.put(plan.key(number, method), {"text": task.document.name, **record})
+    keys = [plan.key(number, method) for number in range(len(plan.tasks)) for method in plan.methods]
+    return [found for key in keys if (found := store.get(key)) is not None]
 
 
-def _answers(read: ReadContext, task: TextTask) -> list[dict[str, Any]]:
-    answers = []
+def _reading(model: PreTrainedModel, plan: RecallPlan, context: Passage) -> Reading:
+    share = plan.settings.share
+    if plan.reference is not None:
+        share = kept_share(plan.reference, context, heads_of(model))
+    return Reading(model, context, keep_states=any(method.reads_states for method in plan.methods), share=share)
+
+
+def _measure(method: Method, task: TextTask, asked: Reading, read_on: Reading) -> dict[str, Any]:
+    start = perf_counter()
+    with method.read(asked) as read:
+        record = {
+            "name": method.name,
+            "moment": method.moment,
+            "share": read.share,
+            "answers": list(_answers(read, task)),
+        }
+    if method.reads_on:
+        with method.read(read_on) as read:
+            record["continuation"] = _continuation(read, task)
+    return {**record, "seconds": perf_counter() - start}
+
+
+def _answers(read: ReadContext, task: TextTask) -> Iterator[dict[str, Any]]:
     for question in task.questions:
         scores = read.read_on(question.passage, question.scored)
-        answers.append({
+        yield {
             "kind": question.kind,
             "target": question.target,
             "distance": question.distance,
             "exact": bool(scores.right.all()),
             "loss": float(scores.losses.mean()),
-        })  # fmt: skip
-    return answers
+        }
 
 
 def _continuation(read: ReadContext, task: TextTask) -> dict[str, Any]:

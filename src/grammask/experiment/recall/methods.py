@@ -15,7 +15,7 @@ from ...model.attach import attached
 from .cache_share import heads_of, kept_share
 from .passages import Passage
 from .prefill import Prefill, prefill
-from .score import CachedContext, ReadContext
+from .score import CachedContext, ReadContext, cache_argument
 
 # Keys are masked; or dropped before the question is known; or dropped by it.
 Moment = Literal["masked", "before", "known"]
@@ -53,6 +53,11 @@ class Method(ABC):
     def id(self) -> str:
         """What its records are called."""
         return f"{self.name}.{self.moment}"
+
+    @property
+    def identity(self) -> str:
+        """What its records depend on besides the context."""
+        return self.id
 
     @property
     def reads_states(self) -> bool:
@@ -94,8 +99,13 @@ class GrammarMethod(Method):
         with attached(reading.model, grammar) as model:
             cache = DynamicCache()
             with torch.no_grad():
-                model.base_model(**reading.context.inputs, past_key_values=cache, use_cache=True)
+                model.base_model(**reading.context.inputs, **{cache_argument(model): cache}, use_cache=True)
             yield CachedContext(model, reading.context, cache, share, guided=True)
+
+    @property
+    def identity(self) -> str:
+        """What its records depend on besides the context."""
+        return f"{self.id} {self.grammar.sha256}"
 
     def grammar_for(self, reading: Reading) -> Grammar:
         """Return the grammar that this context is read under."""

@@ -11,6 +11,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from ...errors import ModelError
 from .passages import Passage
+from .score import cache_argument
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ def run(made: Prefill, passage: Passage, *, keep_states: bool) -> None:
     with torch.no_grad(), _recorded(modules, made):
         made.model.base_model(
             input_ids=passage.inputs["input_ids"],
-            past_key_values=made.cache,
+            **{cache_argument(made.model): made.cache},
             position_ids=torch.arange(first, first + len(passage))[None],
             use_cache=True,
         )

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from inspect import signature
 from typing import Protocol
 
 import torch
@@ -56,13 +57,18 @@ class CachedContext:
         with torch.no_grad():
             logits = self.model(
                 input_ids=known.inputs["input_ids"],
-                past_key_values=deepcopy(self.cache),
+                **{cache_argument(self.model): deepcopy(self.cache)},
                 position_ids=torch.arange(first, first + len(known))[None],
                 use_cache=True,
                 logits_to_keep=scored,
                 **annotation,
             ).logits
         return score_logits(logits[0], passage.inputs["input_ids"][0, -scored:])
+
+
+def cache_argument(model: PreTrainedModel) -> str:
+    """Return what a model's forward calls its cache: that depends on the version of transformers."""
+    return "cache" if "cache" in signature(type(model).forward).parameters else "past_key_values"
 
 
 def score_logits(logits: Tensor, tokens: Tensor) -> Scores:

@@ -3,21 +3,18 @@
 from dataclasses import dataclass
 from typing import Final
 
-from ...tagging.annotate import Annotator
-from .insert import cut_text, insert_facts, split_text
-from .passages import Passage, read_passage
-from .recall_settings import RecallSettings, draw_wishes
+import numpy as np
 
+from ...data.read_documents import Document
+from ...tagging.annotate import Annotator
+from .facts import KINDS, draw_facts
+from .insert import Wish, cut_text, insert_facts, split_text
+from .passages import Passage, read_passage
+from .recall_settings import RecallSettings
+
+_APART: Final[int] = 48  # tokens between facts of one distance, so that they don't stand in a row
 _SPECIAL: Final[int] = 2  # tokens of the tokenizer's own around a text
 _CONTEXT: Final[float] = 0.75  # of a text that is read on; the rest is what is predicted
-
-
-@dataclass(frozen=True)
-class NamedText:
-    """A text and what it is called; records hold its name only."""
-
-    name: str
-    text: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,28 +32,48 @@ class Question:
 class TextTask:
     """What is done with one text: questions behind the facts that it was given, and reading it on without them."""
 
+    document: Document
     context: Passage
     questions: tuple[Question, ...]
     beginning: Passage
     rest: Passage
 
 
-def make_task(annotate: Annotator, text: NamedText, settings: RecallSettings, number: int) -> TextTask:
-    """Put facts into a text, and cut it in two where it is read on."""
-    wishes, targets = draw_wishes(settings, number)
+def make_task(annotate: Annotator, document: Document, settings: RecallSettings, number: int) -> TextTask:
+    """Put facts into a text, and cut it in two where it is read on; `number` is the text's, for the draw.
+
+    Raises `InputError` for a text that is too short, and `ExperimentError` for distances that leave questions no room.
+    """
+    wishes, targets = _draw(settings, number)
     asked = [wish.fact for wish, _ in zip(wishes, targets, strict=False)]
     passages = [read_passage(annotate, f" {fact.question} {fact.answer}", follows=True) for fact in asked]
     room = settings.length - max(map(len, passages)) - _SPECIAL
     settings.check_fits(max(settings.distances), room)
-    filled = insert_facts(text.text, wishes, annotate.tokenizer, room=room, name=text.name)
+    filled = insert_facts(document.text, wishes, annotate.tokenizer, room=room, name=document.name)
     questions = [
         Question(fact.kind, target, placed.distance, passage, passage.tokens_behind(1 + len(fact.question)))
         for fact, target, placed, passage in zip(asked, targets, filled.facts, passages, strict=False)
     ]
-    beginning, rest = split_text(cut_text(text.text, annotate.tokenizer, room), annotate.tokenizer, _CONTEXT)
+    beginning, rest = split_text(cut_text(document.text, annotate.tokenizer, room), annotate.tokenizer, _CONTEXT)
     return TextTask(
+        document,
         read_passage(annotate, filled.text),
         tuple(questions),
         read_passage(annotate, beginning),
         read_passage(annotate, rest, follows=True),
     )
+
+
+def _draw(settings: RecallSettings, number: int) -> tuple[list[Wish], list[int]]:
+    """Return the facts of a text, the asked ones first, and the distance that each of those is to stand for."""
+    rng = np.random.default_rng([settings.seed, number])
+    targets = [distance for distance in settings.distances for _ in KINDS]
+    others = [KINDS[place % len(KINDS)] for place in range(settings.distractors)]
+    facts = draw_facts([*KINDS * len(settings.distances), *others], rng)
+    nearest, farthest = min(settings.distances), max(settings.distances)
+    wishes = []
+    for place, (fact, distance) in enumerate(zip(facts, targets, strict=False)):
+        shifted = distance + _APART * (place % len(KINDS) - len(KINDS) // 2)
+        wishes.append(Wish(fact, min(max(shifted, 1), farthest)))
+    wishes += [Wish(fact, int(rng.integers(nearest, farthest + 1))) for fact in facts[len(targets) :]]
+    return wishes, targets

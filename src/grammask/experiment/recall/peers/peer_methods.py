@@ -9,19 +9,18 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from ....errors import ExperimentError
 from ....grammar.file import load_grammar
 from ....grammar.grammar import Grammar
 from ..cache_share import fit_window, heads_of
 from ..methods import GrammarMethod, Method, Moment, Reading
 from ..passages import Passage, join_passages
 from ..prefill import Prefill, run
+from ..recall_settings import check_peers
 from ..score import CachedContext, ReadContext, Scores
 from .compress import Scorer, compress, without_last
-from .presses import PRESSES, SEEING, WINDOW, press_scorer, with_rotary
+from .presses import SEEING, WINDOW, press_scorer, with_rotary
 
 STREAMING, SEPARATORS = "streaming-llm", "sep-llm"
-PEERS: Final[tuple[str, ...]] = (STREAMING, SEPARATORS, *PRESSES)
 _SINKS: Final[int] = 4  # as many as the paper's
 
 
@@ -92,9 +91,7 @@ def _last(old: Tensor, new: Tensor) -> Tensor:
 def peer_methods(names: tuple[str, ...], *, seed: int) -> list[Method]:
     """Return the methods of peers by name; raises `ExperimentError` for an unknown one, or a missing kvpress."""
     methods: list[Method] = []
-    for name in names:
-        if name not in PEERS:
-            raise ExperimentError(f"unknown peer {name!r}; peers are {', '.join(PEERS)}")
+    for name in check_peers(names):
         if name == SEPARATORS:
             methods.append(FittedGrammar(name, "before", load_grammar("separators")))
         elif name == STREAMING:
