@@ -1,0 +1,113 @@
+"""Measure GrammarCache: python scripts/measure_cache.py --model FOLDER --grammar NAME --out FILE.
+
+For each length: bytes next to those of a DynamicCache, the largest difference of logits from the same guided model with
+a whole cache, and the times of prefill and of one more token next to the stock model's, in turns. A text that --text
+gives is tagged; else tokens are random, and tags as frequent as in English.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel
+
+import grammask
+from grammask.environment import environment
+from grammask.files.write import dump, write_whole
+from grammask.grammar.tags import TAG_IDS
+
+# Tags of 100 English words.
+FREQUENCIES: Final[dict[str, float]] = {
+    "NOUN": 18, "PUNCT": 12, "VERB": 12, "ADP": 10, "DET": 9, "PRON": 7, "ADJ": 7, "PROPN": 7, "ADV": 5, "AUX": 5,
+    "CCONJ": 3, "NUM": 2, "PART": 2, "SCONJ": 1,
+}  # fmt: skip
+WHOLE: Final[int] = 3  # tokens that are also read with a whole cache
+CLOCKS: Final[dict[str, Callable[[], float]]] = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def main() -> None:
+    """Measure each length, print a line of it, and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--grammar", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--text", type=Path)
+    parser.add_argument("--lengths", default="512,8192")
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: on a machine that others use too")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    stock, guided = (AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32) for _ in range(2))
+    grammask.attach(guided, options.grammar)
+    rows = []
+    for length in map(int, options.lengths.split(",")):
+        inputs = read_text(options, length + options.steps) if options.text else made_up(stock, length + options.steps)
+        rows.append(measure(stock, guided, inputs, length, CLOCKS[options.clock]))
+        print(rows[-1], flush=True)  # noqa: T201
+    settings = {name: value if isinstance(value, int) else str(value) for name, value in vars(options).items()}
+    record = {"settings": settings, "environment": environment("float32"), "rows": rows}
+    write_whole(options.out, dump(record))
+
+
+def read_text(options: argparse.Namespace, tokens: int) -> dict[str, Tensor]:
+    """Return the first tokens of a text, tagged."""
+    annotate = grammask.Annotator(AutoTokenizer.from_pretrained(options.model))
+    inputs = annotate([options.text.read_text(encoding="utf-8")], return_tensors="pt")
+    if inputs["input_ids"].shape[1] < tokens:
+        raise SystemExit(f"{options.text} has {inputs['input_ids'].shape[1]} tokens, but {tokens} are asked for")
+    return {name: inputs[name][:, :tokens] for name in ("input_ids", "tag_ids", "word_ids")}
+
+
+def made_up(model: PreTrainedModel, tokens: int) -> dict[str, Tensor]:
+    """Return random tokens, five of them in four words."""
+    generator = torch.Generator().manual_seed(0)
+    word_ids = (torch.arange(tokens) * 4 // 5)[None]
+    drawn = torch.multinomial(
+        torch.tensor([*FREQUENCIES.values()], dtype=torch.float32), tokens, replacement=True, generator=generator
+    )
+    tags = torch.tensor([TAG_IDS[tag] for tag in FREQUENCIES])[drawn]
+    input_ids = torch.randint(100, model.config.vocab_size - 100, (1, tokens), generator=generator)
+    return {"input_ids": input_ids, "tag_ids": tags[word_ids], "word_ids": word_ids}
+
+
+@torch.no_grad()
+def measure(
+    stock: PreTrainedModel, guided: PreTrainedModel, inputs: dict[str, Tensor], length: int, clock: Callable[[], float]
+) -> dict[str, Any]:
+    """Return bytes, the largest difference of logits, and times in milliseconds, for a text of a length."""
+    full, whole, kept = DynamicCache(), DynamicCache(), grammask.GrammarCache(guided)
+    ids, annotation = inputs.pop("input_ids"), inputs
+
+    def ask(model: PreTrainedModel, cache: Any, start: int, end: int) -> tuple[Tensor, float]:
+        known = {} if model is stock else {name: each[:, :end] for name, each in annotation.items()}
+        begun = clock()
+        logits = model(input_ids=ids[:, start:end], past_key_values=cache, logits_to_keep=1, **known).logits
+        return logits, 1000 * (clock() - begun)
+
+    prefill = [ask(stock, full, 0, length)[1], ask(guided, kept, 0, length)[1]]
+    ask(guided, whole, 0, length)
+    nbytes, nbytes_full = kept.nbytes, kept.nbytes_full
+    steps, difference = [], 0.0
+    for start in range(length, ids.shape[1]):
+        times = ask(stock, full, start, start + 1)[1], ask(guided, kept, start, start + 1)
+        steps.append((times[0], times[1][1]))
+        if start < length + WHOLE:
+            expected, _ = ask(guided, whole, start, start + 1)
+            difference = max(difference, float((times[1][0] - expected).abs().max()))
+    decode = [median(times) for times in zip(*steps, strict=True)]
+    return {
+        "length": length, "nbytes": nbytes, "nbytes_full": nbytes_full, "share": nbytes / nbytes_full,
+        "difference": difference, "prefill_stock_ms": prefill[0], "prefill_ms": prefill[1],
+        "prefill_ratio": prefill[0] / prefill[1], "decode_stock_ms": decode[0], "decode_ms": decode[1],
+        "decode_ratio": decode[0] / decode[1],
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
