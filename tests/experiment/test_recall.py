@@ -182,7 +182,7 @@ class TestAnswers:
         return Reading(model, task.context, keep_states=True, share=share)
 
     def test_full(self, model, task):
-        with FullMethod("full", "masked").read(self.reading(model, task)) as read:
+        with FullMethod("full", "never").read(self.reading(model, task)) as read:
             assert read.share == 1
             for question in task.questions:
                 whole = join_passages(task.context, question.passage)
@@ -196,7 +196,7 @@ class TestAnswers:
         for question in task.questions[:2]:
             whole = join_passages(task.context, question.passage)
             annotation = {key: ids[:, :-1] for key, ids in whole.inputs.items() if key != "input_ids"}
-            with GrammarMethod(name, "masked", short).read(self.reading(model, task)) as read:
+            with GrammarMethod(name, "before", short).read(self.reading(model, task)) as read:
                 scores = read.read_on(question.passage, question.scored)
                 same(scores, last_logits(model, whole, question.scored, **annotation), question)
                 assert read.share < 0.5
@@ -241,7 +241,7 @@ class TestAnswers:
             same(read.read_on(question.passage, question.scored), logits, question)
 
     def test_reading_on_changes_nothing(self, model, task):
-        with FullMethod("full", "masked").read(self.reading(model, task)) as read:
+        with FullMethod("full", "never").read(self.reading(model, task)) as read:
             question = task.questions[0]
             first, second = (read.read_on(question.passage, question.scored).losses for _ in range(2))
             assert torch.equal(first, second)
@@ -328,7 +328,7 @@ class TestMeasurement:
     def test_a_row_counts_its_questions(self, store):
         rows = summarise_recall(list(store.values()))
         assert [(row["name"], row["moment"]) for row in rows] == [
-            ("full", "masked"), ("streaming", "masked"), ("streaming-llm", "before")
+            ("full", "never"), ("streaming", "before"), ("streaming-llm", "before")
         ]  # fmt: skip
         for row in rows:
             assert row["exact"]["questions"] == 12
@@ -343,7 +343,7 @@ class TestMeasurement:
                 {"kind": "code", "target": 100, "distance": 90, "exact": right, "loss": float(not right)}
                 for right in exact
             ]
-            return {"text": "a", "name": name, "moment": "masked", "share": 1.0, "seconds": 1.0, "answers": answers}
+            return {"text": "a", "name": name, "moment": "never", "share": 1.0, "seconds": 1.0, "answers": answers}
 
         rows = summarise_recall(
             [record("full", [True, True, True, True]), record("worse", [True, False, False, False])]
@@ -359,6 +359,11 @@ def test_the_distances_that_a_length_has(length, distances):
 
 
 class TestWrongInput:
+    def test_a_grammar_of_sentence_reach(self):
+        grammar = grammask.Grammar("near", (grammask.Rule(("NOUN",), ("VERB",), Reach("sentence")),))
+        with pytest.raises(ExperimentError, match="grammar 'near' has rules of sentence reach"):
+            plan_recall(SMALL, (), [grammar], (), reference=None)
+
     @pytest.mark.parametrize("distances", [(900,), (100, 5000), (10,), ()])
     def test_distances_that_a_text_does_not_have(self, distances):
         with pytest.raises(ExperimentError, match="distance"):

@@ -13,7 +13,7 @@ def recall_table(recall: Mapping[str, Any]) -> Table:
         padding=(0, 1, 0, 0),
         caption="Facts copied word by word, in % of the questions, by the tokens between fact and question, with "
         "95 % intervals; then the loss of the last quarter of the texts, in nats a token, and its difference to full. "
-        "Keys are masked, dropped before the question is known, or when it is known.",
+        "Keys are dropped never, before the question is known, or when it is.",
     )
     table.add_column("")
     for column in ("keys", "cache", "copied", *map(str, recall["settings"]["distances"]), "loss", "to full", "names"):

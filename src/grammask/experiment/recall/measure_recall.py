@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from transformers import PreTrainedModel
 
+from ...errors import ExperimentError
 from ...grammar.grammar import Grammar
 from ...grammar.tags import TAG_IDS
 from ...model.eval_mode import eval_mode
@@ -50,9 +51,15 @@ def plan_recall(
     *,
     reference: Grammar | None,
 ) -> RecallPlan:
-    """Plan full attention, every grammar and the peers; raises `ExperimentError` for peers that cannot be run."""
-    guided = [GrammarMethod(grammar.name, "masked", grammar) for grammar in grammars]
-    methods = [FullMethod(FULL, "masked"), *guided, *peer_methods(peers, seed=settings.seed)]
+    """Plan full attention, every grammar and the peers; raises `ExperimentError` for what cannot be run."""
+    for grammar in grammars:
+        if grammar.needs_sentences:
+            raise ExperimentError(
+                f"grammar {grammar.name!r} has rules of sentence reach, by which no cache can be kept; leave it or "
+                "--recall out"
+            )
+    guided = [GrammarMethod(grammar.name, "before", grammar) for grammar in grammars]
+    methods = [FullMethod(FULL, "never"), *guided, *peer_methods(peers, seed=settings.seed)]
     return RecallPlan(settings, tasks, reference, methods)
 
 

@@ -8,17 +8,18 @@ from functools import cached_property
 from typing import Final, Literal
 
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ...grammar.grammar import Grammar
 from ...model.attach import attached
+from ...model.cache import GrammarCache
 from .cache_share import heads_of, kept_share
 from .passages import Passage
 from .prefill import Prefill, prefill
 from .score import CachedContext, ReadContext, cache_argument
 
-# Keys are masked; or dropped before the question is known; or dropped by it.
-Moment = Literal["masked", "before", "known"]
+# When keys are dropped: never; before the question is known; when it is.
+Moment = Literal["never", "before", "known"]
 FULL: Final[str] = "full"
 
 
@@ -87,7 +88,7 @@ class FullMethod(Method):
 
 @dataclass(frozen=True)
 class GrammarMethod(Method):
-    """A model under a grammar, with all keys behind its mask."""
+    """A model under a grammar, with the keys that later tokens may read; exactly what its mask does to all keys."""
 
     grammar: Grammar
 
@@ -95,9 +96,10 @@ class GrammarMethod(Method):
     def read(self, reading: Reading) -> Iterator[ReadContext]:
         """Read a context under the grammar."""
         grammar = self.grammar_for(reading)
+        # Counted in keys, as the peers' is, and not in memory, which is taken in larger pieces.
         share = kept_share(grammar, reading.context, heads_of(reading.model))
         with attached(reading.model, grammar) as model:
-            cache = DynamicCache()
+            cache = GrammarCache(model)
             with torch.no_grad():
                 model.base_model(**reading.context.inputs, **{cache_argument(model): cache}, use_cache=True)
             yield CachedContext(model, reading.context, cache, share, guided=True)
