@@ -125,6 +125,7 @@ WITH_GRAMMAR = {
     "compare": ("compare", "--grammar", "{}"),
     "adherence": ("adherence", "--text", "good.txt", "--grammar", "{}"),
     "bench": ("bench", "--grammars", "{}"),
+    "perplexity": ("perplexity", "--grammars", "{}"),
 }
 WITH_TEXT = {
     "density": ("grammar", "density", "paper", "--text", "{}"),
@@ -133,6 +134,7 @@ WITH_TEXT = {
     "adherence": ("adherence", "--text", "{}"),
     "faithfulness": ("faithfulness", "--model", "missing", "--text", "{}"),
     "bench": ("bench", "--levels", "end-to-end", "--text", "{}"),
+    "perplexity": ("perplexity", "--text", "{}"),
 }
 WITH_MODEL = {
     "explain": ("explain", "a text", "--model", "{}"),
@@ -141,6 +143,7 @@ WITH_MODEL = {
     "compare": ("compare", "--model", "{}"),
     "induce": ("induce", "--out", "new.toml", "--from", "attention", "--model", "{}"),
     "bench": ("bench", "--levels", "model", "--model", "{}"),
+    "perplexity": ("perplexity", "--text", "good.txt", "--model", "{}"),
 }
 WITH_TAGGER = {
     "tag": ("tag", "a text", "--tagger", "{}"),
@@ -243,7 +246,20 @@ OPTIONS = {
         "--distances": ["one", "0", "-1", "2048", "500,10", "9" * 5_000, "[/x]"],
         "--peers": ["none", "[/x]", "snapkv,\x1b[2J"],
     },
-    ("perplexity",): {"--distances": ["500"], "--peers": ["random"]},
+    ("perplexity",): {
+        "--distances": ["500"],
+        "--peers": ["random"],
+        "--length": ["0", "-1", "1", "1.5", "9" * 5_000],
+        "--skip": ["0", "-1", "x", "2048"],
+        "--near": ["0", "x"],
+        "--limit": ["0", "x"],
+        "--seed": ["-1", "x", str(2**32)],
+        "--controls": ["none", "[/x]", "rarest,\x1b[2J"],
+        "--grammars": ["papr", "names-far,names-far", "names-far:hard", "[/x]"],
+        "--figures": ["good.txt", "good.txt/x"],
+        "--out": ["good.txt", "good.txt/x", "x" * 300],
+        "--nothing": ["x"],
+    },
     ("tag", "a text"): {"--sentences": ["none", "[/x]"], "--nothing": ["x"]},
 }
 ALONE = [
@@ -278,6 +294,10 @@ ALONE = [
     ("compare", "--report-only", "records/list.json", "--figures", "page"),
     ("compare", "--grid", "good.txt", "folder"),
     ("bench", "extra"),
+    ("perplexity", "extra"),
+    ("perplexity", "--resume"),
+    ("perplexity", "--resume", "--out", "missing"),
+    ("perplexity", "--resume", "--out", "folder"),
     ("grammar", "list", "extra"),
     ("induce", "--out", "new.toml", "--text", "good.txt", "--conllu", "good.txt"),
     ("induce", "--out", "new.toml", "--conllu", "good.txt", "--from", "attention"),

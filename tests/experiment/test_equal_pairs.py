@@ -1,5 +1,8 @@
 """Controls of equal pairs, the strata and the statistics of perplexity, without a model."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.causal_models import BY_HEAD, FAR
@@ -118,7 +121,10 @@ def test_a_control_that_says_nothing_of_a_grammar_is_left_out_and_said(grammar, 
 
 def test_every_control_is_a_setting_and_described():
     assert set(EQUAL_CONTROLS) == set(CONTROL_NAMES)
-    assert all(control.description for control in EQUAL_CONTROLS.values())
+    text = (Path(__file__).parents[2] / "docs" / "perplexity.md").read_text(encoding="utf-8")
+    table = text[text.index("| control |") :].split("\n\n")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", table, re.MULTILINE)
+    assert rows == [(name, EQUAL_CONTROLS[name].description) for name in CONTROL_NAMES]
 
 
 @pytest.mark.parametrize("wanted", [0.0, 0.31, 0.5, 1.0, 7.0])

@@ -63,7 +63,7 @@ class _Chronicle:
         }  # fmt: skip
 
     def _fillers(self, fact: dict[str, str]) -> Iterator[str]:
-        for _ in range(1 + self._below(3)):
+        for _ in range(1 + self._below(2)):
             yield self._pick("fillers").format(**{**fact, "season": self._pick("seasons"), "ware": self._pick("wares")})
 
     def _name(self) -> str:
