@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from grammask.experiment.perplexity.token_losses import token_losses
 from helpers.causal_models import BY_HEAD, FAR, causal_model, save_causal_model, write_texts
 from helpers.tokenizers_for_tests import tokenizer
 from torch.nn.functional import cross_entropy
@@ -13,9 +12,10 @@ from torch.nn.functional import cross_entropy
 import grammask
 from grammask.errors import ExperimentError, InputError, ModelError
 from grammask.experiment.perplexity import run_perplexity as module
-from grammask.experiment.perplexity import token_losses as losing
 from grammask.experiment.perplexity.config import CONTROL_NAMES, make_perplexity_config
 from grammask.experiment.perplexity.run_perplexity import run_perplexity
+from grammask.model import token_losses as losing
+from grammask.model.token_losses import token_losses
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
