@@ -2,7 +2,7 @@
 
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, Final, cast, get_args
 
 import typer
 from rich.table import Table
@@ -12,14 +12,27 @@ from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Rule
 from .console import PlainConsole
-from .options import DEFAULTS, Force, OwnText, Parser
+from .induce_loss import induce_from_loss
+from .options import DEFAULTS, Force, Parser, refuse_others
 from .outputs import check_file
+
+_LOSS: Final[str] = "loss"
+# Options of every source, and those of the loss alone.
+_SHARED: Final[tuple[str, ...]] = ("out", "source", "text", "model", "tagger", "budget", "description", "force")
+_OF_LOSS: Final[tuple[str, ...]] = ("full_heads", "named_heads", "length", "at")
 
 
 def induce_command(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="The grammar's file, NAME.toml; NAME.json and NAME.svg go next to it.")],
-    source: Annotated[str, typer.Option("--from", help="One of arcs, attention, both.")] = "arcs",
-    text: OwnText = None,
+    source: Annotated[str, typer.Option("--from", help="One of arcs, attention, both, loss.")] = "arcs",
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file, one text a line; for --from loss a folder, a document each file.",
+            show_default="built-in texts",
+        ),
+    ] = None,
     conllu: Annotated[Path | None, typer.Option(help="A parsed corpus (CoNLL-U, also .gz) instead of a text.")] = None,
     held_out: Annotated[
         Path | None, typer.Option(help="CoNLL-U to measure on.", show_default="every tenth sentence")
@@ -29,7 +42,12 @@ def induce_command(
         str, typer.Option(help="Whose attention: minilm or smollm2 (packaged), a local folder, or a Hub model.")
     ] = DEFAULTS.model,
     tagger: Parser = DEFAULTS.tagger,
-    budget: Annotated[float, typer.Option(help="Word density on the text, from 0 to 1.", min=0.0, max=1.0)] = 0.2,
+    budget: Annotated[
+        float,
+        typer.Option(
+            help="Word density on the text, from 0 to 1; for --from loss the share of causal pairs.", min=0.0, max=1.0
+        ),
+    ] = 0.2,
     scope: Annotated[str, typer.Option(help="One table for all heads, or one for each: all, layer, head.")] = "all",
     most_rules: Annotated[int, typer.Option(help="Rules at most, of each table.", min=1)] = 100,
     offsets_share: Annotated[
@@ -45,10 +63,19 @@ def induce_command(
     strength: Annotated[
         float, typer.Option(help="Strength of every rule that is found, for soft attention; 0 is for hard only.")
     ] = 0.0,
+    full_heads: Annotated[int, typer.Option(help="--from loss: heads that read everything.", min=0)] = 10,
+    named_heads: Annotated[int, typer.Option(help="--from loss: heads that read far names and numbers.", min=0)] = 40,
+    length: Annotated[
+        int, typer.Option(help="--from loss: tokens of each text whose loss is differentiated.", min=64)
+    ] = 1536,
+    at: Annotated[
+        int,
+        typer.Option(help="--from loss: tokens of a text that the budget is for, and of held-out ones.", min=64),
+    ] = 4096,
     description: Annotated[str, typer.Option(help="Description in the grammar's file.")] = "",
     force: Force = False,
 ) -> None:
-    """Induce a grammar: the cells of tags and word offset that carry most arcs or attention for the pairs they cost."""
+    """Induce a grammar: the cells that carry most arcs or attention, or what far reading takes off a model's loss."""
     files = {kind: out.with_suffix(f".{kind}") for kind in ("toml", "json", "svg")}
     _check_finite(budget=budget, offsets_share=offsets_share, attention_share=attention_share, strength=strength)
     console = PlainConsole()
@@ -62,6 +89,16 @@ def induce_command(
     _check(out, files, force=force, source=source, scope=scope, text=text, conllu=conllu, held_out=held_out)
     # What a grammar cannot have is told now, not at the end.
     Grammar(out.stem, (Rule(("X",), ("X",), strength=strength),), description=description)
+    if source == _LOSS:
+        refuse_others(context, (*_SHARED, *_OF_LOSS), "--from loss exclude each other; leave one out")
+        induce_from_loss(
+            files, text=text, model=model or "smollm2", tagger=tagger, budget=budget, length=length, at=at,
+            full_heads=full_heads, named_heads=named_heads, description=description, console=console,
+        )  # fmt: skip
+        return
+    others = tuple(name for name in context.params if name not in _OF_LOSS)
+    refuse_others(context, others, f"--from {source} exclude each other; it is for --from loss")
+    model = model or DEFAULTS.model
     given = None if start is None else load_grammar(start)
     if conllu is not None:
         gathered = cells_from_conllu(conllu, held_out)
@@ -108,7 +145,7 @@ def _check(out: Path, files: dict[str, Path], *, force: bool, source: str, scope
         check_file(file, "--out")
     if there := [str(file) for file in files.values() if file.exists() and not force]:
         raise ExperimentError(f"{', '.join(there)} exists; name another file with --out, or overwrite it with --force")
-    for name, value, known in (("--from", source, get_args(GainSource)), ("--scope", scope, get_args(Scope))):
+    for name, value, known in (("--from", source, (*get_args(GainSource), _LOSS)), ("--scope", scope, get_args(Scope))):
         if value not in known:
             raise ExperimentError(f"{name} must be one of {', '.join(known)}, but is {value!r}")
     if given["text"] and given["conllu"]:
