@@ -183,7 +183,7 @@ def test_induce_writes_a_grammar_its_record_and_its_curve(grammask, wrong, tmp_p
     ("arguments", "message"),
     [
         (("--out", "mine.txt"), "must end in .toml"),
-        (("--out", "x.toml", "--from", "arc"), "--from must be one of arcs, attention, both, but is 'arc'"),
+        (("--out", "x.toml", "--from", "arc"), "--from must be one of arcs, attention, both, loss, but is 'arc'"),
         (("--out", "x.toml", "--scope", "head"), "arcs have none"),
         (("--out", "x.toml", "--held-out", "y"), "--held-out"),
         (("--out", "x.toml", "--conllu", "none.conllu"), "none.conllu: cannot be read"),

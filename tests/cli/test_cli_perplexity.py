@@ -32,7 +32,10 @@ def test_it_prints_its_rows_and_where_everything_is(grammask, place, monkeypatch
     assert done.returncode == 0, done.stderr
     for text in ("full", "far", "of far", "pairs", "names", "100.0", "3 texts of at most 120 tokens"):
         assert text in done.stdout
-    assert max(map(len, done.stdout.splitlines()[-30:-4])) <= 80
+    lines = done.stdout.splitlines()
+    first = next(number for number, line in enumerate(lines) if "pairs cache" in line)
+    table = lines[first : first + 5]
+    assert max(map(len, table)) <= 80
     for path in ("out/report.html", "out/perplexity.json", "figures/by-tag.svg", "figures/perplexity.csv"):
         assert (tmp_path / path).is_file()
     again = grammask(*command, cwd=place)

@@ -161,7 +161,7 @@ def test_the_stock_mask_is_made_once_and_left_out_as_by_the_stock_model():
     ],
 )
 def test_attention_that_is_not_ours_cannot_read_it(read):
-    with pytest.raises(ModelError, match="went past the grammar"):
+    with pytest.raises(ModelError, match="was read by another attention"):
         read(make_mask(**asked()))
 
 

@@ -15,6 +15,7 @@ from .dense_attention import dense_attention
 from .dispatch import Call, choose_backend
 from .inputs import check_whole
 from .make_plan import plan_batch
+from .mask_maker import with_new
 from .plan import Plan
 from .plan_checks import check_fits, check_plan, is_padding_only
 from .position_mask import FREE, PositionMask, check_position_mask
@@ -142,7 +143,7 @@ def attend(
     if TABLE[choice.backend].kernel == "dense":
         return dense_attention(query, key, value, plan, layer, model_mask, position, scale=scale, dropout=dropout)
     groups = plan.block_groups(layer, position, queries=queries, drops=dropout > 0, start=choice.start)
-    strengths = None if plan.learned is None else plan.learned[layer]
+    strengths = None if plan.learned is None else with_new(plan.learned[layer])
     inputs = query.to(dtype), key.to(dtype), value.to(dtype)
     return sparse_attention(*inputs, groups, scale=scale, dropout=dropout, strengths=strengths)
 

@@ -54,4 +54,4 @@ def _within(position: PositionMask, tags: Tensor) -> Tensor:
     """Return the keys that the layer's own window leaves to the next token: bool (batch, length)."""
     length = tags.shape[1]
     left = length if position.left is None else position.left
-    return (torch.arange(length, device=tags.device) >= length - left).expand_as(tags)
+    return (torch.arange(length, dtype=torch.int64, device=tags.device) >= length - left).expand_as(tags)

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ..grammar.caching import outside_inference_mode
 from ..grammar.masks import merge_masks
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
+from ..grammar.tags import UPOS
 from .blocks.block import ALL, as_bias
 from .blocks.lookup import PairLookup
 from .dense import Cells, dense_bias, dense_mask, merged_mask, without_padding
@@ -70,7 +72,7 @@ class MaskMaker:
         """Return the mask of a layer whose strengths are learned, of the last `queries` places."""
         assert self.learned is not None  # noqa: S101
         tag_ids = self.annotation.tag_ids
-        bias = self.learned[layer][:, tag_ids[:, :, None], tag_ids[:, None, :]].transpose(0, 1)
+        bias = with_new(self.learned[layer])[:, tag_ids[:, :, None], tag_ids[:, None, :]].transpose(0, 1)
         bias = without_padding(bias, self.annotation)[:, :, tag_ids.shape[1] - queries :]
         return merge_masks(bias.to(dtype), model_mask).to(dtype)
 
@@ -85,3 +87,13 @@ class MaskMaker:
                 bias = as_bias(mask_transform(mask, self.annotation, len(self._transforms)))
             self._transforms.setdefault(id(tables), (tables, bias))
         return self._transforms[id(tables)][1]
+
+
+def with_new(table: Tensor) -> Tensor:
+    """Return a learned table (heads, tags, tags) with a row and a column for `[NEW]`.
+
+    As a query it has the highest strength of any part of speech; as a key it has none. It is made in every layer anew,
+    since recomputed layers must make their own graph.
+    """
+    with_query = torch.cat([table, table[:, : len(UPOS)].amax(1, keepdim=True)], 1)
+    return functional.pad(with_query, (0, 1))

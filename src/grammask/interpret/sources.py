@@ -74,7 +74,8 @@ def find_sources(sources: tuple[Source, ...], wanted: tuple[str, ...]) -> tuple[
     """Return the rules of these numbers ("3"), keys ("rule 3") or names; raises `ExplainError` for an unknown one."""
     found = []
     for name in wanted:
-        match = [source for source in sources if source.is_rule and name in _names(source)]
+        # Names are what callers give: a list, too, is no rule's.
+        match = [source for source in sources if isinstance(name, str) and source.is_rule and name in _names(source)]
         if not match:
             raise ExplainError(f"unknown rule {quoted(name)}; the grammar has {_known(sources)}")
         found += match

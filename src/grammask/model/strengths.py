@@ -11,7 +11,7 @@ from ..grammar.caching import outside_inference_mode
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
-from ..grammar.tags import NAMED, UPOS
+from ..grammar.tags import NAMED
 
 LearnStrengths = Literal["layer", "head"]
 # The submodule of a base model that holds them. peft saves it with an adapter by this name (modules_to_save).
@@ -27,10 +27,7 @@ class StrengthTable(nn.Module):
 
 
 def strengths_of(base: nn.Module) -> Tensor | None:
-    """Return the learned strengths of an attached base model (those of the active adapter), None where it has none.
-
-    As a query, `[NEW]` has the highest strength of any part of speech; as a key it has none.
-    """
+    """Return the learned strengths of an attached base model (those of the active adapter), None where it has none."""
     module = getattr(base, STRENGTHS, None)
     if module is None:
         return None
@@ -40,8 +37,7 @@ def strengths_of(base: nn.Module) -> Tensor | None:
             "for each adapter, after set_adapter"
         )
     table: Tensor = module.table
-    with_query = torch.cat([table, table[:, :, : len(UPOS)].amax(2, keepdim=True)], 2)
-    return nn.functional.pad(with_query, (0, 1))
+    return table
 
 
 def with_strengths(model_class: type[PreTrainedModel], learned: LearnStrengths) -> type[PreTrainedModel]:

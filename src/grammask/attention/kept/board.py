@@ -34,7 +34,7 @@ class Board:
         self._chosen: list[Tensor] = []  # for each run, which tokens of the text it begins with
         self._slots = text.at(slice(0, 0))
         self._key_words = self._first_cells = self._slots.words
-        self._next = self._lefts = self._origins = torch.zeros(0)
+        self._next = self._lefts = self._origins = torch.zeros(0, dtype=torch.int64, device=text.kinds.device)
 
     @property
     def seen(self) -> int:
@@ -77,7 +77,10 @@ class Board:
         """Take in the tokens of the texts, given whole, that follow what was read."""
         new = text.at(slice(self.seen, None))
         count = new.kinds.shape[1]
-        index = (self._next[:, None] + torch.arange(self.fresh, self.fresh + count, device=self._next.device)).flatten()
+        index = (
+            self._next[:, None]
+            + torch.arange(self.fresh, self.fresh + count, dtype=torch.int64, device=self._next.device)
+        ).flatten()
         values = (*vars(new).values(), _beyond(new.words), new.kinds * self.patterns.width)
         own = (*vars(self._slots).values(), self._key_words, self._first_cells)
         for slots, value in zip(own, values, strict=True):
@@ -127,13 +130,15 @@ class Board:
         ]  # fmt: skip
         free = Tokens.free(len(self.has_lost), self.room, self.has_lost.device)
         self._slots = Tokens.joined([part for tokens in kept for part in (tokens, free)])
-        self._next = torch.tensor([run.start + run.kept for run in self.runs], device=self.has_lost.device)
+        self._next = torch.tensor(
+            [run.start + run.kept for run in self.runs], dtype=torch.int64, device=self.has_lost.device
+        )
         self._derive()
 
     def _derive(self) -> None:
         """Derive from the tokens in the slots what look-ups ask for."""
         device = self.has_lost.device
-        sizes = torch.tensor([run.kept + self.room for run in self.runs], device=device)
+        sizes = torch.tensor([run.kept + self.room for run in self.runs], dtype=torch.int64, device=device)
         patterns = torch.tensor([run.pattern for run in self.runs], dtype=torch.int32, device=device)
         lefts = [_ANY if run.left is None else run.left for run in self.runs]
         self._origins = patterns * self.patterns.cells_each
