@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 import grammask
 from grammask.environment import environment
 from grammask.files.write import dump, write_whole
 from grammask.grammar.tags import TAG_IDS
+from grammask.model.named_models import find_model, load_causal, load_tokenizer
 
 # Tags of 100 English words.
 FREQUENCIES: Final[dict[str, float]] = {
@@ -43,7 +44,8 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: on a machine that others use too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    stock, guided = (AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32) for _ in range(2))
+    source = find_model(options.model)
+    stock, guided = (load_causal(source).to(torch.float32) for _ in range(2))  # type: ignore[arg-type]
     grammask.attach(guided, options.grammar)
     rows = []
     for length in map(int, options.lengths.split(",")):
@@ -57,7 +59,7 @@ def main() -> None:
 
 def read_text(options: argparse.Namespace, tokens: int) -> dict[str, Tensor]:
     """Return the first tokens of a text, tagged."""
-    annotate = grammask.Annotator(AutoTokenizer.from_pretrained(options.model))
+    annotate = grammask.Annotator(load_tokenizer(find_model(options.model)))
     inputs = annotate([options.text.read_text(encoding="utf-8")], return_tensors="pt")
     if inputs["input_ids"].shape[1] < tokens:
         raise SystemExit(f"{options.text} has {inputs['input_ids'].shape[1]} tokens, but {tokens} are asked for")
