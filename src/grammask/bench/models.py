@@ -14,7 +14,7 @@ from ..grammar.grammar import Grammar
 from ..model.attach import attach
 from ..model.model_files import read_config
 from ..model.model_source import ModelSource
-from ..model.named_models import find_model, load_causal, load_classifier, load_tokenizer
+from ..model.named_models import count_key_heads, find_model, load_causal, load_classifier, load_tokenizer
 from ..model.packaged_models import PACKAGED_MODEL
 from .random_models import SHAPES, random_model
 from .settings import Guided
@@ -84,7 +84,7 @@ class BenchModel:
         return {
             "name": self._name, "weights": self._weights(), "model_type": config.model_type,
             "layers": config.num_hidden_layers, "heads": config.num_attention_heads,
-            "key_heads": getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
+            "key_heads": count_key_heads(config),
             "hidden_size": config.hidden_size, "parameters": self.stock.num_parameters(),
             "attention": config._attn_implementation, "attention_dropout": self._attention_dropout,
             "causal": self.causal, "use_cache": False,

@@ -19,7 +19,7 @@ def induce_from_loss(
         from ..data.read_documents import read_documents
         from ..files.write import dump, write_whole
         from ..induce.far_loss import FarRecipe, annotate_texts, build, costs_of, curve, differences, measure, worth_of
-        from ..model.named_models import find_model, load_causal, load_tokenizer
+        from ..model.named_models import count_key_heads, find_model, load_causal, load_tokenizer
         from ..report.loss_curve import loss_curve
         from ..tagging.annotate import Annotator
 
@@ -56,7 +56,7 @@ def induce_from_loss(
     full = measure(loaded, measured_on, None, recipe.skip)
     lost = differences(measure(loaded, measured_on, found.grammar, recipe.skip), full)
     rows = curve(loaded, measured_on, worth, recipe, costs, full, console.say)
-    key_heads = getattr(loaded.config, "num_key_value_heads", None) or loaded.config.num_attention_heads
+    key_heads = count_key_heads(loaded.config)
     record: dict[str, Any] = {
         "settings": settings, "model": source.name, "model_sha256": source.sha256, "tagger": annotate.tagger.version,
         "documents": [document.name for document in train], "held_out": [document.name for document in held_out],

@@ -11,6 +11,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -95,6 +96,12 @@ def load_causal(source: ModelSource) -> PreTrainedModel:
             "token too; take a decoder, such as smollm2"
         )
     return load_weights(AutoModelForCausalLM, source.location).model
+
+
+def count_key_heads(config: PreTrainedConfig) -> int:
+    """Return how many key-value heads each layer has: those of queries, where a config names no others."""
+    found: int = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return found
 
 
 def count_positions(model: PreTrainedModel) -> int | None:

@@ -10,6 +10,7 @@ from ...attention.position_mask import PositionMask
 from ...errors import ModelError
 from ...grammar.grammar import Grammar
 from ...model.attach import attached
+from ...model.named_models import count_key_heads
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def find_shape(model: PreTrainedModel, grammars: Sequence[Grammar]) -> CausalSha
         parameters=model.num_parameters(),
         layers=layers,
         heads=heads,
-        key_heads=getattr(config, "num_key_value_heads", None) or heads,
+        key_heads=count_key_heads(config),
         positions=tuple(_position(config, layer) for layer in range(layers)),
     )
 

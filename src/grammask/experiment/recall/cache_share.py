@@ -9,6 +9,7 @@ from ...attention.later_keys import later_keys
 from ...grammar.grammar import Grammar
 from ...grammar.rules import Reach
 from ...grammar.tables import compile_layers
+from ...model.named_models import count_key_heads
 from .passages import Passage
 
 
@@ -24,8 +25,7 @@ class ModelHeads:
 def heads_of(model: PreTrainedModel) -> ModelHeads:
     """Return the heads that a model's config names."""
     config = model.config
-    heads: int = config.num_attention_heads
-    return ModelHeads(config.num_hidden_layers, heads, getattr(config, "num_key_value_heads", None) or heads)
+    return ModelHeads(config.num_hidden_layers, config.num_attention_heads, count_key_heads(config))
 
 
 def kept_share(grammar: Grammar, context: Passage, heads: ModelHeads) -> float:
