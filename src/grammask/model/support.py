@@ -7,7 +7,8 @@ from typing import Final
 
 import torch
 from torch import nn
-from transformers import MODEL_FOR_MULTIPLE_CHOICE_MAPPING, PreTrainedModel
+from transformers import PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES
 
 from ..errors import GrammaskError, ModelError
 from ..grammar.tags import UPOS
@@ -98,8 +99,8 @@ def _few_tokens(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     config = model.config
     tokens = [token for token in range(min(config.vocab_size, 8)) if token != getattr(config, "pad_token_id", None)][:4]
     input_ids = torch.tensor([tokens], device=model.device)
-    kinds: tuple[object, ...] = tuple(MODEL_FOR_MULTIPLE_CHOICE_MAPPING.values())
-    if type(model) in kinds:
+    # By name: the classes themselves would import every such architecture of transformers, for seconds.
+    if type(model).__name__ in MODEL_FOR_MULTIPLE_CHOICE_MAPPING_NAMES.values():
         input_ids = input_ids[:, None]  # (batch, choices, length)
     return {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
 
