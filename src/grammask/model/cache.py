@@ -15,7 +15,8 @@ class GrammarCache(KeptCache):
     for some head that shares them, keys within bounded reach of the last word, and generated words until they get their
     tag. The model's own sliding window holds too. Logits are those of the same guided model with a whole cache.
     Beams, batches with left padding, and several tokens a call are fine. Later tokens belong to the last word or to one
-    after it; a structural one that may read what was dropped, such as `[UNK]`, is an error.
+    after it. One that may read what was dropped, such as `[UNK]`, is an error; `generate` reads the special tokens of
+    later turns of a conversation as words.
 
     Args:
         model: The guided model that the cache is for; see `attach`. Its strategy must be "hard", since soft rules let

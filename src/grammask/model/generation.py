@@ -17,6 +17,7 @@ from ..grammar.new_words import check_sentences, room_for_new_words, tags_matter
 from ..tagging.continuation import Continuation, Schedule, Writer
 from ..tagging.new_text import NewText
 from ..tagging.tag_cache import CachedTagger
+from .cache_text import carry_on, note_tokens
 from .cached_call import cache_of
 from .generation_checks import GenerateCall, check_call, check_positions, check_room
 from .guide import INPUTS, Guide
@@ -53,6 +54,7 @@ class GuidedGenerate:
             room = self._steps.room
             if guide.annotator is None and room is not None:
                 check_room(call, room, guide.grammar.name)
+            kwargs |= _carried_on(call)
         return type(guide.model).generate(guide.model, *args, **kwargs)  # type: ignore[attr-defined]
 
     @property
@@ -102,6 +104,8 @@ class GuidedSteps:
         cache = cache_of(inputs)
         earlier = 0 if cache is None else cache.get_seq_length()
         text: Tensor = args[0] if args else kwargs["input_ids"]
+        if cache is not None:
+            note_tokens(cache, text)
         given = {"tag_ids": tag_ids, "word_ids": word_ids}
         return inputs | self._whole(text, given, earlier + inputs["input_ids"].shape[1])
 
@@ -143,6 +147,14 @@ class GuidedSteps:
         *before, last = own.parameters.values()
         rest = [last] if last.kind is inspect.Parameter.VAR_KEYWORD else []
         return own.replace(parameters=[*before, *([] if rest else [last]), *extra, *rest])
+
+
+def _carried_on(call: GenerateCall) -> dict[str, Tensor]:
+    """Return the annotation of the prompts, whose beginnings a cache may have read."""
+    given, cache = call.arguments, cache_of(call.arguments)
+    ids = given.get("input_ids", given.get("inputs"))
+    annotation = {name: given[name] for name in ("tag_ids", "word_ids")}
+    return carry_on(cache, ids, **annotation) if cache is not None and isinstance(ids, Tensor) else annotation
 
 
 def _signature(model: PreTrainedModel, method: str) -> inspect.Signature:

@@ -17,6 +17,7 @@ from ..grammar.rules import Strategy
 from ..grammar.tables import compile_layers
 from ..tagging.annotate import Annotator
 from .adapters import check_adapters
+from .cache_text import note_text
 from .cached_call import cache_of, check_cache, check_whole_text
 from .forward_pass import ForwardPass, Probe
 from .interface import NAME
@@ -119,6 +120,8 @@ class Guide:
             lookups=self.lookups,
         )
         cache = cache_of(arguments)
+        if cache is not None and annotation is not None:
+            note_text(cache, input_ids, annotation)
         if not isinstance(cache, KeptCache):
             return ForwardPass(plan, self.backend)
         cache.begin(plan, _shape(arguments)[1])

@@ -16,7 +16,15 @@ from ..errors import ModelError
 from ..grammar.caching import outside_inference_mode
 from ..grammar.grammar import Grammar
 from ..grammar.tables import ReachTables
-from .kept_checks import NoGradient, check_is_whole, check_plan_fits, check_reads, check_texts, check_window
+from .kept_checks import (
+    NoGradient,
+    check_is_whole,
+    check_known,
+    check_plan_fits,
+    check_reads,
+    check_texts,
+    check_window,
+)
 from .kept_layer import KeptLayer, Part
 from .kept_reads import KeptReads
 
@@ -67,7 +75,9 @@ class KeptCache(Cache):
             self._text, new = text, tags[:, tags.shape[1] - queries :]
             if board is not None:
                 check_texts(board, len(tags))
-                board.learn(text.at(slice(0, board.seen)))
+                known = text.at(slice(0, board.seen))
+                check_known(board, known)
+                board.learn(known)
                 check_reads(board, new, text.words[:, board.seen :])
                 if board.fresh + queries > board.room:
                     self._let_go(board, max(ROOM, queries))

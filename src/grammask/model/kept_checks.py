@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..attention.kept.board import Board
+from ..attention.kept.slots import Tokens
 from ..attention.plan import Plan
 from ..attention.plan_checks import says_padding
 from ..attention.position_mask import PositionMask
@@ -54,6 +55,19 @@ def check_texts(board: Board, texts: int) -> None:
         raise InputError(f"the cache holds {held} texts, but the call has {texts}")
 
 
+def check_known(board: Board, text: Tokens) -> None:
+    """Raise `ModelError` where tokens that were let go may be read by the tags and words that they have now."""
+    if not bool(board.has_lost.any()) or board.knows(text):
+        return
+    missed = board.missed(text).nonzero()
+    if len(missed):
+        row, place = missed[0].tolist()
+        raise ModelError(
+            f"text {row}, token {place} was let go by a GrammarCache, but may be read by the tags and words that this "
+            f"call gives; keep those that it was read by, as generate does, or {_ANEW}"
+        )
+
+
 def check_reads(board: Board, tags: Tensor, words: Tensor) -> None:
     """Raise `ModelError` for new tokens (batch, tokens) that would read what was let go."""
     last = board.text.words.amax(1, keepdim=True)
@@ -70,7 +84,8 @@ def check_reads(board: Board, tags: Tensor, words: Tensor) -> None:
             f"what earlier words read; {_ANEW}"
         )
     raise ModelError(
-        f"{token} has the tag {TAGS[int(tags[row, column])]}, which may read what a GrammarCache has let go; {_ANEW}"
+        f"{token} has the tag {TAGS[int(tags[row, column])]}, which may read what a GrammarCache has let go; give it "
+        f"the tag X and the number of a new word, as generate does, or {_ANEW}"
     )
 
 

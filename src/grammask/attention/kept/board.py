@@ -10,7 +10,7 @@ from torch import Tensor
 from ..blocks.head_bits import EVERY, NONE, additive_mask
 from ..position_mask import PositionMask
 from .patterns import NOBODY, Patterns
-from .slots import Run, Tokens, later_tokens
+from .slots import Run, Tokens, later_tokens, may_be_read
 
 ROOM: Final[int] = 64  # slots for tokens that follow, before keys are let go again
 _FAR: Final[int] = 1 << 29  # a word beyond every reach, for tokens that belong to none
@@ -58,9 +58,22 @@ class Board:
         self._lay([self.text.take(index) for index in self._chosen])
         self._chosen.clear()
 
+    def knows(self, text: Tokens) -> bool:
+        """Whether nothing else is known by now of the tokens that were read."""
+        return torch.equal(text.kinds, self.text.kinds) and torch.equal(text.words, self.text.words)
+
+    def missed(self, text: Tokens) -> Tensor:
+        """Tell which tokens were let go that may be read by what is known now: bool (batch, tokens)."""
+        last, missed = text.words.amax(1, keepdim=True), torch.zeros_like(text.kinds, dtype=torch.bool)
+        for run in self.runs:
+            places = self._slots.places[:, run.slots(self.fresh)]
+            held = torch.zeros_like(text.kinds).scatter_add_(1, places.clamp(min=0).long(), (places >= 0).int())
+            missed |= may_be_read(self.patterns, run, text, self.seen, last) & (held == 0)
+        return missed
+
     def learn(self, text: Tokens) -> None:
         """Learn what is known by now of the tokens that were read: a generated word gets its tag later."""
-        if not (torch.equal(text.kinds, self.text.kinds) and torch.equal(text.words, self.text.words)):
+        if not self.knows(text):
             known = text.take(self._slots.places.long())
             self.text, self._slots = text, known
             self._derive()

@@ -77,8 +77,14 @@ def later_tokens(patterns: Patterns, run: Run, tokens: Tokens, seen: int, last_w
 
     int64 (batch, the most of a text), in order; -1 where a text has fewer.
     """
+    kept = may_be_read(patterns, run, tokens, seen, last_words)
+    return pad_sequence([row.nonzero().flatten() for row in kept], batch_first=True, padding_value=-1)
+
+
+def may_be_read(patterns: Patterns, run: Run, tokens: Tokens, seen: int, last_words: Tensor) -> Tensor:
+    """Tell which tokens may be read after `seen` of them, whose last words are (batch, 1): bool (batch, tokens)."""
     behind = (tokens.words - last_words).masked_fill_(tokens.words < 0, _BEFORE)
     kept = behind >= patterns.nearest[run.pattern][tokens.kinds]
     if run.left is not None:
         kept &= tokens.places >= seen - run.left
-    return pad_sequence([row.nonzero().flatten() for row in kept], batch_first=True, padding_value=-1)
+    return kept
