@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def test_a_comparison_writes_what_it_promises(settings, tmp_path):
-    results, said = run(settings, tmp_path / "out", seeds=(0, 1))
+    results, said = run(settings, tmp_path / "out", seeds=(0, 1), pages="last")
     out = tmp_path / "out"
     assert json.loads((out / "results.json").read_text(encoding="utf-8")) == json.loads(json.dumps(results))
     assert "24 of 24" in said[0]
@@ -76,7 +76,7 @@ def test_it_resumes_without_repeating_or_tagging_again(settings, tmp_path, monke
 
     monkeypatch.setattr(module, "run", killed)
     with pytest.raises(KeyboardInterrupt):
-        run(settings, out, grammars=("paper",))
+        run(settings, out, grammars=("paper",), pages="each")
     assert done == ["full-seed0"]
     partial = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert not partial["complete"]
@@ -313,7 +313,7 @@ def test_controls_are_runs_of_their_own_and_grammars_may_join_later(settings, tm
         encoding="utf-8",
     )
     changes = {"strategies": ("hard",), "controls": ("random", "shuffled", "window-sinks", "self-sinks")}
-    results, _ = run(settings, out, grammars=("paper:hard", f"{grammar}:controls"), **changes)
+    results, _ = run(settings, out, grammars=("paper:hard", f"{grammar}:controls"), pages="last", **changes)
     assert [record["id"] for record in results["runs"]] == [
         "paper-hard-seed0", "near-hard-seed0",
         *(f"near-hard-{name}-seed0" for name in ("random", "shuffled", "window-sinks", "self-sinks")),
@@ -340,7 +340,8 @@ def test_controls_are_runs_of_their_own_and_grammars_may_join_later(settings, tm
 
 def test_ways_of_training_are_rows_of_their_own(settings, tmp_path):
     ways = ("ramp", "learn-layer", "learn-head")
-    results, _ = run(settings, tmp_path / "out", grammars=("paper",), strategies=("hard", "soft"), adaptations=ways)
+    changes = {"grammars": ("paper",), "strategies": ("hard", "soft"), "adaptations": ways}
+    results, _ = run(settings, tmp_path / "out", pages="last", **changes)
     assert [record["id"] for record in results["runs"]] == [
         "paper-hard-seed0", "paper-hard-ramp-seed0", "paper-soft-seed0", "paper-soft-learn-layer-seed0",
         "paper-soft-learn-head-seed0",

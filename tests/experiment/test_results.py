@@ -41,7 +41,7 @@ def folders(finished, tmp_path):
 def test_finished_runs_are_enough_for_results_and_page(folders, settings, tmp_path):
     one = folders[0]
     before = json.loads((one / "results.json").read_text(encoding="utf-8"))
-    (one / "report.html").unlink()
+    assert not (one / "report.html").exists()
     (one / "runs" / "paper-hard-shuffled-seed1.json").unlink()
     rebuild_results([one])
     after = json.loads((one / "results.json").read_text(encoding="utf-8"))
@@ -198,7 +198,7 @@ def test_a_grid_on_the_command_line(folders, settings, tmp_path, capsys):
 
 def test_folders_and_records_are_reported_by_their_names(folders, tmp_path, capsys):
     one, two = folders
-    (one / "report.html").unlink()
+    assert not (one / "report.html").exists()
     assert compare_command("--report-only", one) == 0
     assert str(one / "report.html") in capsys.readouterr().out
     assert (one / "report.html").is_file()

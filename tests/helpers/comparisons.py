@@ -1,11 +1,15 @@
 """A comparison that is small, and its fixtures."""
 
+from unittest.mock import patch
+
 import pytest
 from helpers.tiny_models import tiny_model
 from helpers.tokenizers_for_tests import tokenizer
 
+from grammask.experiment import results as results_module
 from grammask.experiment.compare import compare
 from grammask.experiment.config import make_config
+from grammask.report.compare_page import write_report
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +36,17 @@ def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path / "cache"))
 
 
-def run(settings, out, *, resume=False, keep_models=False, **changes):
+def run(settings, out, *, resume=False, keep_models=False, pages="none", **changes):
+    """Run a comparison. Its page takes longer than a run: it is drawn after `each` one, the `last` one or `none`."""
     said = []
-    results = compare(
-        make_config(**{**settings, **changes}), out, resume=resume, progress=lambda tagged, *_: tagged,
-        say=said.append, keep_models=keep_models,
-    )  # fmt: skip
+
+    def draw(content, *place, **how):
+        if pages == "each" or (pages == "last" and content["complete"]):
+            write_report(content, *place, **how)
+
+    with patch.object(results_module, "write_report", draw):
+        results = compare(
+            make_config(**{**settings, **changes}), out, resume=resume, progress=lambda tagged, *_: tagged,
+            say=said.append, keep_models=keep_models,
+        )  # fmt: skip
     return results, said
