@@ -99,6 +99,12 @@ class TestFacts:
         for fact in facts:
             assert fact.sentence == f"{fact.question} {fact.answer}."
 
+    @given(st.integers(0, 1000))
+    def test_dates_of_a_text_differ_in_month_and_day(self, seed):
+        answers = [fact.answer for fact in draw_facts(["date"] * 12, np.random.default_rng(seed))]
+        months, days = zip(*(answer.split() for answer in answers), strict=True)
+        assert len({*months}) == len({*days}) == 12
+
     def test_a_seed_draws_the_same(self):
         drawn = [draw_facts(KINDS, np.random.default_rng(seed)) for seed in (1, 1, 2)]
         assert drawn[0] == drawn[1] != drawn[2]

@@ -39,4 +39,4 @@ NAME_QUESTIONS: Final[tuple[str, ...]] = (
     "The {} is guarded by",
     "The {} was sold to",
 )
-DATE_QUESTIONS: Final[tuple[str, ...]] = ("{} arrived on", "{} retired on")
+DATE_QUESTIONS: Final[tuple[str, ...]] = ("The birthday of {} is", "The wedding day of {} is")

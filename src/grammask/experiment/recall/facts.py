@@ -1,7 +1,8 @@
 """Facts of one sentence, drawn by seed: a question that breaks off before its answer, and the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Final, Literal
 
 import numpy as np
@@ -54,17 +55,21 @@ def draw_facts(kinds: Sequence[Kind], rng: np.random.Generator) -> list[Fact]:
         )
     firsts, lasts, things = (rng.permutation(names).tolist() for names in (FIRST_NAMES, LAST_NAMES, THINGS))
     codes = rng.choice(np.arange(10_000, 100_000), size=len(kinds), replace=False).tolist()
-    days = rng.choice(28 * len(MONTHS), size=len(kinds), replace=False).tolist()
+    dates = _dates(rng)
     facts = []
     for number, kind in enumerate(kinds):
         person = f"{firsts[number]} {lasts[number]}"
         subject = things[number] if kind == "name" else person
-        answers: dict[Kind, str] = {"code": str(codes[number]), "name": person, "date": _date(days[number])}
         question = _QUESTIONS[kind][int(rng.integers(len(_QUESTIONS[kind])))]
-        facts.append(Fact(kind, question.format(subject), answers[kind]))
+        answer = {"code": str(codes[number]), "name": person}.get(kind) or next(dates)
+        facts.append(Fact(kind, question.format(subject), answer))
     return facts
 
 
-def _date(day: int) -> str:
-    """Return a day of a year of 12 months of 28 days."""
-    return f"{day % 28 + 1} {MONTHS[day // 28]}"
+def _dates(rng: np.random.Generator) -> Iterator[str]:
+    """Yield dates: no two of twelve share a month, none of 28 a day, and all of `MOST_FACTS` differ.
+
+    The month comes first, since a day alone is one of 28 that every text is full of.
+    """
+    months, days = rng.permutation(MONTHS).tolist(), rng.permutation(np.arange(1, 29)).tolist()
+    return (f"{month} {day}" for month, day in zip(cycle(months), cycle(days), strict=False))
