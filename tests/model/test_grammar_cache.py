@@ -18,7 +18,7 @@ from grammask.attention.kept import board
 from grammask.attention.later_keys import later_keys
 from grammask.errors import InputError, ModelError
 from grammask.grammar.tags import CLS, NEW, PAD, TAG_IDS, UNK, UPOS
-from grammask.model import kept_cache
+from grammask.model import kept_cache, kept_parts
 from grammask.model.attach import set_mask_transform
 from grammask.model.attachment import guide_of
 
@@ -37,9 +37,10 @@ CAUSAL = [name for name in MODELS if name not in ("modernbert", "bert")]
 
 @pytest.fixture(autouse=True)
 def _little_room(monkeypatch):
-    """Let keys go every few tokens."""
+    """Let keys go every few tokens; some heads that keep different numbers of them are read in one call."""
     for module in (board, kept_cache):
         monkeypatch.setattr(module, "ROOM", 3)
+    monkeypatch.setattr(kept_parts, "_CALL", 8)
 
 
 class Both:
@@ -157,7 +158,8 @@ def test_tokens_are_forgotten_as_far_as_nothing_was_let_go_for_them(llama):
             reader.call(tokens)
 
 
-def test_it_keeps_what_later_words_may_read(llama):
+def test_it_keeps_what_later_words_may_read(llama, monkeypatch):
+    monkeypatch.setattr(kept_parts, "_CALL", 0)  # no slot stays empty
     batch = texts((300, 217), 4)
     with grammask.attached(llama, NEAR):
         cache = grammask.GrammarCache(llama)
@@ -278,3 +280,23 @@ def test_models_that_drop_nothing_are_refused(llama):
     sentence = grammask.Grammar("sentence", (grammask.Rule(WORDS, WORDS, "sentence"),))
     with grammask.attached(llama, sentence), pytest.raises(ModelError, match="rules of sentence reach"):
         grammask.GrammarCache(llama)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 600)), min_size=1, max_size=9))
+def test_heads_share_a_call_where_few_slots_stay_empty(heads):
+    runs, kept = zip(*heads, strict=True)
+    kept = [kept[runs.index(run)] for run in runs]
+    parts = kept_parts.join_heads(runs, kept, 64)
+    assert [part.first for part in parts] == [sum(part.count for part in parts[:place]) for place in range(len(parts))]
+    begin, padding = 0, 0
+    for part in parts:
+        own = slice(part.first, part.first + part.count)
+        assert (part.begin, part.size) == (begin, max(kept[own]) + 64)
+        assert part.distinct in (runs[own], runs[own][:1])
+        assert len(part.distinct) > 1 or {*runs[own]} == {*part.distinct}
+        begin += part.count * part.size
+        padding += sum(part.size - 64 - own for own in kept[own])
+    assert sum(part.count for part in parts) == len(runs)
+    # A call less is worth it, and a call more would be: against all in one and against each alone.
+    cost = padding + kept_parts._CALL * len(parts)
+    assert cost <= min(kept_parts._CALL * len(runs), len(runs) * max(kept) - sum(kept) + kept_parts._CALL)

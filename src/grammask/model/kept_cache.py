@@ -1,6 +1,5 @@
 """A cache of keys and values that lets go, per layer and key-value head, of what no later token may read."""
 
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from .kept_checks import (
     check_texts,
     check_window,
 )
-from .kept_layer import KeptLayer, Part
+from .kept_layer import KeptLayer
 from .kept_reads import KeptReads
 
 
@@ -94,30 +93,29 @@ class KeptCache(Cache):
                 assert self._text is not None  # noqa: S101 - the pass has begun
                 patterns = compile_patterns(self._tables, query.shape[1], key.shape[1])
                 self._board = Board(patterns.to(key.device), self._text)
-            board, first, parts = self._board, 0, []
-            for pattern, same in groupby(board.patterns.of[layer]):
-                number, index = board.begin(pattern, position)
-                parts.append((Part(number, first, len(list(same))), index))
-                first += parts[-1][0].count
-            self.layers[layer].fill(parts, board.room, key, value)
+            runs = [self._board.begin(pattern, position) for pattern in self._board.patterns.of[layer]]
+            self.layers[layer].fill(runs, self._board.chosen, self._board.room, key, value)
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, position: PositionMask, **how: Any
     ) -> Tensor:
         """Return attention (batch, heads, queries, head_dim) over a layer's kept keys and its new ones."""
-        if torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad):
-            output: Tensor = NoGradient.apply(query, self._attend(layer, query, key, value, position, **how))
-            return output
-        return self._attend(layer, query, key, value, position, **how)
+        if not torch.is_grad_enabled():
+            return self._attend(layer, query, key, value, position, **how)
+        with torch.no_grad():
+            output = self._attend(layer, query, key, value, position, **how)
+        if query.requires_grad or key.requires_grad or value.requires_grad:
+            refused: Tensor = NoGradient.apply(query, output)
+            return refused
+        return output
 
-    @torch.no_grad()
     def _attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, position: PositionMask, **how: Any
     ) -> Tensor:
         assert self._board is not None  # noqa: S101 - it reads earlier tokens
         assert self._reads is not None  # noqa: S101
         own = self.layers[layer]
-        check_window(self._board.runs[own.parts[0].run].left, position.left, layer)
+        check_window(self._board.runs[own.runs[0]].left, position.left, layer)
         return self._reads.attend(own, query, key, value, **how)
 
     @torch.no_grad()
@@ -136,7 +134,7 @@ class KeptCache(Cache):
     def _let_go(self, board: Board, room: int) -> None:
         stay = board.let_go(room)
         for layer in self.layers:
-            layer.let_go(board.runs, stay, room)
+            layer.let_go(stay, room)
 
     def _select(self, rows: Tensor) -> None:
         """Go on with some of the texts, in another order or several times."""
@@ -162,5 +160,5 @@ class KeptCache(Cache):
 
     def _tokens_of(self, layer: KeptLayer) -> int:
         """Return how many of a text's tokens the model's own window leaves to a layer."""
-        left = None if self._board is None or not layer.parts else self._board.runs[layer.parts[0].run].left
+        left = None if self._board is None or not layer.runs else self._board.runs[layer.runs[0]].left
         return layer.seen if left is None else min(layer.seen, left)

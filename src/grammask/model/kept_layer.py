@@ -1,32 +1,21 @@
 """One layer of a cache that lets keys go: the keys and values of all its heads in one row of slots."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import CacheLayerMixin
 
-from ..attention.kept.slots import Run
 from ..errors import ModelError
-
-
-@dataclass(frozen=True)
-class Part:
-    """`count` key-value heads from `first` on that have the same run: `size` slots each, behind each other."""
-
-    run: int
-    first: int
-    count: int
-    begin: int = 0
-    size: int = 0
+from .kept_parts import Part, join_heads
 
 
 class KeptLayer(CacheLayerMixin):
     """The keys and values of a layer, (batch, slots, head_dim), and the parts that the slots are in.
 
-    `update` hands on the new ones, which are put into slots where attention reads them.
+    `runs` is the run of each key-value head. `update` hands on the new keys, which are put into slots where attention
+    reads them.
     """
 
     supports_early_init = False
@@ -40,6 +29,7 @@ class KeptLayer(CacheLayerMixin):
     def reset(self) -> None:
         """Forget all tokens."""
         self.keys = self.values = self._next = torch.zeros(0)
+        self.runs: tuple[int, ...] = ()
         self.parts: list[Part] = []
         self.seen = 0
         self.is_open = False
@@ -66,24 +56,19 @@ class KeptLayer(CacheLayerMixin):
         """Return -1: it has no end."""
         return -1
 
-    def fill(self, parts: Sequence[tuple[Part, Tensor]], room: int, key: Tensor, value: Tensor) -> None:
-        """Take of (batch, key-value heads, tokens, head_dim) those tokens of each text that each part begins with."""
-        self.parts = [part for part, _ in parts]
-        self.keys, self.values = (
-            torch.cat(
-                [_taken(states.detach().narrow(1, part.first, part.count), index, room) for part, index in parts], 1
-            )
-            for states in (key, value)
-        )
-        self._number([index.shape[1] for _, index in parts], room)
+    def fill(self, runs: Sequence[int], stay: Sequence[Tensor], room: int, key: Tensor, value: Tensor) -> None:
+        """Take of (batch, key-value heads, tokens, head_dim) what each head's run begins with.
 
-    def let_go(self, runs: Sequence[Run], stay: Sequence[Tensor], room: int) -> None:
+        `stay` are the tokens of each run, (batch, some), as in `later_tokens`.
+        """
+        self.runs = tuple(runs)
+        key, value = key.detach(), value.detach()
+        self._take(stay, room, lambda head: (key[:, head], value[:, head]))
+
+    def let_go(self, stay: Sequence[Tensor], room: int) -> None:
         """Go on with the slots of each run (batch, some) that stay, and room for others."""
-        self.keys, self.values = (
-            torch.cat([_taken(self._of(part, states), stay[part.run], room) for part in self.parts], 1)
-            for states in (self.keys, self.values)
-        )
-        self._number([runs[part.run].kept for part in self.parts], room)
+        keys, values, begins = self.keys, self.values, self._begins()
+        self._take(stay, room, lambda head: (keys[:, begins[head] :], values[:, begins[head] :]))
 
     def add(self, fresh: int, key: Tensor, value: Tensor) -> None:
         """Put the keys and values of new tokens behind `fresh` other ones."""
@@ -96,8 +81,10 @@ class KeptLayer(CacheLayerMixin):
 
     def read(self, part: Part, slots: int) -> Iterator[Tensor]:
         """Yield the keys and the values of a part, those in its first slots: (batch, heads, slots, head_dim)."""
+        batch, _, width = self.keys.shape
+        shape, stride = (batch, part.count, slots, width), (self.keys.stride(0), part.size * width, width, 1)
         for states in (self.keys, self.values):
-            yield self._of(part, states).narrow(2, 0, slots)
+            yield states.as_strided(shape, stride, part.begin * width)
 
     def select(self, rows: Tensor) -> None:
         """Go on with some of the texts."""
@@ -113,28 +100,22 @@ class KeptLayer(CacheLayerMixin):
         """What one more token takes in all texts where nothing is let go."""
         return self.nbytes // self.keys.shape[1] * len(self._next) if self.parts else 0
 
-    def _of(self, part: Part, states: Tensor) -> Tensor:
-        """Return a part's keys or values: (batch, heads, slots, head_dim)."""
-        lying = states.narrow(1, part.begin, part.count * part.size)
-        return lying.view(len(states), part.count, part.size, -1)
+    def _take(self, stay: Sequence[Tensor], room: int, states_of: Callable[[int], tuple[Tensor, Tensor]]) -> None:
+        """Take what stays of each head's keys and values (batch, tokens, head_dim), with room for more behind it."""
+        kept = [stay[run].shape[1] for run in self.runs]
+        self.parts = join_heads(self.runs, kept, room)
+        begins = self._begins()
+        of_heads = [states_of(head) for head in range(len(kept))]
+        (batch, _, width), slots = of_heads[0][0].shape, sum(part.count * part.size for part in self.parts)
+        # Zeros stand where nobody reads: any number would do, as its weight is 0.
+        keys, values = (of_heads[0][0].new_zeros(batch, slots, width) for _ in range(2))
+        for run, begin, count, states in zip(self.runs, begins, kept, of_heads, strict=True):
+            for text, which in enumerate(stay[run].clamp(min=0)):
+                for own, all_slots in zip(states, (keys, values), strict=True):
+                    torch.index_select(own[text], 0, which, out=all_slots[text, begin : begin + count])
+        self.keys, self.values = keys, values
+        self._next = torch.tensor(begins, device=keys.device) + torch.tensor(kept, device=keys.device)
 
-    def _number(self, kept: Sequence[int], room: int) -> None:
-        """Note where each part begins, whose runs have `kept` slots and room, and each head's first free slot."""
-        begin, free = 0, []
-        for number, (part, count) in enumerate(zip(self.parts, kept, strict=True)):
-            self.parts[number] = replace(part, begin=begin, size=count + room)
-            free += [begin + head * (count + room) + count for head in range(part.count)]
-            begin += part.count * (count + room)
-        self._next = torch.tensor(free, device=self.keys.device)
-
-
-def _taken(states: Tensor, index: Tensor, room: int) -> Tensor:
-    """Take of (batch, heads, tokens, head_dim) the tokens of each text at `index` (batch, some), with room for more.
-
-    Where `index` is -1, a token stands that nobody reads: any number, as its weight is 0. Heads lie behind each other.
-    """
-    batch, heads, _, width = states.shape
-    chosen = states.new_zeros(batch, heads, index.shape[1] + room, width)
-    for own, text, which in zip(chosen, states, index.clamp(min=0), strict=True):
-        torch.index_select(text, 1, which, out=own[:, : len(which)])
-    return chosen.flatten(1, 2)
+    def _begins(self) -> list[int]:
+        """Return the first slot of each head."""
+        return [part.begin + head * part.size for part in self.parts for head in range(part.count)]

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from ..attention.blocks.block import ALL
 from ..attention.kept.board import Board
-from .kept_layer import KeptLayer, Part
+from .kept_layer import KeptLayer
+from .kept_parts import Part
 
 _CELLS: Final[int] = 1 << 22  # of a mask that is made at a time
 _FEW: Final[int] = 4  # runs up to which the masks of several queries are kept for all layers
@@ -20,7 +21,9 @@ class KeptReads:
     def __init__(self, board: Board, tags: Tensor) -> None:
         self._board = board
         self._tags = tags
-        self._masks: dict[tuple[int, int], Tensor] = {}
+        self._is_alone = tags.shape[1] == 1
+        self._of_all: Tensor | None = None
+        self._masks: dict[tuple[tuple[int, ...], int], Tensor] = {}
 
     def attend(self, layer: KeptLayer, query: Tensor, key: Tensor, value: Tensor, **how: Any) -> Tensor:
         """Return attention (batch, heads, queries, head_dim); the keys and values of the tokens are put in first.
@@ -37,28 +40,35 @@ class KeptReads:
 
     def _part(self, layer: KeptLayer, part: Part, query: Tensor, **how: Any) -> Tensor:
         """Return what (batch, key-value heads, query heads of one, queries, head_dim) read: (..., rows, head_dim)."""
-        run, (batch, _, shared, queries, _) = self._board.runs[part.run], query.shape
-        slots = run.kept + self._board.fresh
+        batch, _, shared, queries, _ = query.shape
+        slots = max(self._board.runs[run].kept for run in part.distinct) + self._board.fresh
         keys, values = layer.read(part, slots)
-        step = max(1, _CELLS // (batch * shared * slots))
+        step = max(1, _CELLS // (batch * shared * slots * len(part.distinct)))
         if queries <= step:
-            mask = self._mask(part.run, slice(0, queries), query.dtype)
+            mask = self._mask(part, slice(0, queries), slots, query.dtype)
             return F.scaled_dot_product_attention(query.flatten(2, 3), keys, values, mask, **how)
         read = []
         for some in (slice(row, min(row + step, queries)) for row in range(0, queries, step)):
-            rows, mask = query[:, :, :, some], self._mask(part.run, some, query.dtype)
+            rows, mask = query[:, :, :, some], self._mask(part, some, slots, query.dtype)
             output = F.scaled_dot_product_attention(rows.flatten(2, 3), keys, values, mask, **how)
             read.append(output.reshape(*rows.shape[:-1], -1))
         return torch.cat(read, 3).flatten(2, 3)
 
-    def _mask(self, number: int, rows: slice, dtype: torch.dtype) -> Tensor:
-        """Return what some queries read in the slots of a run: (batch, 1, query heads of a key * queries, slots)."""
-        run, alone = self._board.runs[number], self._tags.shape[1] == 1
-        slots = run.slots(self._board.fresh)
-        key = (0, 0) if alone else (number, rows.start)  # what one query reads is looked up for all runs at once
+    def _mask(self, part: Part, rows: slice, slots: int, dtype: torch.dtype) -> Tensor:
+        """Return what some queries read in a part: (batch, 1 or heads, query heads of a key * queries, slots)."""
+        key = part.distinct, rows.start
         mask = self._masks.get(key)
         if mask is None:
-            mask = self._board.mask(ALL if alone else slots, self._tags, rows, dtype).flatten(1, 2)[:, None]
-            if alone or len(self._board.runs) <= _FEW:
+            own = self._board.slots_of(part.distinct)
+            if self._is_alone:
+                if self._of_all is None:
+                    # What one query reads is looked up for all runs at once.
+                    self._of_all = self._board.mask(ALL, self._tags, rows, dtype)
+                mask = self._of_all[..., own] if isinstance(own, slice) else self._of_all.index_select(3, own)
+            else:
+                mask = self._board.mask(own, self._tags, rows, dtype)
+            batch, shared, queries, _ = mask.shape
+            mask = mask.view(batch, shared, queries, len(part.distinct), -1).permute(0, 3, 1, 2, 4).flatten(2, 3)
+            if self._is_alone or len(self._board.runs) <= _FEW:
                 self._masks[key] = mask
-        return mask.narrow(3, slots.start, slots.stop - slots.start) if alone else mask
+        return mask.narrow(3, 0, slots)

@@ -31,8 +31,9 @@ class Board:
         self.fresh, self.room = 0, ROOM
         self.has_lost = torch.zeros(len(text.kinds), dtype=torch.bool, device=text.kinds.device)
         self._numbers: dict[tuple[int, int | None], int] = {}
-        self._chosen: list[Tensor] = []  # for each run, which tokens of the text it begins with
+        self.chosen: list[Tensor] = []  # for each run, which tokens of the text it begins with, as in `later_tokens`
         self._slots = text.at(slice(0, 0))
+        self._indices: dict[tuple[int, ...], Tensor] = {}
         self._key_words = self._first_cells = self._slots.words
         self._next = self._lefts = self._origins = torch.zeros(0, dtype=torch.int64, device=text.kinds.device)
 
@@ -45,18 +46,18 @@ class Board:
         """Return which run a pattern has under the model's own mask; None for one that it didn't have before."""
         return self._numbers.get((pattern, position.left))
 
-    def begin(self, pattern: int, position: PositionMask) -> tuple[int, Tensor]:
-        """Return the run of a pattern, and which tokens of the text it begins with, as `later_tokens` does."""
+    def begin(self, pattern: int, position: PositionMask) -> int:
+        """Return the run of a pattern, which begins with the tokens `chosen` for it."""
         number = self._numbers.setdefault((pattern, position.left), len(self.runs))
         if number == len(self.runs):
             self.runs.append(Run(pattern, position.left))
-            self._chosen.append(self._choose(self.runs[-1], self.text))
-        return number, self._chosen[number]
+            self.chosen.append(self._choose(self.runs[-1], self.text))
+        return number
 
     def lay_out(self) -> None:
         """Lay out the runs of the text's first tokens."""
-        self._lay([self.text.take(index) for index in self._chosen])
-        self._chosen.clear()
+        self._lay([self.text.take(index) for index in self.chosen])
+        self.chosen.clear()
 
     def knows(self, text: Tokens) -> bool:
         """Whether nothing else is known by now of the tokens that were read."""
@@ -105,7 +106,20 @@ class Board:
         """Forget some of the fresh tokens, the last ones."""
         self.text, self.fresh = self.text.at(slice(0, self.seen - tokens)), self.fresh - tokens
 
-    def mask(self, slots: slice, tags: Tensor, queries: slice, dtype: torch.dtype) -> Tensor:
+    def slots_of(self, runs: tuple[int, ...]) -> slice | Tensor:
+        """Return the slots of a run, those with room; of several the indices, as many for each as the longest has."""
+        if len(runs) == 1:
+            return self.runs[runs[0]].slots(self.room)
+        if runs not in self._indices:
+            most = max(self.runs[run].kept for run in runs) + self.room
+            free = self._slots.kinds.shape[1] - 1
+            index = torch.full((len(runs), most), free, dtype=torch.int64, device=self._next.device)
+            for own, run in zip(index, (self.runs[run].slots(self.room) for run in runs), strict=True):
+                own[: run.stop - run.start] = torch.arange(run.start, run.stop, dtype=own.dtype, device=own.device)
+            self._indices[runs] = index.flatten()
+        return self._indices[runs]
+
+    def mask(self, slots: slice | Tensor, tags: Tensor, queries: slice, dtype: torch.dtype) -> Tensor:
         """Return what some `queries` of the last tokens, whose tags are (batch, tokens), read in some slots.
 
         It is as attention adds it: (batch, heads, queries, slots).
@@ -141,17 +155,20 @@ class Board:
             replace(run, start=start, kept=count)
             for run, start, count in zip(self.runs, starts, counts, strict=True)
         ]  # fmt: skip
-        free = Tokens.free(len(self.has_lost), self.room, self.has_lost.device)
-        self._slots = Tokens.joined([part for tokens in kept for part in (tokens, free)])
-        self._next = torch.tensor(
-            [run.start + run.kept for run in self.runs], dtype=torch.int64, device=self.has_lost.device
-        )
+        device = self.has_lost.device
+        free, none = (Tokens.free(len(self.has_lost), count, device) for count in (self.room, 1))
+        self._slots = Tokens.joined([*(part for tokens in kept for part in (tokens, free)), none])
+        self._indices = {}
+        starts = [run.start + run.kept for run in self.runs]
+        self._next = torch.tensor(starts, dtype=torch.int64, device=device)
         self._derive()
 
     def _derive(self) -> None:
         """Derive from the tokens in the slots what look-ups ask for."""
         device = self.has_lost.device
-        sizes = torch.tensor([run.kept + self.room for run in self.runs], dtype=torch.int64, device=device)
+        slots = [run.kept + self.room for run in self.runs]
+        slots[-1] += 1  # behind all runs a slot stays free
+        sizes = torch.tensor(slots, dtype=torch.int64, device=device)
         patterns = torch.tensor([run.pattern for run in self.runs], dtype=torch.int32, device=device)
         lefts = [_ANY if run.left is None else run.left for run in self.runs]
         self._origins = patterns * self.patterns.cells_each
