@@ -1,12 +1,11 @@
 """What a person reads holds: links lead somewhere, every room is named, and what is printed as code runs."""
 
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from helpers.fresh_process import run_fresh
 from test_imports import ORDER
 
 ROOT = Path(__file__).parents[1]
@@ -67,7 +66,7 @@ def test_python_blocks_run_and_print_what_the_page_says(name):
         pytest.skip("the offline packages are not installed")
     text = read(ROOT / name)
     code = "\n".join(BLOCK.findall(text))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    done = run_fresh(code, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     for printed in PRINTED.findall(text):
         # Figures may differ a little from one processor, or version of a library, to the next; words may not.

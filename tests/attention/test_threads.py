@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -11,6 +9,7 @@ import pytest
 import torch
 from helpers.attention_calls import GRAMMARS, HEADS, draw, fitting_backends
 from helpers.batches import random_batch
+from helpers.fresh_process import run_fresh
 from helpers.tiny_models import tiny_model
 from torch.utils.checkpoint import checkpoint
 
@@ -268,4 +267,4 @@ sys.exit(code or not same)
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_attends_as_its_parent():
-    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=120)
+    run_fresh(FORKED)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.fresh_process import run_script
 from typer.main import get_command
 
 from grammask.cli.app import app
@@ -154,10 +155,7 @@ def test_a_comparison_that_cannot_start_says_why_and_writes_nothing(wrong, tmp_p
 
 
 def test_the_papers_door_says_what_it_cannot_reach(tmp_path):
-    done = subprocess.run(
-        [sys.executable, ROOT / "run_experiment.py", "--task", "none.tsv"],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
-    )  # fmt: skip
+    done = run_script(ROOT / "run_experiment.py", "--task", "none.tsv", cwd=tmp_path)
     assert done.returncode == 2
     assert "no task 'none.tsv'" in done.stderr
 

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from helpers.fresh_process import run_script
 
 from grammask.cli import signals
 from grammask.cli.app import run_plainly
@@ -22,10 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 
 
 def test_a_comparison_killed_at_any_moment_goes_on_as_if_nothing_had_been(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "helpers.killed_compare", tmp_path], cwd=TESTS, capture_output=True,
-        text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    done = run_script("helpers.killed_compare", tmp_path, cwd=TESTS, module=True)
     assert done.returncode == 0, done.stderr
     cases = [json.loads(line) for line in done.stdout.splitlines()]
     assert Counter(case["signal"] for case in cases) == {"SIGKILL": 12, "SIGTERM": 6, "SIGINT": 6}

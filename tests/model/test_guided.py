@@ -3,8 +3,6 @@
 import copy
 import json
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 import torch
 import transformers
 from helpers.batches import random_batch
+from helpers.fresh_process import run_fresh
 from helpers.tiny_models import TINY, tiny_model
 from torch import nn
 from transformers import AutoModelForSequenceClassification
@@ -123,7 +122,7 @@ def test_pickles_are_guided_in_a_new_process(tmp_path, batch):
     )
     # The learned one first: nothing that another left behind helps it.
     files = [tmp_path / f"{kind}.pt" for kind in reversed(KINDS)]
-    subprocess.run([sys.executable, "-c", code, *files], check=True)
+    run_fresh(code, *files)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -362,7 +361,7 @@ def test_stock_loads_of_a_saved_guided_model_raise(tmp_path):
         f"else:\n    raise SystemExit({name!r})\n"
         for name, load in STOCK.items()
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_fresh(code)
 
 
 def test_a_stock_load_where_the_name_is_known_raises_at_the_first_forward(tmp_path, batch):
@@ -513,7 +512,7 @@ def test_peft_refuses_an_adapter_of_a_guided_model(tmp_path):
         "try: peft.PeftConfig.from_pretrained(sys.argv[1])\n"
         "except Warning as word: assert 'grammask' in str(word)\nelse: raise SystemExit('no word')"
     )
-    subprocess.run([sys.executable, "-c", code, tmp_path / "adapter"], check=True)
+    run_fresh(code, tmp_path / "adapter")
 
 
 def test_peft_may_be_loaded_after_the_grammar(tmp_path):
@@ -524,7 +523,7 @@ def test_peft_may_be_loaded_after_the_grammar(tmp_path):
         "from peft import LoraConfig, get_peft_model\n"
         "get_peft_model(model, LoraConfig(r=2, target_modules=['query'])).save_pretrained(sys.argv[1] + '/adapter')"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    run_fresh(code, tmp_path)
     assert grammar_of(grammask.from_pretrained(tmp_path / "adapter"))[0].name == "paper"
 
 
