@@ -18,7 +18,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 import grammask
 from grammask.data.read_documents import Document
 from grammask.errors import ExperimentError, InputError, ModelError
-from grammask.experiment.recall.cache_share import fit_window, heads_of, kept_share
+from grammask.experiment.kept_keys import heads_of
+from grammask.experiment.recall.cache_share import fit_window, kept_share
 from grammask.experiment.recall.fact_lists import FIRST_NAMES, LAST_NAMES, THINGS
 from grammask.experiment.recall.facts import KINDS, draw_facts
 from grammask.experiment.recall.insert import Wish, insert_facts

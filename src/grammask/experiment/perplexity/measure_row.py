@@ -10,11 +10,10 @@ import torch
 from transformers import PreTrainedModel
 
 from ...attention.inputs import Annotation
-from ...attention.later_keys import later_keys
 from ...attention.position_mask import PositionMask
-from ...grammar.tables import compile_layers
 from ...model.attach import attach, detach
 from ...model.token_losses import token_losses
+from ..kept_keys import ModelHeads, keys_kept
 from .pair_counter import PairCounter
 from .prepare_texts import PreparedText
 from .rows import Row
@@ -86,16 +85,9 @@ def _pairs_of(position: PositionMask, length: int) -> int:
     return sum(min(place, left) + 1 for place in range(length))
 
 
-def _keys_kept(row: Row, prepared: PreparedText, number: int, counter: PairCounter, key_heads: int) -> Iterator[int]:
-    """Yield how many keys of each layer some later token may read."""
-    length = len(prepared.text)
-    if row.grammar is None:
-        for position in counter.positions:
-            yield min(length, length if position.left is None else position.left) * key_heads
-        return
+def _keys_kept(row: Row, prepared: PreparedText, number: int, counter: PairCounter, key_heads: int) -> list[int]:
+    """Return how many keys of each layer some later token may read."""
     tags = prepared.text.tags if row.tags is None else row.tags[number]
     ids = (torch.from_numpy(ids)[None] for ids in (tags, prepared.text.words, prepared.text.sentences))
-    annotation = Annotation(*ids)
-    tables = compile_layers(row.grammar, layers=counter.layers, heads=counter.heads)
-    for of_layer, position in zip(tables, counter.positions, strict=True):
-        yield int(later_keys(of_layer, annotation, key_heads=key_heads, position=position).sum())
+    heads = ModelHeads(counter.layers, counter.heads, key_heads, tuple(counter.positions))
+    return keys_kept(row.grammar, Annotation(*ids), heads)

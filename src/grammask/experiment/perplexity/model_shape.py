@@ -10,7 +10,7 @@ from ...attention.position_mask import PositionMask
 from ...errors import ModelError
 from ...grammar.grammar import Grammar
 from ...model.attach import attached
-from ...model.named_models import count_key_heads
+from ..kept_keys import heads_of
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,12 @@ def find_shape(model: PreTrainedModel, grammars: Sequence[Grammar]) -> CausalSha
     config: Any = model.config
     if not getattr(model, "can_generate", lambda: False)():
         raise ModelError(f"{type(model).__name__} is no causal language model; name one, such as smollm2")
-    heads = config.num_attention_heads
-    layers = config.num_hidden_layers
+    own = heads_of(model)
     return CausalShape(
         model_type=config.model_type,
         parameters=model.num_parameters(),
-        layers=layers,
-        heads=heads,
-        key_heads=count_key_heads(config),
-        positions=tuple(_position(config, layer) for layer in range(layers)),
+        layers=own.layers,
+        heads=own.heads,
+        key_heads=own.key_heads,
+        positions=own.positions,
     )
-
-
-def _position(config: Any, layer: int) -> PositionMask:
-    """Return the mask of a layer: causal, and within its sliding window where it has one."""
-    kinds = getattr(config, "layer_types", None)
-    window = getattr(config, "sliding_window", None)
-    if window is None or (kinds is not None and kinds[layer] != "sliding_attention"):
-        return PositionMask(causal=True)
-    return PositionMask(causal=True, window=(window - 1, 0))

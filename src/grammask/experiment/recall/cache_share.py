@@ -1,42 +1,22 @@
 """Which share of a context's keys a grammar keeps: those that some later token may still read."""
 
-from dataclasses import dataclass, replace
-
-from transformers import PreTrainedModel
+from dataclasses import replace
 
 from ...attention.inputs import Annotation
-from ...attention.later_keys import later_keys
 from ...grammar.grammar import Grammar
 from ...grammar.rules import Reach
-from ...grammar.tables import compile_layers
-from ...model.named_models import count_key_heads
+from ..kept_keys import ModelHeads, keys_kept
 from .passages import Passage
 
 
-@dataclass(frozen=True)
-class ModelHeads:
-    """How many layers, heads and key-value heads a model has."""
+def kept_share(grammar: Grammar | None, context: Passage, heads: ModelHeads) -> float:
+    """Return the share of a context's keys that are kept, a mean over layers and key-value heads.
 
-    layers: int
-    heads: int
-    key_heads: int
-
-
-def heads_of(model: PreTrainedModel) -> ModelHeads:
-    """Return the heads that a model's config names."""
-    config = model.config
-    return ModelHeads(config.num_hidden_layers, config.num_attention_heads, count_key_heads(config))
-
-
-def kept_share(grammar: Grammar, context: Passage, heads: ModelHeads) -> float:
-    """Return the share of a context's keys that are kept, a mean over layers and key-value heads."""
+    None is full attention, of which a model's own sliding windows leave less than all.
+    """
     inputs = context.inputs
     annotation = Annotation(inputs["tag_ids"], inputs["word_ids"], inputs["sentence_ids"])
-    layers = compile_layers(grammar, layers=heads.layers, heads=heads.heads)
-    of_table = {
-        id(tables): float(later_keys(tables, annotation, key_heads=heads.key_heads).float().mean()) for tables in layers
-    }  # layers with the same rules share one object
-    return sum(of_table[id(tables)] for tables in layers) / len(layers)
+    return sum(keys_kept(grammar, annotation, heads)) / (len(context) * heads.layers * heads.key_heads)
 
 
 def fit_window(grammar: Grammar, context: Passage, heads: ModelHeads, *, share: float, name: str) -> Grammar:

@@ -13,8 +13,9 @@ from ...errors import ExperimentError
 from ...grammar.grammar import Grammar
 from ...grammar.tags import TAG_IDS
 from ...model.eval_mode import eval_mode
+from ..kept_keys import heads_of
 from ..perplexity.prepare_texts import Bar
-from .cache_share import heads_of, kept_share
+from .cache_share import kept_share
 from .methods import FULL, FullMethod, GrammarMethod, Method, Reading
 from .passages import Passage
 from .peers.peer_methods import peer_methods

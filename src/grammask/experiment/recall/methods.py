@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 from ...grammar.grammar import Grammar
 from ...model.attach import attached
 from ...model.cache import GrammarCache
-from .cache_share import heads_of, kept_share
+from ..kept_keys import heads_of
+from .cache_share import kept_share
 from .passages import Passage
 from .prefill import Prefill, prefill
 from .score import CachedContext, ReadContext, cache_argument
@@ -83,7 +84,8 @@ class FullMethod(Method):
     @contextmanager
     def read(self, reading: Reading) -> Iterator[ReadContext]:
         """Read a context in full."""
-        yield CachedContext(reading.model, reading.context, reading.full.cache, 1.0)
+        share = kept_share(None, reading.context, heads_of(reading.model))
+        yield CachedContext(reading.model, reading.context, reading.full.cache, share)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ....grammar.file import load_grammar
 from ....grammar.grammar import Grammar
-from ..cache_share import fit_window, heads_of
+from ...kept_keys import heads_of
+from ..cache_share import fit_window
 from ..methods import GrammarMethod, Method, Moment, Reading
 from ..passages import Passage, join_passages
 from ..prefill import Prefill, run
