@@ -333,6 +333,27 @@ def test_what_chooses_no_label_is_refused(model, annotate, kind):
         grammask.explain(other, annotate, ["the cat"])
 
 
+def test_a_model_that_returns_tuples_is_explained(model, annotate):
+    text = sentences(1, seed=5)[0]
+    wanted = grammask.explain(model, annotate, text).to_dict()
+    model.config.return_dict = False
+    try:
+        assert grammask.explain(model, annotate, text).to_dict() == wanted
+    finally:
+        model.config.return_dict = True
+
+
+def test_inference_mode_changes_nothing(model, annotate):
+    text = sentences(1, seed=5)[0]
+    with torch.inference_mode():
+        found = grammask.explain(model, annotate, text)
+        made = BertForSequenceClassification(model.config)
+        grammask.attach(made, "english")
+        with pytest.raises(ModelError, match=r"the model was made in torch.inference_mode\(\); load it outside"):
+            grammask.explain(made, annotate, text)
+    assert found.to_dict() == grammask.explain(model, annotate, text).to_dict()
+
+
 def test_rules_and_layers_can_be_chosen(model, annotate):
     model.train()
     (text,) = grammask.explain(model, annotate, ["the kind cat sees a film ."], rules=["3", DECIDING], layers=[1])

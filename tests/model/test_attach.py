@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from helpers.batches import random_batch, with_new_words
+from helpers.language_models import language_model
 from helpers.tiny_models import tiny_model
 from transformers import AutoModelForSequenceClassification
 
@@ -262,3 +263,22 @@ def test_backends_work_under_autocast(model_type, dropout):
     found, expected = run("mixed"), run("dense")
     if not dropout:
         torch.testing.assert_close(found, expected, atol=0.15 * float(expected.detach().abs().max()), rtol=0)
+
+
+def test_a_model_that_fails_on_tuples_of_its_own_says_so():
+    model = language_model("llama")
+    model.config.return_dict = False
+    with pytest.raises(ModelError, match="says return_dict=False, with which it fails itself; set model.config.ret"):
+        grammask.attach(model, "streaming")
+    model.config.return_dict = True
+    grammask.attach(model, "streaming")
+
+
+@pytest.mark.parametrize("model_type", ["bert", "distilbert"])
+def test_a_model_that_returns_tuples_does_so_under_a_grammar(model_type, batch):
+    model, tuples = (grammask.attach(tiny_model(model_type), PER_LAYER) for _ in range(2))
+    tuples.config.return_dict = False
+    with torch.no_grad():
+        found = tuples(**batch.everything)
+    assert type(found) is tuple
+    assert torch.equal(found[0], logits(model, batch))

@@ -59,7 +59,7 @@ def ask(model: PreTrainedModel, inputs: dict[str, Tensor]) -> tuple[Tensor, tupl
     numbers, and several labels are no answer.
     """
     with torch.no_grad():
-        output = model(**inputs, **_keep_last(model), output_attentions=True)
+        output = model(**inputs, **_how(model), output_attentions=True)
     logits, kind = getattr(output, "logits", None), type(model).__name__
     if predicts_tokens(model):
         if not reads_back_only(model):
@@ -79,13 +79,14 @@ def ask(model: PreTrainedModel, inputs: dict[str, Tensor]) -> tuple[Tensor, tupl
 
 def answer_logits(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
     """Return the logits (batch, answers) of texts: of their labels, or of the tokens after their last places."""
-    logits: Tensor = model(**inputs, **_keep_last(model)).logits
+    logits: Tensor = model(**inputs, **_how(model)).logits
     return logits[:, -1] if predicts_tokens(model) else logits
 
 
-def _keep_last(model: PreTrainedModel) -> dict[str, Any]:
+def _how(model: PreTrainedModel) -> dict[str, Any]:
     # Logits of all places would be larger than all else.
-    return {"use_cache": False, "logits_to_keep": 1} if predicts_tokens(model) else {}
+    last = {"use_cache": False, "logits_to_keep": 1} if predicts_tokens(model) else {}
+    return {**last, "return_dict": True}
 
 
 def worth(model: PreTrainedModel, logits: Tensor, answer: int) -> Tensor:

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from ..attention.inputs import Annotation
 from ..errors import ExplainError, ModelError
+from ..grammar.caching import outside_inference_mode
 from ..model.attach import grammar_of
 from ..model.eval_mode import eval_mode
 from ..model.saved_grammar import CONFIG_KEY
@@ -84,7 +85,11 @@ def explain(
     for number, text in enumerate(wanted, start=1):
         if not text.strip():
             raise ExplainError(f"text {number} is empty; give one with words")
-    with eval_mode(model):
+    if any(weight.is_inference() for weight in model.parameters()):
+        raise ModelError(
+            "importance needs gradients, but the model was made in torch.inference_mode(); load it outside"
+        )
+    with eval_mode(model), outside_inference_mode():
         explainer = _Explainer(model, annotate, tuple(rules), tuple(layers), token)
         found = tuple(
             explainer.explain(text, f"text {number}") for number, text in enumerate(progress(wanted), start=1)

@@ -118,5 +118,12 @@ def _dry_run(model: PreTrainedModel) -> Iterator[None]:
     except GrammaskError:
         raise
     except Exception as error:  # a model that fails on plain tokens cannot be checked
-        took_mask = isinstance(getattr(error, "obj", None), ModelMask)
-        raise _refusal(model, _LOST if took_mask else f"a dry run on a few tokens failed: {error}") from error
+        raise _refusal(model, _why(model, error)) from error
+
+
+def _why(model: PreTrainedModel, error: Exception) -> str:
+    if isinstance(getattr(error, "obj", None), ModelMask):
+        return _LOST
+    if not getattr(model.config, "return_dict", True):  # parts of many models name what other parts return
+        return "its config says return_dict=False, with which it fails itself; set model.config.return_dict = True"
+    return f"a dry run on a few tokens failed: {error}"
