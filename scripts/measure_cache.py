@@ -1,13 +1,17 @@
-"""Measure GrammarCache: python scripts/measure_cache.py --model FOLDER --grammar NAME --out FILE.
+"""Measure GrammarCache: python scripts/measure_cache.py --model FOLDER --grammar NAME --out FILE [--rounding].
 
 For each length: bytes next to those of a DynamicCache, the largest difference of logits from the same guided model with
 a whole cache, and the times of prefill and of one more token next to the stock model's, in turns. A text that --text
 gives is tagged; else tokens are random, and tags as frequent as in English.
+
+With --rounding, instead, what of the difference is rounding: the largest differences of logits between both caches in
+float32 and in float64, and how far float32 is from float64 with each, and in the stock model.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -41,16 +45,21 @@ def main() -> None:
     parser.add_argument("--lengths", default="512,8192")
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounding", action="store_true")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: on a machine that others use too")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     source = find_model(options.model)
-    stock, guided = (load_causal(source).to(torch.float32) for _ in range(2))  # type: ignore[arg-type]
-    grammask.attach(guided, options.grammar)
+    stock, *others = (load_causal(source).to(torch.float32) for _ in range(1 if options.rounding else 2))  # type: ignore[arg-type]
+    for guided in others:
+        grammask.attach(guided, options.grammar)
     rows = []
     for length in map(int, options.lengths.split(",")):
         inputs = read_text(options, length + options.steps) if options.text else made_up(stock, length + options.steps)
-        rows.append(measure(stock, guided, inputs, length, CLOCKS[options.clock]))
+        if options.rounding:
+            rows.append(rounding(stock, options.grammar, inputs, length))
+        else:
+            rows.append(measure(stock, others[0], inputs, length, CLOCKS[options.clock]))
         print(rows[-1], flush=True)  # noqa: T201
     settings = {name: value if isinstance(value, int) else str(value) for name, value in vars(options).items()}
     record = {"settings": settings, "environment": environment("float32"), "rows": rows}
@@ -109,6 +118,38 @@ def measure(
         "prefill_ratio": prefill[0] / prefill[1], "decode_stock_ms": decode[0], "decode_ms": decode[1],
         "decode_ratio": decode[0] / decode[1],
     }  # fmt: skip
+
+
+@torch.no_grad()
+def rounding(model: PreTrainedModel, grammar: str, inputs: dict[str, Tensor], length: int) -> dict[str, Any]:
+    """Return the largest differences of logits of the tokens after `length`, between caches and between dtypes."""
+    ids, annotation = inputs.pop("input_ids"), inputs
+
+    def logits(cache: Any, *, guided: bool = True) -> Tensor:
+        found = []
+        for start, end in pairwise([0, *range(length, length + WHOLE + 1)]):
+            known = {name: each[:, :end] for name, each in annotation.items()} if guided else {}
+            found.append(model(input_ids=ids[:, start:end], cache=cache, logits_to_keep=1, **known).logits)
+        return torch.cat(found[1:], 1).double()
+
+    found = {}
+    for dtype in (torch.float32, torch.float64):
+        model.to(dtype)  # type: ignore[arg-type]
+        stock = logits(DynamicCache(), guided=False)
+        with grammask.attached(model, grammar):
+            found[dtype] = {
+                "stock": stock,
+                "whole": logits(DynamicCache()),
+                "kept": logits(grammask.GrammarCache(model)),
+            }
+    model.to(torch.float32)  # type: ignore[arg-type]
+    single, double = found.values()
+    apart = {f"{name}_float32_from_float64": float((single[name] - double[name]).abs().max()) for name in single}
+    between = {
+        f"difference_{str(dtype).removeprefix('torch.')}": float((of["kept"] - of["whole"]).abs().max())
+        for dtype, of in found.items()
+    }
+    return {"length": length, **between, **apart, "largest_logit": float(double["stock"].abs().max())}
 
 
 if __name__ == "__main__":
