@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -78,14 +79,26 @@ def sentences(number: int, *, seed: int) -> tuple[list[str], list[int]]:
 
 
 def trained(annotate: grammask.Annotator) -> BertForSequenceClassification:
-    """Return a small model that learned the sentences under the grammar."""
+    """Return a small model that learned the sentences under the grammar; it learns them once a process."""
+    model = _untrained(annotate)
+    model.load_state_dict(_learned())
+    return model.eval()
+
+
+def _untrained(annotate: grammask.Annotator) -> BertForSequenceClassification:
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(annotate.tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
         intermediate_size=64, max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         id2label={0: "bad", 1: "good"}, label2id={"bad": 0, "good": 1},
     )  # fmt: skip
-    model = grammask.attach(BertForSequenceClassification(config), DECIDED)
+    return grammask.attach(BertForSequenceClassification(config), DECIDED)
+
+
+@cache
+def _learned() -> dict[str, torch.Tensor]:
+    annotate = annotator()
+    model = _untrained(annotate)
     texts, labels = sentences(640, seed=1)
     encoded = annotate(texts)
     features = [{name: values[place] for name, values in encoded.items()} for place in range(len(texts))]
@@ -100,4 +113,4 @@ def trained(annotate: grammask.Annotator) -> BertForSequenceClassification:
             optimiser.step()
         if epoch > 2 and loss < 0.01:
             break
-    return model.eval()
+    return model.state_dict()

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 from helpers.conllu import CONLLU
+from helpers.tiny_models import tiny_model
+from helpers.tokenizers_for_tests import tokenizer
 
 from grammask.errors import InputError
 from grammask.grammar.file import load_grammar
@@ -18,15 +20,18 @@ SENTENCES = tuple(f"The old dog sees {number} small cats, and she runs home quic
 
 
 @pytest.mark.parametrize("source", ["attention", "both"])
-def test_a_models_heads_are_induced_and_measured(settings, source):
-    said = []
+def test_a_models_heads_are_induced_and_measured(tmp_path, source):
+    said, made = [], tokenizer("wordpiece")
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": len(made), "pad_token_id": 0}
+    tiny_model("bert", **sizes).base_model.save_pretrained(tmp_path)
+    made.save_pretrained(tmp_path)
     gathered = cells_from_texts(
-        Corpus("mine", SENTENCES, SENTENCES[:3]), source, attention_share=0.5, model=settings["model"],
+        Corpus("mine", SENTENCES, SENTENCES[:3]), source, attention_share=0.5, model=str(tmp_path),
         tagger="en_core_web_sm", say=said.append,
     )  # fmt: skip
-    assert (gathered.layers, gathered.heads, gathered.cells.groups) == (3, 4, 12)
+    assert (gathered.layers, gathered.heads, gathered.cells.groups) == (2, 2, 4)
     assert set(gathered.held_out) == ({"attention"} if source == "attention" else {"arcs", "attention"})
-    recipe = Recipe(0.4, 5, "head", offsets_share=0.5, layers=3, heads=4)
+    recipe = Recipe(0.4, 5, "head", offsets_share=0.5, layers=2, heads=2)
     grammar = induce(gathered.cells, recipe, name="heads")
     measured = measure_coverage(grammar, gathered)
     assert 0.3 < measured["density"] < 0.5
