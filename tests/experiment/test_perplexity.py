@@ -1,6 +1,8 @@
 """`perplexity` from texts to perplexity.json: losses against the model's own, records, resuming, folders."""
 
 import json
+from contextlib import nullcontext
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 import grammask
 from grammask.errors import ExperimentError, InputError, ModelError
+from grammask.experiment.perplexity import loss_results
 from grammask.experiment.perplexity import run_perplexity as module
 from grammask.experiment.perplexity.config import CONTROL_NAMES, make_perplexity_config
 from grammask.experiment.perplexity.run_perplexity import run_perplexity
@@ -33,10 +36,12 @@ def settings(tmp_path_factory):
     }  # fmt: skip
 
 
-def run(settings, out, *, resume=False, **changes):
+def run(settings, out, *, resume=False, page=False, **changes):
+    """Run, without the page that each row draws anew: it takes longer than the row."""
     said = []
     config = make_perplexity_config(**{**settings, **changes})
-    results = run_perplexity(config, out, resume=resume, progress=lambda parts, *_: parts, say=said.append)
+    with nullcontext() if page else patch.object(loss_results, "write_perplexity_page"):
+        results = run_perplexity(config, out, resume=resume, progress=lambda parts, *_: parts, say=said.append)
     return results, said
 
 
@@ -75,7 +80,8 @@ def test_a_model_that_answers_with_nan_is_told():
 
 
 def test_a_run_writes_what_it_promises(settings, tmp_path):
-    results, said = run(settings, tmp_path / "out")
+    results, said = run(settings, tmp_path / "out", page=True)
+    assert "<svg" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "out" / "perplexity.json").read_text(encoding="utf-8")) == results
     assert results["complete"]
     assert [(row["name"], row["control"], row["of"]) for row in results["rows"]] == [

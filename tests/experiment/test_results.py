@@ -143,6 +143,7 @@ def test_a_grid_runs_its_rows_on_all_tasks_and_goes_on(settings, tmp_path, monke
     with pytest.raises(ExperimentError, match="isn't empty; continue it with --resume"):
         run_grid(comparisons, out, resume=False, **how)
 
+    assert (out / "one" / "report.html").is_file()
     ran = []
     monkeypatch.setattr(grid_run, "compare", lambda config, folder, **_: ran.append((folder.name, config.controls)))
     (out / "two" / "runs" / "paper-hard-seed0.json").unlink()
