@@ -31,3 +31,34 @@ def loss_results(**changes):
         "texts": [{"name": "a.txt", "tokens": 1000, "skipped": 100, "counted": 900, "whole": True, "sha256": "0"}],
         "rows": rows, "meanings": {"rarest": "as many of the rarest"}, "complete": True, **changes,
     }  # fmt: skip
+
+
+def copied(value, **of):
+    return {**of, "value": value, "interval": [value - 0.1, value + 0.1], "questions": 12}
+
+
+def recall_row(name, *, moment="before", value=0.5, reads_on=True):
+    differences = {
+        key: {"value": -0.25, "interval": [-0.5, 0.125]}
+        for key in ("exact", "loss", "continuation_loss", "continuation_name_loss")
+    }
+    return {
+        "name": name, "moment": moment, "texts": 1, "share": 0.25, "exact": copied(value), "loss": 1.0, "seconds": 1.0,
+        "by_kind": [copied(value, kind=kind) for kind in ("code", "date", "name")],
+        "by_distance": [copied(value, target=target) for target in (500, 1000)],
+        **({"continuation": {"share": 0.25, "loss": 3.0625, "name_loss": 2.0}} if reads_on else {}),
+        **({} if name == "full" else {"difference": differences}),
+    }  # fmt: skip
+
+
+def recall_results(**changes):
+    rows = [
+        recall_row("full", moment="never", value=0.75), recall_row("far"),
+        recall_row("snapkv", moment="known", value=0.3125, reads_on=False),
+    ]  # fmt: skip
+    return {
+        "settings": {"distances": [500, 1000]}, "reference": "far", "rows": rows,
+        "meanings": {"snapkv": "by 64 tokens"},
+        "texts": [{"name": "a.txt", "tokens": 1000, "questions": 6}],
+        "planned": ["full.never", "far.before", "snapkv.known"], "complete": True, **changes,
+    }  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.browser import Seen, chromium, needs_browser
 from helpers.lexicon import annotator, sentences, trained
-from helpers.loss_results import loss_results
+from helpers.loss_results import loss_results, recall_results
 from helpers.report_results import results
 
 import grammask
@@ -155,7 +155,7 @@ PAGES = {
     "adherence": (page_of_adherence, 3),
     "faithfulness": (lambda: faithfulness_page(read_json(RECORDS / "faithfulness-sst2.json")), 0),
     "compare": (lambda: render_report(results()), 3),
-    "perplexity": (lambda: perplexity_page(loss_results()), 2),
+    "perplexity": (lambda: perplexity_page(loss_results(recall=recall_results())), 4),
     "bench": (lambda: render_bench_report(read_json(RECORDS / "bench-forward.json")), 3),
 }
 

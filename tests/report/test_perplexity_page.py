@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from helpers.loss_results import found, loss_results, loss_row
+from helpers.loss_results import found, loss_results, loss_row, recall_results, recall_row
 
 from grammask.report.perplexity_page import perplexity_page, write_perplexity_figures
 
@@ -36,7 +36,11 @@ def test_the_page_fetches_nothing_and_is_the_same_each_time():
 
 
 def test_an_unfinished_run_and_tags_of_the_future_are_told():
-    page = perplexity_page(loss_results(planned=list("abcd"), complete=False, future={"far": "tags decide"}))
+    page = perplexity_page(
+        loss_results(
+            planned=["full", "far", "far-rarest", "far-separators"], complete=False, future={"far": "tags decide"}
+        )
+    )
     assert "3 of 4 rows are finished" in page
     assert "far: tags decide" in page
 
@@ -69,3 +73,67 @@ def test_figures_come_with_their_numbers(tmp_path):
     lines = (tmp_path / "perplexity.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "row,pairs,cache,by,stratum,loss,tokens,mean,low,high"
     assert len(lines) == 1 + 3 * 7
+
+
+class TestRecall:
+    def test_the_page_says_what_was_copied_and_read_on(self):
+        page = perplexity_page(loss_results(recall=recall_results()))
+        assert page == perplexity_page(loss_results(recall=recall_results()))
+        assert page.count("<svg") == 4
+        ids = re.findall(r' id="([^"]+)"', page)
+        assert len(ids) == len(set(ids))
+        recall = re.sub(r"\s+", " ", page[page.index("<h2>Recall: facts") :])
+        assert [name.split(",")[0] for name in re.findall(r'<tr><td class="name">([^<]*)', recall)] == [
+            *["full", "far", "snapkv"] * 3, "a.txt",
+        ]  # fmt: skip
+        for text in (
+            "<td>75.0<small>65.0 to 85.0</small></td>",  # copied, with Wilson's interval
+            "-25.0<small>-50.0 to +12.5</small>",  # points to full
+            "<th>codes %</th><th>names %</th><th>dates %</th>",
+            "<th>500</th><th>1,000</th>",
+            "snapkv, question known",
+            "<td>3.0625</td>",
+            "-0.250<small>-0.500 to +0.125</small>",
+            "Peers keep as many as far does",
+            "<dt>snapkv</dt><dd>by 64 tokens</dd>",
+        ):
+            assert text in recall
+        assert "isn't finished" not in recall
+
+    def test_recall_that_goes_on_is_told(self):
+        assert "Recall isn't finished: 1 of 1 texts" in perplexity_page(
+            loss_results(recall=recall_results(complete=False))
+        )
+
+    @pytest.mark.parametrize("recall", [None, recall_results(rows=[])])
+    def test_there_is_no_section_without_rows(self, recall, tmp_path):
+        results = loss_results() if recall is None else loss_results(recall=recall)
+        assert "Recall" not in perplexity_page(results)
+        write_perplexity_figures(results, tmp_path)
+        assert not list(tmp_path.glob("re*"))
+
+    @pytest.mark.parametrize(
+        "text", ["<script>alert(1)</script>", "{{ 7 * 7 }}", "\x1b[31m\x00", "\u202ecba", "$\\frac{$"]
+    )
+    def test_names_of_others_stay_text(self, text):
+        plain = perplexity_page(loss_results(recall=recall_results()))
+        rows = [recall_row("full", moment="never"), recall_row(text), recall_row(text, moment="known")]
+        given = recall_results(rows=rows, reference=text, meanings={text: text})
+        page = perplexity_page(loss_results(recall=given))
+        for mark in ("<script", "49<", "\x1b", "\x00", "\u202e"):
+            assert page.count(mark) == plain.count(mark)
+
+    def test_figures_come_with_their_numbers(self, tmp_path):
+        write_perplexity_figures(loss_results(recall=recall_results()), tmp_path)
+        for name in ("recall-by-cache", "recall-by-distance"):
+            assert (tmp_path / f"{name}.svg").is_file()
+            assert (tmp_path / f"{name}.png").is_file()
+        lines = (tmp_path / "recall.csv").read_text(encoding="utf-8").splitlines()
+        assert (
+            lines[0] == "row,keys,cache,by,stratum,copied,low,high,questions,difference,difference_low,difference_high"
+        )
+        assert len(lines) == 1 + 3 * (1 + 3 + 2)
+        assert lines[7].startswith("far,before,0.25,all,all,0.5,0.4,0.6,12,-0.25,-0.5,0.125")
+        lines = (tmp_path / "reading-on.csv").read_text(encoding="utf-8").splitlines()
+        assert lines[0] == "row,keys,cache,stratum,loss,difference,difference_low,difference_high"
+        assert len(lines) == 1 + 2 * 2

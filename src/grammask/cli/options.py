@@ -82,4 +82,6 @@ def refuse_others(context: typer.Context, allowed: tuple[str, ...], why: str) ->
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
         if parameter.name not in allowed and source is not None and source.name != "DEFAULT":
-            raise ExperimentError(f"{parameter.metavar if parameter.name == 'paths' else parameter.opts[0]} and {why}")
+            raise ExperimentError(
+                f"{parameter.metavar if parameter.param_type_name == 'argument' else parameter.opts[0]} and {why}"
+            )

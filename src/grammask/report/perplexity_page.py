@@ -8,6 +8,8 @@ from ..files.write import write_csv, write_whole
 from .figure import Picture
 from .page import percent, render_page
 from .perplexity_plots import DISTANCES, GROUPS, distance_plot, loss_row_name, tag_plot
+from .recall_part import continuation_cells, recall_cells, recall_values
+from .recall_plots import recall_cache_plot, recall_distance_plot
 
 
 def write_perplexity_page(results: Mapping[str, Any], path: Path, *, kept: str = "") -> None:
@@ -19,7 +21,7 @@ def perplexity_page(results: Mapping[str, Any]) -> str:
     """Return the page of `results` (the content of perplexity.json) as HTML."""
     return render_page(
         "perplexity.html.j2",
-        **results,
+        **{**results, **recall_values(results.get("recall"))},
         findings=list(_findings(results)),
         plots={picture.name: picture.svg() for picture in _pictures(results)},
         row_name=loss_row_name,
@@ -35,6 +37,12 @@ def write_perplexity_figures(results: Mapping[str, Any], folder: Path) -> None:
     for picture in _pictures(results):
         picture.save(folder)
     write_csv(list(_cells(results)), folder / "perplexity.csv")
+    recall = results.get("recall")
+    if recall is not None and recall["rows"]:
+        for picture in (recall_cache_plot(recall["rows"]), recall_distance_plot(recall["rows"])):
+            picture.save(folder)
+        write_csv(list(recall_cells(recall)), folder / "recall.csv")
+        write_csv(list(continuation_cells(recall)), folder / "reading-on.csv")
 
 
 def _pictures(results: Mapping[str, Any]) -> tuple[Picture, ...]:

@@ -1,6 +1,7 @@
 """The record of one row on one text: sums of losses by stratum, pairs, keys kept, seconds; and where it is."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,8 +9,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ...errors import ExperimentError
+from ...files.names import check_file_name
 from ...files.write import write_whole
 from ..folder import KEPT
+from ..recall.recall_results import RecallFacts
 from ..records import Amount, Count, Schema, Sha256, read_checked
 from .strata import STRATA
 
@@ -48,6 +51,52 @@ class LossRecord(Schema):
         return self
 
 
+class _Sizes(Schema):
+    length: Count
+    skip: Count
+    near: Count
+
+
+class _Text(Schema):
+    name: str
+    tokens: Count
+    skipped: Count
+    counted: Count
+    whole: bool
+    sha256: Sha256
+
+
+class _RowFacts(Schema):
+    name: str
+    control: str | None
+    of: str | None
+    note: str
+    sinks: str | None
+
+    @model_validator(mode="after")
+    def _is_a_file_name(self) -> "_RowFacts":
+        try:
+            check_file_name(self.name, what="row", error=ExperimentError)
+        except ExperimentError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class LossFacts(Schema):
+    """What perplexity.json holds besides the figures of its rows."""
+
+    format: Literal[1]
+    config: _Sizes
+    model: dict[str, Any]
+    tagger: dict[str, Any]
+    texts: Annotated[list[_Text], Field(min_length=1)]
+    future: dict[str, str]
+    environment: dict[str, Any]
+    planned: list[str]
+    rows: list[_RowFacts]
+    recall: RecallFacts | None = None
+
+
 def record_path(folder: Path, row: str, number: int) -> Path:
     """Return where the record of a row on a text is, whose number counts from 0."""
     return folder / "runs" / f"{row}-{number + 1:05d}.json"
@@ -55,16 +104,32 @@ def record_path(folder: Path, row: str, number: int) -> Path:
 
 def read_record_of(folder: Path, row: str, row_sha256: str, number: int, text_sha256: str) -> dict[str, Any] | None:
     """Return a record, None where there is none yet; raises `ExperimentError` for one that is damaged or another's."""
+    record = _read(folder, row, number, text_sha256)
+    if record is not None and record["row_sha256"] != row_sha256:
+        raise ExperimentError(
+            f"{record_path(folder, row, number)} belongs to another grammar or control of that name; name another "
+            "folder with --out"
+        )
+    return record
+
+
+def read_finished(folder: Path, row: str, texts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:
+    """Return the records of a row on all of a run's texts, None where one is missing.
+
+    Raises `ExperimentError` for one that is damaged or another's.
+    """
+    found = [_read(folder, row, number, text["sha256"]) for number, text in enumerate(texts)]
+    records = [record for record in found if record is not None]
+    return records if len(records) == len(found) else None
+
+
+def _read(folder: Path, row: str, number: int, text_sha256: str) -> dict[str, Any] | None:
     path = record_path(folder, row, number)
     if not path.is_file():
         return None
     record = read_checked(path, LossRecord)
     if (record["row"], record["text"], record["text_sha256"]) != (row, number, text_sha256):
         raise ExperimentError(f"{path} is the record of another row or text; delete it, and it is made again")
-    if record["row_sha256"] != row_sha256:
-        raise ExperimentError(
-            f"{path} belongs to another grammar or control of that name; name another folder with --out"
-        )
     return record
 
 

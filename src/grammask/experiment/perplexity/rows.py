@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 
 from ...attention.causal_pairs import Counts
 from ...errors import ExperimentError
+from ...grammar.describe import describe_sinks
 from ...grammar.file import load_grammar
 from ...grammar.grammar import Grammar
 from . import other_keys, other_windows  # noqa: F401 - each registers its controls
@@ -39,6 +41,16 @@ class Row:
         for tags in self.tags or ():
             digest.update(tags.astype("<i8").tobytes())
         return digest.hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what results tell of the row besides its figures; `loss_results.ROW_FACTS` names the keys."""
+        return {
+            "name": self.name,
+            "control": self.control,
+            "of": self.of,
+            "note": self.note,
+            "sinks": None if self.grammar is None else describe_sinks(self.grammar),
+        }
 
 
 def load_grammars(config: PerplexityConfig) -> dict[str, tuple[Grammar, bool]]:

@@ -18,11 +18,14 @@ from ...model.model_source import ModelSource
 from ...model.named_models import count_positions, find_model, load_causal, load_tokenizer
 from ...tagging.annotate import Annotator
 from ..folder import Folder, open_folder
+from ..recall.measure_recall import RecallPlan
+from ..recall.recall_results import check_recall
+from ..recall.run_recall import facts_of as recall_facts
 from ..recall.run_recall import plan_of, run_recall
 from .config import PerplexityConfig
 from .lookahead import warn_of_future
 from .loss_record import read_record_of, write_record
-from .loss_results import add_recall, collect_rows, write_perplexity
+from .loss_results import read_facts, write_perplexity
 from .measure_row import measure_row, reading
 from .model_shape import CausalShape, find_shape
 from .pair_counter import PairCounter
@@ -47,14 +50,6 @@ class _Run:
         """Return the record of a row on a text, None where there is none."""
         return read_record_of(self.folder, row.name, row.sha256, number, self.texts[number].document.sha256)
 
-    def all_finished(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the records of the rows that are finished on all texts."""
-        found = {row.name: [self.finished(row, number) for number in range(len(self.texts))] for row in self.rows}
-        return {
-            name: whole for name, records in found.items()
-            if len(whole := [record for record in records if record is not None]) == len(records)
-        }  # fmt: skip
-
 
 def run_perplexity(config: PerplexityConfig, out: Path, *, resume: bool, progress: Bar, say: Say) -> dict[str, Any]:
     """Measure what is missing of a run into the folder `out`, and return its results.
@@ -78,15 +73,47 @@ def run_perplexity(config: PerplexityConfig, out: Path, *, resume: bool, progres
         say(_sizes(texts, config))
         rows = make_rows(config, grammars, counter, tuple(text.tokens for text in texts), say)
         plan = plan_of(config, documents, annotate, rows, progress) if config.recall else None
+        results = _plan_results(folder.path, _facts(config, source, shape, annotate, texts, rows), rows, plan)
         _begin(folder, config, source, annotate, documents, rows)
-        facts = _facts(config, source, shape, annotate, texts, rows)
-        results = _measure(_Run(folder.path, model, shape, texts, counter, rows), facts, progress)
+        _measure(_Run(folder.path, model, shape, texts, counter, rows), results, progress)
         if plan is not None:
-            results = add_recall(folder.path, results, run_recall(model, plan, folder.path, progress))
-        return results
+            run_recall(model, plan, folder.path, progress, results.write)
+        return results.write()
 
 
-def _measure(run: _Run, facts: dict[str, Any], progress: Bar) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Results:
+    """What perplexity.json is made of, besides the records in the folder."""
+
+    folder: Path
+    facts: dict[str, Any]
+    rows: Sequence[dict[str, Any]]
+
+    def write(self) -> dict[str, Any]:
+        """Write perplexity.json and the page with all that is finished, and return what the first holds."""
+        return write_perplexity(self.folder, self.facts, self.rows)
+
+
+def _plan_results(folder: Path, facts: dict[str, Any], rows: Sequence[Row], plan: RecallPlan | None) -> _Results:
+    """Return the results of a run, with what an earlier one in the folder finished and this one doesn't name.
+
+    Raises `ExperimentError` for recall that was measured otherwise.
+    """
+    before, found = read_facts(folder) or ({}, [])
+    names = {row.name for row in rows}
+    others = [row for row in found if row["name"] not in names]
+    recall = before.get("recall")
+    if plan is not None:
+        now = recall_facts(plan)
+        if recall is not None:
+            check_recall(folder, recall, now)
+        recall = now
+    return _Results(
+        folder, facts | ({} if recall is None else {"recall": recall}), [*(row.facts() for row in rows), *others]
+    )
+
+
+def _measure(run: _Run, results: _Results, progress: Bar) -> None:
     parts = [
         (place, number)
         for place, row in enumerate(run.rows)
@@ -101,9 +128,8 @@ def _measure(run: _Run, facts: dict[str, Any], progress: Bar) -> dict[str, Any]:
                 record = measure_row(
                     run.model, row, run.texts[number], number, run.counter, key_heads=run.shape.key_heads
                 )
-                write_record(run.folder, {**record, "environment": facts["environment"]})
-        results = write_perplexity(run.folder, facts, collect_rows(run.rows, run.all_finished()))
-    return results if parts else write_perplexity(run.folder, facts, collect_rows(run.rows, run.all_finished()))
+                write_record(run.folder, {**record, "environment": results.facts["environment"]})
+        results.write()
 
 
 def _begin(

@@ -1,6 +1,6 @@
 """Recall of facts in given texts, and the loss of what follows a context, for each method and text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import groupby
@@ -64,8 +64,10 @@ def plan_recall(
     return RecallPlan(settings, tasks, reference, methods)
 
 
-def measure_recall(model: PreTrainedModel, plan: RecallPlan, store: Store, bar: Bar) -> list[dict[str, Any]]:
-    """Return a record for each text and method, and keep each in the store as soon as it is made."""
+def measure_recall(
+    model: PreTrainedModel, plan: RecallPlan, store: Store, bar: Bar, finished: Callable[[], object]
+) -> None:
+    """Keep a record for each text and method in the store as soon as it is made; `finished` is called behind a text."""
     parts = [
         (number, method)
         for number in range(len(plan.tasks))
@@ -81,8 +83,7 @@ def measure_recall(model: PreTrainedModel, plan: RecallPlan, store: Store, bar: 
             for _, method in of_text:
                 record = _measure(method, task, *readings)
                 store.put(plan.key(number, method), {"text": task.document.name, **record})
-    keys = [plan.key(number, method) for number in range(len(plan.tasks)) for method in plan.methods]
-    return [found for key in keys if (found := store.get(key)) is not None]
+            finished()
 
 
 def _reading(model: PreTrainedModel, plan: RecallPlan, context: Passage) -> Reading:

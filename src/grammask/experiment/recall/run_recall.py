@@ -1,6 +1,6 @@
 """The recall part of a perplexity run: planned before anything is written, and measured beside its rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,12 +14,10 @@ from ..perplexity.config import PerplexityConfig, recall_settings
 from ..perplexity.prepare_texts import Bar
 from ..perplexity.rows import Row
 from .measure_recall import RecallPlan, measure_recall, plan_recall
-from .recall_settings import PEERS
+from .recall_results import RECALL
 from .store import RecordFiles
-from .summary import summarise_recall
 from .tasks import make_task
 
-_FOLDER: Final[str] = "recall"
 _CONTROLS: Final[tuple[str, ...]] = ("longer-window", "split-heads")  # those whose recall is measured
 
 
@@ -47,10 +45,8 @@ def _reference(rows: Sequence[Row]) -> Grammar | None:
     return chosen[0].grammar if chosen else None
 
 
-def run_recall(model: PreTrainedModel, plan: RecallPlan, folder: Path, bar: Bar) -> dict[str, Any]:
-    """Measure what is missing into a run's folder, and return what its results hold of recall."""
-    records = measure_recall(model, plan, RecordFiles(folder / _FOLDER), bar)
-    names = {method.name for method in plan.methods}
+def facts_of(plan: RecallPlan) -> dict[str, Any]:
+    """Return what results hold of recall besides its rows; `recall_results.RecallFacts` is its schema."""
     return {
         "settings": plan.settings.to_dict(),
         "reference": None if plan.reference is None else plan.reference.name,
@@ -58,6 +54,12 @@ def run_recall(model: PreTrainedModel, plan: RecallPlan, folder: Path, bar: Bar)
             {"name": task.document.name, "tokens": len(task.context), "questions": len(task.questions)}
             for task in plan.tasks
         ],
-        "rows": summarise_recall(records),
-        "meanings": {name: meaning for name, meaning in PEERS.items() if name in names},
+        "planned": [method.id for method in plan.methods],
     }
+
+
+def run_recall(
+    model: PreTrainedModel, plan: RecallPlan, folder: Path, bar: Bar, finished: Callable[[], object]
+) -> None:
+    """Measure what is missing into a run's folder; `finished` is called behind each text."""
+    measure_recall(model, plan, RecordFiles(folder / RECALL), bar, finished)
