@@ -176,6 +176,20 @@ def test_it_keeps_what_later_words_may_read(llama, monkeypatch):
     assert 0.1 < cache.share < 0.3
 
 
+@pytest.mark.parametrize("name", ["llama", "mistral", "qwen3"])
+def test_its_share_is_never_above_one(name, monkeypatch):
+    """Where the room for tokens to come takes more memory than all keys, and where nothing is let go."""
+    monkeypatch.undo()
+    for grammar in (NEAR, "paper-sinks"):
+        with grammask.attached(build(name), grammar) as model:
+            reader = Both(model, texts((40, 23), 4))
+            for tokens in (3, 1, 1, 15, 1, 1, 1):
+                reader.call(tokens)
+                kept = reader.caches[1]
+                assert kept.nbytes > kept.nbytes_full
+                assert (0.5 if name == "llama" else 0.1) < kept.share <= 1
+
+
 def test_a_model_s_own_windows_bound_it():
     model, batch = grammask.attach(build("mistral"), "paper-sinks"), texts((90, 90), 5)
     cache = grammask.GrammarCache(model)

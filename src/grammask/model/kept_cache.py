@@ -162,3 +162,8 @@ class KeptCache(Cache):
         """Return how many of a text's tokens the model's own window leaves to a layer."""
         left = None if self._board is None or not layer.runs else self._board.runs[layer.runs[0]].left
         return layer.seen if left is None else min(layer.seen, left)
+
+    @property
+    def _room(self) -> int:
+        """How many tokens its slots have room for, since keys were let go last."""
+        return 0 if self._board is None else self._board.room
