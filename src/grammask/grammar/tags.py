@@ -27,6 +27,8 @@ Example:
     >>> len(grammask.TAGS), grammask.TAGS.index("NOUN"), grammask.TAGS[17:]
     (22, 7, ('[CLS]', '[SEP]', '[PAD]', '[UNK]', '[NEW]'))
 """
+# Proper names and numbers: what readers of long texts lose first.
+NAMES: Final[tuple[str, ...]] = ("NUM", "PROPN")
 TAG_IDS: Final[dict[str, int]] = {tag: index for index, tag in enumerate(TAGS)}
 
 CLS: Final[int] = TAG_IDS["[CLS]"]

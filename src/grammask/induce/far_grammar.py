@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Reach, Rule
-from ..grammar.tags import UPOS
-from .far_reads import FULL, NAMED, NAMES, SINK_TOKENS, Choice
+from ..grammar.tags import NAMES, UPOS
+from .far_reads import FULL, NAMED, SINK_TOKENS, Choice
 
 
 def far_grammar(choice: Choice, window: int, *, name: str, description: str = "", source: str = "") -> Grammar:

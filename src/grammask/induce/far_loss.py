@@ -1,7 +1,6 @@
 """A grammar from what the loss says of a model's heads, and how it does on texts that were held out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -11,14 +10,14 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from ..grammar.grammar import Grammar
-from ..grammar.tags import TAG_IDS, UPOS
-from ..model.attach import attached
+from ..grammar.tags import NAMES, TAG_IDS, UPOS
+from ..model.reading_under import reading_under
 from ..model.token_losses import token_losses
 from ..tagging.annotate import Annotator
 from .choose_far import choose_far
 from .far_costs import FarCosts
 from .far_grammar import far_grammar
-from .far_reads import NAMES, Choice
+from .far_reads import Choice
 from .head_worth import HeadWorth, LongText, head_worth
 
 # Of the window that heads have while their worth is measured; the grammar's own follows from the budget.
@@ -91,7 +90,7 @@ def build(worth: HeadWorth, recipe: FarRecipe, costs: FarCosts, **named: str) ->
 def measure(model: PreTrainedModel, texts: Sequence[LongText], grammar: Grammar | None, skip: int) -> dict[str, float]:
     """Return the loss of held-out texts, in nats a token, over all tokens and over names and numbers alone."""
     losses, names = [], []
-    with _reading(model, grammar):
+    with reading_under(model, grammar):
         for text in texts:
             inputs = {"input_ids": text.input_ids}
             if grammar is not None:
@@ -100,15 +99,6 @@ def measure(model: PreTrainedModel, texts: Sequence[LongText], grammar: Grammar 
             names.append(np.isin(text.tag_ids[0, skip:].numpy(), [TAG_IDS[name] for name in NAMES]))
     together, is_name = np.concatenate(losses), np.concatenate(names)
     return {"loss": float(together.mean()), "names_loss": float(together[is_name].mean()) if is_name.any() else np.nan}
-
-
-@contextmanager
-def _reading(model: PreTrainedModel, grammar: Grammar | None) -> Iterator[None]:
-    if grammar is None:
-        yield
-        return
-    with attached(model, grammar):
-        yield
 
 
 def curve(

@@ -7,9 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..grammar.tags import TAG_IDS
+from ..grammar.tags import NAMES, TAG_IDS
 
-NAMES: Final[tuple[str, ...]] = ("NUM", "PROPN")
 SINK_TOKENS: Final[int] = 4  # at the beginning of each text, read by all
 NEAR, NAMED, FULL = range(3)  # what a head may read, from the least to the most
 # Which cells each of them reads, float32 (cells, reads): pairs that are always read, far names, other far words.

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from ..errors import InputError
-from ..grammar.tags import TAG_IDS
+from ..grammar.tags import NAMES, TAG_IDS
 from ..model.eval_mode import eval_mode
-from .far_reads import FULL, NAMED, NAMES, NEAR, READS, Choice, Floats, cells_of
+from .far_reads import FULL, NAMED, NEAR, READS, Choice, Floats, cells_of
 from .reading_attention import NAME, ReadingPass, register
 
 _LOGITS: Final[int] = 512  # places

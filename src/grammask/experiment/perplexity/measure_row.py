@@ -1,8 +1,6 @@
 """One row on one text: the losses of its tokens, the pairs that are read, and the keys that a cache would keep."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,26 +9,12 @@ from transformers import PreTrainedModel
 
 from ...attention.inputs import Annotation
 from ...attention.position_mask import PositionMask
-from ...model.attach import attach, detach
 from ...model.token_losses import token_losses
 from ..kept_keys import ModelHeads, keys_kept
 from .pair_counter import PairCounter
 from .prepare_texts import PreparedText
 from .rows import Row
 from .strata import sum_strata
-
-
-@contextmanager
-def reading(model: PreTrainedModel, row: Row) -> Iterator[None]:
-    """Let a model read as a row does within a `with` block; under full attention it is the stock model."""
-    if row.grammar is None:
-        yield
-        return
-    attach(model, row.grammar, "hard")
-    try:
-        yield
-    finally:
-        detach(model)
 
 
 def measure_row(

@@ -16,6 +16,7 @@ from ...errors import ModelError
 from ...grammar.grammar import Grammar
 from ...model.model_source import ModelSource
 from ...model.named_models import count_positions, find_model, load_causal, load_tokenizer
+from ...model.reading_under import reading_under
 from ...tagging.annotate import Annotator
 from ..folder import Folder, open_folder
 from ..recall.measure_recall import RecallPlan
@@ -26,7 +27,7 @@ from .config import PerplexityConfig
 from .lookahead import warn_of_future
 from .loss_record import read_record_of, write_record
 from .loss_results import read_facts, write_perplexity
-from .measure_row import measure_row, reading
+from .measure_row import measure_row
 from .model_shape import CausalShape, find_shape
 from .pair_counter import PairCounter
 from .prepare_texts import Bar, PreparedText, prepare_texts
@@ -123,7 +124,7 @@ def _measure(run: _Run, results: _Results, progress: Bar) -> None:
     waiting = progress(parts, "reading texts", len(parts)) if parts else []
     for place, of_row in groupby(waiting, key=lambda part: part[0]):
         row = run.rows[place]
-        with reading(run.model, row):
+        with reading_under(run.model, row.grammar):
             for _, number in of_row:
                 record = measure_row(
                     run.model, row, run.texts[number], number, run.counter, key_heads=run.shape.key_heads

@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...attention.causal_pairs import CausalText
-from ...grammar.tags import TAGS
+from ...grammar.tags import NAMES, TAGS
 
 # How far back the same word stood before: nowhere, at most `near` words, further. The last is for no word at all.
 DISTANCES: Final[tuple[str, ...]] = ("new", "within", "beyond", "no word")
 # Parts of speech taken together; "others" are all that are in none of the first three.
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
-    "names": ("PROPN", "NUM"),
+    "names": NAMES,
     "nouns": ("NOUN",),
     "verbs": ("VERB",),
-    "others": tuple(tag for tag in TAGS if tag not in ("PROPN", "NUM", "NOUN", "VERB")),
+    "others": tuple(tag for tag in TAGS if tag not in (*NAMES, "NOUN", "VERB")),
 }
 STRATA: Final[tuple[int, int]] = (len(TAGS), len(DISTANCES))
 
