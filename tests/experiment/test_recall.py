@@ -79,9 +79,16 @@ def last_logits(model, whole, scored, mask=None, **annotation):
 
 
 def same(scores, logits, question):
-    expected = score_logits(logits, question.passage.inputs["input_ids"][0, -question.scored :])
-    torch.testing.assert_close(scores.losses, expected.losses, atol=1e-4, rtol=1e-4)
-    assert torch.equal(scores.right, expected.right)
+    tokens = question.passage.inputs["input_ids"][0, -question.scored :]
+    losses = -logits.log_softmax(-1)[torch.arange(len(tokens)), tokens]
+    torch.testing.assert_close(scores.losses, losses, atol=1e-4, rtol=1e-4)
+    assert torch.equal(scores.right, logits.argmax(-1) == tokens)
+
+
+def test_an_answer_is_right_where_its_token_is_the_likeliest():
+    scores = score_logits(torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]]), torch.tensor([1, 2]))
+    assert scores.right.tolist() == [True, False]
+    assert scores.losses[0] < 1 < scores.losses[1]
 
 
 class TestFacts:
