@@ -13,6 +13,7 @@ from grammask.experiment.perplexity.model_shape import find_shape
 from grammask.experiment.recall.cache_share import kept_share
 from grammask.experiment.recall.passages import Passage
 from grammask.grammar.tags import UPOS
+from grammask.model import kept_parts
 
 LENGTH, ROOM = 60, 64
 NEAR = grammask.Grammar(
@@ -30,7 +31,8 @@ def text():
 
 
 @pytest.mark.parametrize("name", CAUSAL)
-def test_what_is_counted_is_what_caches_keep(name, text):
+def test_what_is_counted_is_what_caches_keep(name, text, monkeypatch):
+    monkeypatch.setattr(kept_parts, "_CALL", 0)  # no slot stays empty
     model, annotation = build(name), Annotation(**text.annotation)
     heads, full = heads_of(model), DynamicCache(config=model.config)
     with torch.no_grad():
