@@ -317,13 +317,17 @@ class TestMeasurement:
         assert store.keys() == before.keys()
         assert {**store[lost], "seconds": 0} == {**before[lost], "seconds": 0}
 
-    def test_a_record_belongs_to_text_grammar_and_settings(self, annotate):
+    def test_a_record_belongs_to_facts_text_grammar_and_settings(self, annotate):
         plan = self.plan(annotate)
+        first, second = plan.tasks
         keys = {plan.key(0, method) for method in plan.methods}
         assert len(keys) == len(plan.methods)
         others = [
             replace(plan, settings=replace(SMALL, seed=1)),
-            replace(plan, tasks=[plan.tasks[1], plan.tasks[0]]),
+            replace(plan, tasks=[second, first]),
+            replace(plan, tasks=[replace(first, context=second.context), second]),
+            replace(plan, tasks=[replace(first, questions=first.questions[1:]), second]),
+            replace(plan, tasks=[replace(first, rest=first.beginning), second]),
             replace(plan, reference=replace(load_grammar("streaming"), sink_tokens=3)),
         ]
         for other in others:

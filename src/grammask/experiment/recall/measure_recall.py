@@ -38,9 +38,9 @@ class RecallPlan:
 
     def key(self, number: int, method: Method) -> str:
         """Return the key of a record, in which everything is that it depends on besides model and tagger."""
-        document = self.tasks[number].document
+        task = self.tasks[number]
         reference = "" if self.reference is None else self.reference.sha256
-        parts = (self.settings.sha256, document.sha256, method.identity, reference)
+        parts = (self.settings.sha256, task.sha256, method.identity, reference)
         return f"{number + 1:05d}.{method.id}.{sha256(' '.join(parts).encode()).hexdigest()[:12]}"
 
 

@@ -1,6 +1,8 @@
 """What is done with one text: which facts it is given, what is asked, and where it is cut to be read on."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -37,6 +39,18 @@ class TextTask:
     questions: tuple[Question, ...]
     beginning: Passage
     rest: Passage
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of all that is read and asked: what was measured on other facts is no record of this."""
+        asked = [question.passage for question in self.questions]
+        digest = sha256(
+            repr([(question.kind, question.target, question.scored) for question in self.questions]).encode()
+        )
+        for passage in (self.context, self.beginning, self.rest, *asked):
+            for ids in passage.inputs.values():
+                digest.update(repr(tuple(ids.shape)).encode() + ids.long().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def make_task(annotate: Annotator, document: Document, settings: RecallSettings, number: int) -> TextTask:
