@@ -16,13 +16,14 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import grammask
+from grammask.data.draw_facts import KINDS, draw_facts
+from grammask.data.fact_lists import FIRST_NAMES, LAST_NAMES, THINGS
+from grammask.data.fact_wishes import Wish
+from grammask.data.insert_facts import insert_facts
 from grammask.data.read_documents import Document
 from grammask.errors import ExperimentError, InputError, ModelError
 from grammask.experiment.kept_keys import heads_of
 from grammask.experiment.recall.cache_share import fit_window, kept_share
-from grammask.experiment.recall.fact_lists import FIRST_NAMES, LAST_NAMES, THINGS
-from grammask.experiment.recall.facts import KINDS, draw_facts
-from grammask.experiment.recall.insert import Wish, insert_facts
 from grammask.experiment.recall.measure_recall import measure_recall, plan_recall
 from grammask.experiment.recall.methods import FullMethod, GrammarMethod, Reading
 from grammask.experiment.recall.passages import join_passages

@@ -7,14 +7,13 @@ from typing import Final
 
 import numpy as np
 
+from ...data.fact_wishes import draw_wishes
+from ...data.insert_facts import cut_text, insert_facts, split_text
 from ...data.read_documents import Document
 from ...tagging.annotate import Annotator
-from .facts import KINDS, draw_facts
-from .insert import Wish, cut_text, insert_facts, split_text
 from .passages import Passage, read_passage
 from .recall_settings import RecallSettings
 
-_APART: Final[int] = 48  # tokens between facts of one distance, so that they don't stand in a row
 _SPECIAL: Final[int] = 2  # tokens of the tokenizer's own around a text
 _CONTEXT: Final[float] = 0.75  # of a text that is read on; the rest is what is predicted
 
@@ -58,7 +57,8 @@ def make_task(annotate: Annotator, document: Document, settings: RecallSettings,
 
     Raises `InputError` for a text that is too short, and `ExperimentError` for distances that leave questions no room.
     """
-    wishes, targets = _draw(settings, number)
+    rng = np.random.default_rng([settings.seed, number])
+    wishes, targets = draw_wishes(settings.distances, distractors=settings.distractors, rng=rng)
     asked = [wish.fact for wish, _ in zip(wishes, targets, strict=False)]
     passages = [read_passage(annotate, f" {fact.question} {fact.answer}", follows=True) for fact in asked]
     room = settings.length - max(map(len, passages)) - _SPECIAL
@@ -76,18 +76,3 @@ def make_task(annotate: Annotator, document: Document, settings: RecallSettings,
         read_passage(annotate, beginning),
         read_passage(annotate, rest, follows=True),
     )
-
-
-def _draw(settings: RecallSettings, number: int) -> tuple[list[Wish], list[int]]:
-    """Return the facts of a text, the asked ones first, and the distance that each of those is to stand for."""
-    rng = np.random.default_rng([settings.seed, number])
-    targets = [distance for distance in settings.distances for _ in KINDS]
-    others = [KINDS[place % len(KINDS)] for place in range(settings.distractors)]
-    facts = draw_facts([*KINDS * len(settings.distances), *others], rng)
-    nearest, farthest = min(settings.distances), max(settings.distances)
-    wishes = []
-    for place, (fact, distance) in enumerate(zip(facts, targets, strict=False)):
-        shifted = distance + _APART * (place % len(KINDS) - len(KINDS) // 2)
-        wishes.append(Wish(fact, min(max(shifted, 1), farthest)))
-    wishes += [Wish(fact, int(rng.integers(nearest, farthest + 1))) for fact in facts[len(targets) :]]
-    return wishes, targets

@@ -8,22 +8,14 @@ from typing import Final
 
 from transformers import PreTrainedTokenizerBase
 
-from ...errors import InputError
-from .facts import Fact
+from ..errors import InputError
+from .fact_wishes import Wish
 
 # A sentence begins behind a full stop and the quotes or brackets that close with it, or on a line of its own.
 _SENTENCE: Final = re.compile(r"""[.!?]["'\u2019\u201d)\]]*\s+(?=\S)|\n\s*(?=\S)""")
 _WORD: Final = re.compile(r"\s(?=\S)")
 Spans = list[tuple[int, int]]
 _NEAR: Final[int] = 64  # tokens to the next sentence: a text without any takes facts between its words
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A fact and where it is to stand: so many tokens from its answer to the end of the text."""
-
-    fact: Fact
-    distance: int
 
 
 @dataclass(frozen=True)

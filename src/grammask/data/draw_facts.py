@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from ...errors import ExperimentError
+from ..errors import ExperimentError
 from .fact_lists import (
     CODE_QUESTIONS,
     DATE_QUESTIONS,
