@@ -134,9 +134,9 @@ class GuidedSteps:
         annotator = self.guide.annotator
         if annotator is None:
             return None
-        room, tagger = self.room, annotator.tagger
+        room, kept = self.room, annotator.tagger
         # Pieces of generated text don't come again: they are not kept on disk.
-        tagger = tagger.inner if isinstance(tagger, CachedTagger) else tagger
+        tagger = kept.inner if isinstance(kept, CachedTagger) else kept
         return Writer(NewText(annotator.tokenizer), tagger, None if room is None else Schedule.within(room))
 
     @property

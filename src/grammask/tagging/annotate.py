@@ -10,9 +10,11 @@ from ..errors import InputError
 from ..printing import quoted
 from .align import AlignedText, Aligner, ReadText
 from .align_chats import align_chats
+from .align_texts import align_texts, with_tags
+from .annotator_settings import AnnotatorSettings
 from .chat import render_chats
 from .coverage import Coverage, check_share
-from .encode import encode
+from .encode import check_limit
 from .load_tagger import make_tagger
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 from .tagger import TaggedText, Tagger
@@ -29,12 +31,15 @@ class Annotator:
         sentences: Where a pipeline's sentence numbers come from: the rule-based "sentencizer" or the "parser".
         cache: Whether tags are kept on disk; a path names the cache's file.
         strict: The least share of words that must get a subword in every call, 0 to 1; None asks for none.
+        max_length: The most tokens of a text or pair, where a call doesn't say; what is longer is cut. None: what the
+            tokenizer says.
 
     Attributes:
         coverage: How well words and subwords met, added up over all calls.
 
     Raises:
         AlignmentError: For a tokenizer that cannot be aligned, or a `strict` that is no share.
+        InputError: For a `max_length` that holds no text.
         TaggingError: For a tagger that is missing or unusable.
 
     Example:
@@ -57,12 +62,19 @@ class Annotator:
         sentences: SentenceSource = "sentencizer",
         cache: bool | str | Path = True,
         strict: float | None = None,
+        max_length: int | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         Aligner(tokenizer)  # one that cannot be aligned says so now
         self.tagger = make_tagger(tagger, sentences, cache)
         self.coverage = Coverage()
         self._strict = check_share(strict)
+        self._max_length = None if max_length is None else check_limit(max_length, tokenizer, pairs=False)
+
+    @property
+    def settings(self) -> AnnotatorSettings:
+        """What is saved of the annotator, besides its tokenizer."""
+        return AnnotatorSettings(tagger=self.tagger.settings, max_length=self._max_length, strict=self._strict)
 
     def __call__(
         self,
@@ -77,7 +89,8 @@ class Annotator:
         Args:
             texts: One text or several.
             pairs: The second text of each pair.
-            max_length: The most tokens of a text or pair; what is longer is cut. None: what the tokenizer says.
+            max_length: The most tokens of a text or pair; what is longer is cut. None: what the annotator was made
+                with, or else what the tokenizer says.
             return_tensors: "pt" or "np" pads the batch into tensors (batch, length); None keeps lists, each text as
                 long as it is.
 
@@ -172,26 +185,14 @@ class Annotator:
         max_length: int | None,
         return_tensors: str | None,
     ) -> tuple[BatchEncoding, list[AlignedText]]:
-        encoded = encode(self.tokenizer, first, second, max_length=max_length, return_tensors=return_tensors)
-        texts = zip(first, strict=True) if second is None else zip(first, second, strict=True)
-        tagged = (
-            zip(tagged_first, strict=True) if tagged_second is None else zip(tagged_first, tagged_second, strict=True)
-        )
-        aligner = Aligner(self.tokenizer)  # tokens may have been added since
-        aligned = [
-            aligner.align(encoding, text, words)
-            for encoding, text, words in zip(encoded.encodings or (), texts, tagged, strict=True)
-        ]
+        encoded, aligned = align_texts(
+            self.tokenizer, first, second, tagged_first, tagged_second,
+            max_length=self._max_length if max_length is None else max_length, return_tensors=return_tensors,
+        )  # fmt: skip
         return self._collect(encoded, aligned, return_tensors), aligned
 
     def _collect(self, encoded: BatchEncoding, aligned: list[AlignedText], return_tensors: str | None) -> BatchEncoding:
         coverage = sum((text.coverage for text in aligned), Coverage())
         self.coverage += coverage
         coverage.check(self._strict)
-        data = {
-            **encoded.data,
-            "tag_ids": [text.tag_ids.tolist() for text in aligned],
-            "word_ids": [text.word_ids.tolist() for text in aligned],
-            "sentence_ids": [text.sentence_ids.tolist() for text in aligned],
-        }
-        return BatchEncoding(data, tensor_type=return_tensors)
+        return with_tags(encoded, aligned, return_tensors)

@@ -23,12 +23,14 @@ TAGGERS: Final[dict[str, Constructor]] = {DEFAULT_PIPELINE: _spacy}
 TAGGER_HELP: Final[str] = "A spaCy pipeline that gives UPOS tags, by its name or folder."  # the help of every --tagger
 
 
-def load_tagger(name: str = DEFAULT_PIPELINE, *, sentences: str = "sentencizer") -> Tagger:
+def load_tagger(name: str = DEFAULT_PIPELINE, *, sentences: str = "sentencizer") -> CheckedTagger:
     """Return the tagger of this name, its answers checked; raises `TaggingError` for one that cannot be loaded."""
     return CheckedTagger(TAGGERS.get(name, _spacy)(name, check_source(sentences)))
 
 
-def make_tagger(tagger: str | Tagger, sentences: SentenceSource, cache: bool | str | Path) -> Tagger:
+def make_tagger(
+    tagger: str | Tagger, sentences: SentenceSource, cache: bool | str | Path
+) -> CheckedTagger | CachedTagger:
     """Return a tagger by its name, or the one that is given, with what it answers checked and kept on disk."""
     if not isinstance(tagger, str) and sentences != "sentencizer":
         raise TaggingError(

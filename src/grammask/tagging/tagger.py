@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .annotator_settings import OWN, TaggerSettings
+
 
 @dataclass(frozen=True, eq=False)
 class TaggedText:
@@ -58,3 +60,11 @@ class TaggerWrapper:
     def version(self) -> str:
         """The version of the tagger that answers."""
         return self._tagger.version
+
+    @property
+    def settings(self) -> TaggerSettings:
+        """What identifies the tagger that answers; of a user's own, its name and version."""
+        found = getattr(self._tagger, "settings", None)
+        if isinstance(found, TaggerSettings):
+            return found
+        return TaggerSettings(kind=OWN, name=str(self.name), version=str(self.version))
