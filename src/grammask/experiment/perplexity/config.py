@@ -33,7 +33,7 @@ class PerplexityConfig(BaseModel):
         default=None, description="A UTF-8 text file, or a folder of them: each file is one document."
     )
     limit: int | None = Field(default=None, ge=1, le=_MOST, description="Texts at most, the first by name.")
-    length: int = Field(default=2048, ge=2, le=_MOST, description="Tokens of each text that are read, at most.")
+    length: int = Field(default=1792, ge=2, le=_MOST, description="Tokens of each text that are read, at most.")
     skip: int = Field(
         default=512,
         ge=1,
