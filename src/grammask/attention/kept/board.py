@@ -90,21 +90,27 @@ class Board:
     def add(self, text: Tokens) -> None:
         """Take in the tokens of the texts, given whole, that follow what was read."""
         new = text.at(slice(self.seen, None))
-        count = new.kinds.shape[1]
-        index = (
-            self._next[:, None]
-            + torch.arange(self.fresh, self.fresh + count, dtype=torch.int64, device=self._next.device)
-        ).flatten()
-        values = (*vars(new).values(), _beyond(new.words), new.kinds * self.patterns.width)
-        own = (*vars(self._slots).values(), self._key_words, self._first_cells)
-        for slots, value in zip(own, values, strict=True):
-            slots.index_copy_(1, index, value.repeat(1, len(self.runs)))
-        self._first_cells.index_add_(1, index, self._origins.repeat_interleave(count).expand(len(value), -1))
-        self.text, self.fresh = text, self.fresh + count
+        self._put(new)
+        self.text, self.fresh = text, self.fresh + new.kinds.shape[1]
 
     def forget(self, tokens: int) -> None:
         """Forget some of the fresh tokens, the last ones."""
         self.text, self.fresh = self.text.at(slice(0, self.seen - tokens)), self.fresh - tokens
+        # Heads of longer runs, in whose calls a shorter one is read, reach beyond its fresh slots.
+        self._put(Tokens.free(len(self.has_lost), tokens, self.has_lost.device))
+
+    def _put(self, tokens: Tokens) -> None:
+        """Put tokens into the slots behind the fresh ones of each run."""
+        count = tokens.kinds.shape[1]
+        index = (
+            self._next[:, None]
+            + torch.arange(self.fresh, self.fresh + count, dtype=torch.int64, device=self._next.device)
+        ).flatten()
+        values = (*vars(tokens).values(), _beyond(tokens.words), tokens.kinds * self.patterns.width)
+        own = (*vars(self._slots).values(), self._key_words, self._first_cells)
+        for slots, value in zip(own, values, strict=True):
+            slots.index_copy_(1, index, value.repeat(1, len(self.runs)))
+        self._first_cells.index_add_(1, index, self._origins.repeat_interleave(count).expand(len(tokens.words), -1))
 
     def slots_of(self, runs: tuple[int, ...]) -> slice | Tensor:
         """Return the slots of a run, those with room; of several the indices, as many for each as the longest has."""
