@@ -3,6 +3,7 @@
 import ast
 import re
 from importlib.util import find_spec, resolve_name
+from inspect import getsource
 from pathlib import Path
 from typing import Final
 
@@ -53,11 +54,17 @@ def read_items(section: str) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in zip(rest[::2], rest[1::2], strict=True)}
 
 
-def methods_of(node: Definition | None) -> list[ast.FunctionDef]:
-    """Return the methods of a class that readers call, in order; none of a function."""
+def methods_of(name: str, node: Definition | None) -> list[ast.FunctionDef]:
+    """Return the methods of a class that readers call, in order; of its bases those whose arguments are explained."""
     if not isinstance(node, ast.ClassDef):
         return []
-    return [part for part in node.body if isinstance(part, ast.FunctionDef) and _is_public(part.name)]
+    bases = [base for base in getattr(grammask, name).__mro__[1:] if base.__module__.startswith("grammask.")]
+    inherited = [part for base in bases for part in ast.walk(ast.parse(getsource(base))) if _is_explained(part)]
+    return [part for part in [*node.body, *inherited] if isinstance(part, ast.FunctionDef) and _is_public(part.name)]
+
+
+def _is_explained(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) and "Args" in read_sections(ast.get_docstring(node) or "")
 
 
 def _is_public(name: str) -> bool:
@@ -113,7 +120,7 @@ def render_name(name: str) -> str:
     node, docstring = find_definition(name)
     parts = [f"### `{name}`", *_render(f"grammask.{name}", node, docstring, name)]
     plain = []
-    for method in methods_of(node):
+    for method in methods_of(name, node):
         written = ast.get_docstring(method) or ""
         if "Args" in read_sections(written):
             parts += [f"#### `{name}.{method.name}`", *_render(_call_of(name, method), method, written, name)]
@@ -123,14 +130,17 @@ def render_name(name: str) -> str:
 
 
 def _call_of(name: str, method: ast.FunctionDef) -> str:
-    instance = name.lower()
+    instance = name if _is_of_class(method) else name.lower()
     return instance if method.name == "__call__" else f"{instance}.{method.name}"
 
 
+def _is_of_class(method: ast.FunctionDef) -> bool:
+    return "classmethod" in map(ast.unparse, method.decorator_list)
+
+
 def _short(name: str, method: ast.FunctionDef) -> str:
-    decorators = {ast.unparse(decorator) for decorator in method.decorator_list}
-    owner = name if "classmethod" in decorators else name.lower()
-    if "property" in decorators:
+    owner = name if _is_of_class(method) else name.lower()
+    if "property" in map(ast.unparse, method.decorator_list):
         return f"{owner}.{method.name}"
     parameters = ", ".join(parameter.split(":")[0] for parameter in _arguments(method))
     return f"{owner}.{method.name}({parameters})"

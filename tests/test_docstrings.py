@@ -13,7 +13,8 @@ import grammask
 SCRIPT = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "write_api.py"))
 CALLABLES = [
     *(name for name in grammask.__all__ if name not in ("TAGS", "GrammaskError")),
-    "Annotator.__call__", "Annotator.join", "Annotator.read", "Collator.__call__",
+    "Annotator.__call__", "Annotator.join", "Annotator.read", "Annotator.save_pretrained",
+    "Annotator.from_pretrained", "Collator.__call__",
 ]  # fmt: skip
 
 

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..files.find_file import hub_arguments
 from . import interface
 from .adapters import put_adapter
 from .attachment import attach_guide
 from .guide import Guide
 from .load_weights import Loaded, load_weights
-from .model_files import ADAPTER, hub_arguments, read_config, read_json
+from .model_files import ADAPTER, read_config, read_json
 from .saved_grammar import CONFIG_KEY, find_class, read_saved_grammar
 from .strengths import STRENGTHS, with_strengths
 

@@ -15,8 +15,9 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..errors import GrammaskError, ModelError
+from ..files.find_file import hub_arguments
 from ..printing import reason
-from .model_files import hub_arguments, read_config, weights_bytes
+from .model_files import read_config, weights_bytes
 from .strengths import STRENGTHS
 
 # What may be missing from the weights: nothing; the pooler, where nobody uses its output; or the head of a classifier

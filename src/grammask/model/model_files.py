@@ -8,16 +8,12 @@ from typing import Any, Final
 
 from safetensors import safe_open
 from transformers import AutoConfig, PreTrainedConfig
-from transformers.utils.hub import cached_file
 
 from ..errors import ModelError
+from ..files.find_file import find_file
 from ..files.read import parse_json_object, read_bytes
 from ..printing import reason
 
-# The arguments of `from_pretrained` that say where a file is; every read of a model takes all of them.
-HUB_ARGUMENTS: Final[tuple[str, ...]] = (
-    "cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token",
-)  # fmt: skip
 WEIGHTS: Final[tuple[str, ...]] = (
     "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
 )  # fmt: skip
@@ -31,20 +27,6 @@ _MOST_LAYERS: Final[int] = 1_000
 _MOST_COUNTED: Final[int] = 1_000_000
 _LAYERS: Final = re.compile("layer|block|group|expert|network|head")
 _LARGEST_CONFIG: Final[int] = 1 << 26  # bytes
-
-
-def hub_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of `arguments` that say where a model's files are."""
-    return {name: arguments[name] for name in HUB_ARGUMENTS if name in arguments}
-
-
-def find_file(name: str, file: str, **hub: Any) -> Path | None:
-    """Return the path of a model's file, from its folder or the Hub; None where it has none of that name."""
-    try:
-        found = cached_file(name, file, _raise_exceptions_for_missing_entries=False, **hub)
-    except Exception as error:  # the Hub's client and its network library raise many unrelated kinds
-        raise ModelError(f"no model {name!r}: {file} cannot be fetched: {reason(error)}") from error
-    return None if found is None else Path(found)
 
 
 def read_json(name: str, file: str, **hub: Any) -> dict[str, Any] | None:

@@ -8,8 +8,9 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, PreTrainedConfig
 
 from ..errors import ModelError
+from ..files.find_file import find_file
 from ..printing import reason
-from .model_files import WEIGHTS, find_file, read_config
+from .model_files import WEIGHTS, read_config
 from .packaged_models import PACKAGED
 from .saved_grammar import CONFIG_KEY
 

@@ -5,7 +5,7 @@ from typing import Final
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from ..errors import ModelError
-from .model_files import find_file
+from ..files.find_file import find_file
 
 _TOKENIZER: Final[str] = "tokenizer.json"
 _PADDED: Final[float] = 0.05  # vocabularies are filled up to a round size, by this share or _PADDED_BY at most

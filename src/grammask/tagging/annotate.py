@@ -11,18 +11,18 @@ from ..printing import quoted
 from .align import AlignedText, Aligner, ReadText
 from .align_chats import align_chats
 from .align_texts import align_texts, with_tags
-from .annotator_settings import AnnotatorSettings
 from .chat import render_chats
 from .coverage import Coverage, check_share
 from .encode import check_limit
 from .load_tagger import make_tagger
+from .saved_annotator import SavedAnnotator
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 from .tagger import TaggedText, Tagger
 from .tagger_checks import check_all
 from .texts import check_pairs, check_texts
 
 
-class Annotator:
+class Annotator(SavedAnnotator):
     """Turns texts into model inputs: input_ids, attention_mask, tag_ids, word_ids and sentence_ids.
 
     Args:
@@ -70,11 +70,6 @@ class Annotator:
         self.coverage = Coverage()
         self._strict = check_share(strict)
         self._max_length = None if max_length is None else check_limit(max_length, tokenizer, pairs=False)
-
-    @property
-    def settings(self) -> AnnotatorSettings:
-        """What is saved of the annotator, besides its tokenizer."""
-        return AnnotatorSettings(tagger=self.tagger.settings, max_length=self._max_length, strict=self._strict)
 
     def __call__(
         self,
