@@ -344,8 +344,22 @@ def test_refusals():
     assert "tag_ids must be an integer tensor (batch, length)" in wrong(tag_ids=[[1, 2]])
     assert "generate(prompt_lookup_num_tokens=3) cannot be guided" in wrong(prompt_lookup_num_tokens=3)
     assert "cannot be guided by a grammar; leave it out" in wrong(assistant_model=stock())
+    foreign = {"guidance_scale": 1.5, "penalty_alpha": 0.6, "num_beam_groups": 2, "dola_layers": "low"}
+    for name, value in foreign.items():
+        said = wrong(**{name: value}, trust_remote_code=True)
+        assert said == f"generate({name}={value!r}) cannot be guided by a grammar; leave it out"
     assert "generate cannot be guided from inputs_embeds" in wrong(inputs_embeds=torch.zeros(1, 3, 32))
-    assert "StaticCache cannot be guided" in wrong(cache_implementation="static")
+    for kind in ("static", "offloaded", "quantized", "paged"):
+        assert f"cache_implementation='{kind}' cannot be guided by a grammar; leave it out" in wrong(
+            cache_implementation=kind
+        )
+    whole = transformers.DynamicCache()
+    assert "use_cache=False reads the whole text at each step, so the DynamicCache has no use" in wrong(
+        cache=whole, use_cache=False
+    )
+    assert "two caches were given, as cache= and as past_key_values=" in wrong(
+        cache=whole, past_key_values=transformers.DynamicCache()
+    )
     assert "EncoderDecoderCache cannot be guided" in wrong(
         cache=transformers.EncoderDecoderCache(transformers.DynamicCache(), transformers.DynamicCache())
     )
@@ -364,6 +378,24 @@ def test_padding_on_the_right_is_refused_with_its_remedy():
     message = r'generation goes on at the right.*set tokenizer.padding_side = "left"'
     with attached as model, pytest.raises(InputError, match=message):
         model.generate(**inputs, max_new_tokens=3)
+
+
+@pytest.mark.parametrize(("text", "empty"), [("", 0), ([TEXTS[0], ""], 1)])
+def test_a_text_without_a_token_is_refused(text, empty):
+    annotate = annotator()
+    with grammask.attached(stock(), FAR, annotator=annotate) as model:
+        for caches in ({}, {"cache": grammask.GrammarCache(model)}):
+            with pytest.raises(InputError, match=f"text {empty} has no tokens, so there is nothing to go on from"):
+                model.generate(**annotate(text, return_tensors="pt"), max_new_tokens=3, **caches)
+
+
+def test_settings_that_ask_for_nothing_are_none():
+    annotate = annotator()
+    with grammask.attached(stock(), FAR, annotator=annotate) as model:
+        model.generate(
+            **annotate(TEXTS[0], return_tensors="pt"), max_new_tokens=1, pad_token_id=0, guidance_scale=1,
+            num_beam_groups=1, cache_implementation="dynamic",
+        )  # fmt: skip
 
 
 def test_an_annotator_must_be_one():

@@ -287,6 +287,10 @@ def test_calls_that_cannot_be_exact_are_refused(llama):
     why = "is for grammar 'near', hard, but the model has 'streaming', hard"
     with torch.no_grad(), grammask.attached(llama, "streaming"), pytest.raises(ModelError, match=why):
         llama(**rest, past_key_values=cache)
+    with torch.no_grad(), grammask.attached(llama, "streaming"):
+        smaller = grammask.GrammarCache(grammask.attach(build("llama", num_hidden_layers=2), "streaming"))
+        with pytest.raises(ModelError, match="is for 2 layers, but the model has 3; make one for this model"):
+            llama(**batch.everything, past_key_values=smaller)
     with torch.no_grad(), pytest.raises(ModelError, match="in the guided model that it was made for"):
         llama(input_ids=rest["input_ids"], past_key_values=cache)
 

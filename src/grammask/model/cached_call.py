@@ -23,6 +23,8 @@ def cache_of(arguments: Mapping[str, Any]) -> Cache | None:
     given = [arguments[name] for name in _NAMES if arguments.get(name) is not None]
     if given and not isinstance(given[0], Cache):
         raise ModelError(f"a cache of type {type(given[0]).__name__} cannot be guided; {_REMEDY}")
+    if len(given) > 1 and given[1] is not given[0]:
+        raise ModelError(f"two caches were given, as {_NAMES[0]}= and as {_NAMES[1]}=, its older name; give one")
     return given[0] if given else None
 
 

@@ -10,11 +10,16 @@ from transformers import PreTrainedModel
 from ..errors import GrammarError, InputError, ModelError
 from ..grammar.tags import PAD
 from ..printing import quoted
+from .cached_call import cache_of
 
-# Ways to generate that read several new tokens at once, take code of others, or change the prompt behind its tags.
+# Ways to generate that read several new tokens at once, read without tags, take code of others, or change the prompt
+# behind its tags.
 _UNGUIDED: Final[tuple[str, ...]] = (
-    "assistant_model", "prompt_lookup_num_tokens", "assistant_early_exit", "custom_generate", "token_healing",
+    "assistant_model", "prompt_lookup_num_tokens", "assistant_early_exit", "use_mtp", "guidance_scale",
+    "custom_generate", "penalty_alpha", "dola_layers", "num_beam_groups", "force_words_ids", "constraints",
+    "token_healing",
 )  # fmt: skip
+_NEUTRAL: Final[tuple[str, ...]] = ("guidance_scale", "num_beam_groups")  # 1 asks for nothing
 _DEFAULT: Final[int] = 20  # new tokens, where nobody says how many
 _HOW: Final[str] = (
     'call model.generate(**annotate(prompt, return_tensors="pt")), with annotate = grammask.Annotator(...)'
@@ -46,10 +51,10 @@ class GenerateCall:
 def check_call(call: GenerateCall) -> None:
     """Raise `ModelError` or `InputError` for a way to generate, or for inputs, that a grammar cannot guide."""
     for name in _UNGUIDED:
-        if value := call.setting(name):
+        value = call.setting(name)
+        if value and not (name in _NEUTRAL and value == 1):
             raise ModelError(f"generate({name}={quoted(value)}) cannot be guided by a grammar; leave it out")
-    if call.setting("cache_implementation") == "paged":
-        raise ModelError('cache_implementation="paged" cannot be guided by a grammar; leave it out')
+    _check_cache(call)
     if call.arguments.get("inputs_embeds") is not None:
         raise ModelError("generate cannot be guided from inputs_embeds: new words need the text; give input_ids")
     for name in ("tag_ids", "word_ids"):
@@ -58,7 +63,32 @@ def check_call(call: GenerateCall) -> None:
             raise InputError(f"{name} is missing: {_HOW}")
         if not isinstance(ids, Tensor) or ids.dim() != 2:
             raise InputError(f"{name} must be an integer tensor (batch, length), but is {quoted(ids)}; {_HOW}")
-    if bool((call.arguments["tag_ids"][:, -1:] == PAD).any()):
+    _check_ends(call.arguments["tag_ids"])
+
+
+def _check_cache(call: GenerateCall) -> None:
+    kind, cache = call.setting("cache_implementation"), cache_of(call.arguments)
+    if kind not in (None, "dynamic"):
+        raise ModelError(
+            f"cache_implementation={quoted(kind)} cannot be guided by a grammar; leave it out, or give "
+            "cache=grammask.GrammarCache(model)"
+        )
+    if cache is not None and call.setting("use_cache") is False:
+        raise ModelError(
+            f"use_cache=False reads the whole text at each step, so the {type(cache).__name__} has no use; leave one "
+            "of the two out"
+        )
+
+
+def _check_ends(tag_ids: Tensor) -> None:
+    """Raise `InputError` for a text without a token, and for padding where generation goes on."""
+    empty = (tag_ids == PAD).all(1).nonzero().flatten().tolist()  # all of no tokens, too
+    if empty:
+        raise InputError(
+            f"text {empty[0]} has no tokens, so there is nothing to go on from; give it a word, or the token that "
+            "begins a text (tokenizer.bos_token)"
+        )
+    if bool((tag_ids[:, -1] == PAD).any()):
         raise InputError(
             'generation goes on at the right, where this batch has padding; set tokenizer.padding_side = "left" and '
             "annotate anew"

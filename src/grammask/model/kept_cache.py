@@ -66,7 +66,7 @@ class KeptCache(Cache):
     @torch.no_grad()
     def begin(self, plan: Plan, queries: int) -> None:
         """Begin a pass over the last tokens of a plan's texts; raises for one that would not be exact."""
-        check_plan_fits(self._grammar, plan)
+        check_plan_fits(self._grammar, len(self.layers), plan)
         assert plan.annotation is not None  # noqa: S101 - a hard plan has one
         tags, board = plan.annotation.tag_ids, self._board
         with outside_inference_mode():

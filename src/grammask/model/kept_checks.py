@@ -19,12 +19,17 @@ _ANEW: Final[str] = "give the whole text in one call, with a new GrammarCache or
 _OTHER: Final[str] = "take a DynamicCache"
 
 
-def check_plan_fits(grammar: Grammar, plan: Plan) -> None:
-    """Raise `ModelError` for a pass under another grammar, or one that asks for all keys."""
+def check_plan_fits(grammar: Grammar, layers: int, plan: Plan) -> None:
+    """Raise `ModelError` for a pass under another grammar or of another model, or one that asks for all keys."""
     if plan.strategy != "hard" or (plan.grammar is not grammar and plan.grammar != grammar):
         raise ModelError(
             f"the GrammarCache is for grammar {grammar.name!r}, hard, but the model has {plan.name or None!r}, "
             f"{plan.strategy}; make one for this model: GrammarCache(model)"
+        )
+    if len(plan.layer_tables) != layers:
+        raise ModelError(
+            f"the GrammarCache is for {layers} layers, but the model has {len(plan.layer_tables)}; make one for this "
+            "model: GrammarCache(model)"
         )
     if plan.need_weights:
         raise ModelError(
