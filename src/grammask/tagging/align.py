@@ -4,7 +4,7 @@ Offsets point into the text as it was given, whatever the tokenizer does to it (
 splitting into bytes), so one way serves WordPiece, byte-level BPE and SentencePiece.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +71,7 @@ class Aligner:
 
     def markup_of(self, encoding: Encoding, chat: Chat) -> NDArray[np.bool_]:
         """Return which tokens of a conversation are special ones of its template (tokens,)."""
-        ids, sequences, spans = _columns(encoding)
+        ids, sequences, spans = _columns(encoding, split=False)
         special: NDArray[np.bool_] = self._are_special(ids, spans, chat.text) & (sequences == 0)
         for position in special.nonzero()[0]:
             special[position] = chat.is_markup(*spans[position])
@@ -80,16 +80,19 @@ class Aligner:
     def align(
         self,
         encoding: Encoding,
-        texts: tuple[str, ...],
+        texts: tuple[Sequence[str], ...],
         tagged: tuple[TaggedText, ...],
         markup: NDArray[np.bool_] | None = None,
+        *,
+        split: bool = False,
     ) -> AlignedText:
         """Align one encoding with its one or two texts (two for a sentence pair).
 
         Tokens of `markup` are structure: the first of a text is [CLS] if it is the tokenizer's, all others are [SEP].
+        Texts that are `split` are their words, each as long as one character of a text.
         """
-        ids, sequences, spans = _columns(encoding)
-        tag_ids = np.array([self._structural.get(token, UNK) for token in encoding.ids], dtype=np.int64)
+        ids, sequences, spans = _columns(encoding, split)
+        tag_ids = self.structure(encoding)
         if markup is not None:
             first = np.argmax(encoding.attention_mask)
             tag_ids[markup & ((tag_ids != CLS) | (np.arange(len(ids)) > first))] = SEP
@@ -101,7 +104,7 @@ class Aligner:
         for number, (text, words) in enumerate(zip(texts, tagged, strict=True)):
             inside = sequences == number
             special = self._are_special(ids[inside], spans[inside], text)
-            read = read_words(text, words, spans[inside], special, _spans_of(rest, number))
+            read = read_words(text, words, spans[inside], special, _spans_of(rest, number, split))
             tag_ids[inside] = read.tag_ids
             word_ids[inside] = _from(first_word, read.word_ids)
             sentence_ids[inside] = _from(first_sentence, read.sentence_ids)
@@ -110,32 +113,52 @@ class Aligner:
             sentences = words.sentence_ids if len(words) else read.sentence_ids
             first_sentence += int(sentences.max(initial=NO_WORD)) + 1
             found.append(read)
-        padding = np.array(encoding.attention_mask) == 0
-        tag_ids[padding] = PAD
-        around = Coverage(tokens=int((~padding).sum()), unknown_tokens=int((tag_ids == UNK).sum()))
+        real = int(np.count_nonzero(encoding.attention_mask))
+        around = Coverage(tokens=real, unknown_tokens=int((tag_ids == UNK).sum()))
         return AlignedText(tag_ids, word_ids, sentence_ids, tuple(found), sum(map(_coverage, found), around))
 
-    def _are_special(self, ids: Integers, spans: Integers, text: str) -> NDArray[np.bool_]:
+    def structure(self, encoding: Encoding) -> Integers:
+        """Return the tags of an encoding's tokens that belong to no text, padding's among them; [UNK] for others."""
+        tag_ids = np.array([self._structural.get(token, UNK) for token in encoding.ids], dtype=np.int64)
+        tag_ids[np.array(encoding.attention_mask) == 0] = PAD
+        return tag_ids
+
+    def tokens(self, encoding: Encoding, split: bool) -> tuple[Integers, Integers]:
+        """Return the id and span of each token (tokens, 3), and the number of the text that each is from."""
+        ids, sequences, spans = _columns(encoding, split)
+        return np.concatenate([ids[:, None], spans], axis=1), sequences
+
+    def _are_special(self, ids: Integers, spans: Integers, text: Sequence[str]) -> NDArray[np.bool_]:
         """Tell which tokens are special ones that the text spells out; the unknown token may stand for any word."""
         special = np.isin(ids, self._special)
         unknown, spelled = self._unknown
         for position in (special & (ids == unknown)).nonzero()[0]:
             start, end = spans[position]
-            special[position] = text[start:end].strip() == spelled
+            special[position] = "".join(text[start:end]).strip() == spelled
         return special
 
 
-def _columns(encoding: Encoding) -> tuple[Integers, Integers, Integers]:
-    """Return an encoding's token ids, the number of the text that each is from (-1 for none), and their spans."""
-    sequences = [NO_WORD if number is None else number for number in encoding.sequence_ids]
-    spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-    return np.array(encoding.ids, dtype=np.int64), np.array(sequences, dtype=np.int64), spans
+def _columns(encoding: Encoding, split: bool) -> tuple[Integers, Integers, Integers]:
+    """Return an encoding's token ids, the number of the text that each is from (-1 for none), and their spans.
+
+    In a text that is split the span of a token is that of its word.
+    """
+    ids = np.array(encoding.ids, dtype=np.int64)
+    sequences = _numbers(encoding.sequence_ids)
+    if split:
+        words = _numbers(encoding.word_ids)
+        return ids, sequences, np.stack([words, words + 1], axis=1)
+    return ids, sequences, np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
 
 
-def _spans_of(encodings: list[Encoding], number: int) -> Iterator[Integers]:
+def _numbers(found: list[int | None]) -> Integers:
+    return np.array([NO_WORD if number is None else number for number in found], dtype=np.int64)
+
+
+def _spans_of(encodings: list[Encoding], number: int, split: bool) -> Iterator[Integers]:
     """Return the spans of one text's tokens in each encoding."""
     for encoding in encodings:
-        _, sequences, spans = _columns(encoding)
+        _, sequences, spans = _columns(encoding, split)
         yield spans[sequences == number]
 
 

@@ -32,7 +32,8 @@ def align_chats(
 def _encode(tokenizer: PreTrainedTokenizerBase, chats: Sequence[Chat], return_tensors: str | None) -> BatchEncoding:
     """Return the tokens; a conversation that is too long is refused, since a cut one has no place for an answer."""
     texts = [chat.text for chat in chats]
-    encoded = encode(tokenizer, texts, None, max_length=None, return_tensors=return_tensors, complete=True)
+    options = {"truncation": False, "add_special_tokens": False}  # the template has them already
+    encoded = encode(tokenizer, texts, None, max_length=None, return_tensors=return_tensors, options=options)
     limit = check_limit(None, tokenizer, pairs=False)
     for number, encoding in enumerate(encoded.encodings or ()):
         if limit is not None and sum(encoding.attention_mask) > limit:

@@ -1,41 +1,50 @@
-"""From texts, or pairs of texts, and their tags to tokens with tags."""
+"""Texts, or pairs of texts, and their tags to tokens with tags."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
+from tokenizers import Encoding
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from .align import AlignedText, Aligner
+from .call_texts import CallTexts
 from .encode import encode
 from .tagger import TaggedText
+from .windows import align_windows
+
+# What the whole texts are encoded with, of which the windows are parts.
+_WHOLE: Final[dict[str, Any]] = {"padding": False, "truncation": False, "stride": 0, "verbose": False}
 
 
 def align_texts(
     tokenizer: PreTrainedTokenizerBase,
-    first: list[str],
-    second: list[str] | None,
+    texts: CallTexts,
     tagged_first: Iterable[TaggedText],
     tagged_second: Iterable[TaggedText] | None,
     *,
     max_length: int | None,
     return_tensors: str | None,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[BatchEncoding, list[AlignedText]]:
     """Return the tokens of texts, and each one's tags; raises as annotating texts does."""
-    encoded = encode(tokenizer, first, second, max_length=max_length, return_tensors=return_tensors)
-    texts = zip(first, strict=True) if second is None else zip(first, second, strict=True)
-    tagged = zip(tagged_first, strict=True) if tagged_second is None else zip(tagged_first, tagged_second, strict=True)
+    encoded = encode(tokenizer, *texts.given, max_length=max_length, return_tensors=return_tensors, options=options)
+    windows = encoded.get("overflow_to_sample_mapping")
+    whole = encoded
+    if windows is not None:
+        options = {**options, **_WHOLE, "return_overflowing_tokens": False}
+        whole = encode(tokenizer, *texts.given, max_length=None, return_tensors=None, options=options)
     aligner = Aligner(tokenizer)  # tokens may have been added since
-    return encoded, [
-        aligner.align(encoding, text, words)
-        for encoding, text, words in zip(encoded.encodings or (), texts, tagged, strict=True)
+    pairs = texts.with_tags(tagged_first, tagged_second)
+    encodings = whole.encodings or []
+    aligned = [
+        aligner.align(encoding, words, tagged, split=texts.split)
+        for encoding, (words, tagged) in zip(encodings, pairs, strict=True)
     ]
-
-
-def with_tags(encoded: BatchEncoding, aligned: list[AlignedText], return_tensors: str | None) -> BatchEncoding:
-    """Return the tokenizer's columns and the annotation of each token, as lists or tensors."""
-    data = {
-        **encoded.data,
-        "tag_ids": [text.tag_ids.tolist() for text in aligned],
-        "word_ids": [text.word_ids.tolist() for text in aligned],
-        "sentence_ids": [text.sentence_ids.tolist() for text in aligned],
-    }
-    return BatchEncoding(data, tensor_type=return_tensors)
+    if windows is None:
+        return encoded, aligned
+    parts: list[list[Encoding]] = [[] for _ in aligned]
+    for number, window in zip(windows, encoded.encodings or (), strict=True):
+        parts[number].append(window)
+    made = zip(encodings, aligned, parts, strict=True)
+    return encoded, [text for one in made for text in align_windows(aligner, *one, split=texts.split)]

@@ -2,27 +2,28 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from ..errors import InputError
+from ..errors import AlignmentError, InputError
 from ..printing import quoted
-from .align import AlignedText, Aligner, ReadText
+from .align import Aligner, ReadText
 from .align_chats import align_chats
-from .align_texts import align_texts, with_tags
+from .call_texts import CallTexts, read_call
 from .chat import render_chats
-from .coverage import Coverage, check_share
-from .encode import check_limit
 from .load_tagger import make_tagger
+from .make_batch import make_batch
 from .saved_annotator import SavedAnnotator
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 from .tagger import TaggedText, Tagger
 from .tagger_checks import check_all
 from .texts import check_pairs, check_texts
+from .tokenizer_like import TokenizerLike
+from .tokenizer_options import CallOptions, check_options
 
 
-class Annotator(SavedAnnotator):
+class Annotator(SavedAnnotator, TokenizerLike):
     """Turns texts into model inputs: input_ids, attention_mask, tag_ids, word_ids and sentence_ids.
 
     Args:
@@ -35,7 +36,7 @@ class Annotator(SavedAnnotator):
             tokenizer says.
 
     Attributes:
-        coverage: How well words and subwords met, added up over all calls.
+        coverage: How well words and subwords met, added up over all calls in this process.
 
     Raises:
         AlignmentError: For a tokenizer that cannot be aligned, or a `strict` that is no share.
@@ -64,20 +65,19 @@ class Annotator(SavedAnnotator):
         strict: float | None = None,
         max_length: int | None = None,
     ) -> None:
-        self.tokenizer = tokenizer
+        if isinstance(tokenizer, TokenizerLike):
+            raise AlignmentError("tokenizer is an Annotator already; use it, or give its tokenizer: annotate.tokenizer")
         Aligner(tokenizer)  # one that cannot be aligned says so now
-        self.tagger = make_tagger(tagger, sentences, cache)
-        self.coverage = Coverage()
-        self._strict = check_share(strict)
-        self._max_length = None if max_length is None else check_limit(max_length, tokenizer, pairs=False)
+        super().__init__(tokenizer, make_tagger(tagger, sentences, cache), strict, max_length)
 
     def __call__(
         self,
-        texts: str | Iterable[str],
+        texts: str | Iterable[str] | None = None,
         pairs: str | Iterable[str] | None = None,
         *,
         max_length: int | None = None,
         return_tensors: str | None = None,
+        **options: Unpack[CallOptions],
     ) -> BatchEncoding:
         """Annotate texts, or pairs of texts.
 
@@ -88,6 +88,8 @@ class Annotator(SavedAnnotator):
                 with, or else what the tokenizer says.
             return_tensors: "pt" or "np" pads the batch into tensors (batch, length); None keeps lists, each text as
                 long as it is.
+            **options: What a tokenizer's call takes, such as `padding`, `truncation`, `stride`, `is_split_into_words`
+                or `return_offsets_mapping`; `spaces` of words that were split, and `return_coverage`.
 
         Returns:
             The tokenizer's columns, and `tag_ids`, `word_ids` and `sentence_ids` for every token.
@@ -97,9 +99,13 @@ class Annotator(SavedAnnotator):
             TaggingError: When the tagger cannot tag a text.
             AlignmentError: When fewer words than `strict` got a subword.
         """
-        first, second = check_pairs(texts, pairs)
-        tagged = self.tagger.tag(first), None if second is None else self.tagger.tag(second)
-        return self._join(first, second, *tagged, max_length=max_length, return_tensors=return_tensors)[0]
+        chosen: dict[str, Any] = dict(options)
+        check_options(chosen)
+        called = read_call(texts, pairs, chosen)
+        counted = chosen.pop("return_coverage", False)
+        tagged = called.tag(self.tagger)
+        made = self._align(called, *tagged, max_length=max_length, return_tensors=return_tensors, options=chosen)
+        return make_batch(*made, return_tensors=return_tensors, alone=called.alone, counted=bool(counted))
 
     def chat(self, messages: Any, *, return_tensors: str | None = None, **template: Any) -> BatchEncoding:
         """Annotate a conversation, spelled by the tokenizer's chat template up to where the model answers.
@@ -118,7 +124,9 @@ class Annotator(SavedAnnotator):
             AlignmentError: As calling does.
         """
         chats = render_chats(self.tokenizer, messages, template)
-        return self._collect(*align_chats(self.tokenizer, self.tagger, chats, return_tensors), return_tensors)
+        encoded, aligned = align_chats(self.tokenizer, self.tagger, chats, return_tensors)
+        self._count(aligned)
+        return make_batch(encoded, aligned, return_tensors=return_tensors)
 
     def join(
         self,
@@ -150,7 +158,9 @@ class Annotator(SavedAnnotator):
             check_all(tagged_texts, first, origin="tagged_texts"),
             None if second is None else check_all(tagged_pairs or (), second, origin="tagged_pairs"),
         )
-        return self._join(first, second, *tagged, max_length=max_length, return_tensors=return_tensors)[0]
+        called = CallTexts(first, second)
+        made = self._align(called, *tagged, max_length=max_length, return_tensors=return_tensors)
+        return make_batch(*made, return_tensors=return_tensors)
 
     def read(self, text: str, *, max_length: int | None = None) -> ReadText:
         """Annotate one text, and return what was found out on the way too.
@@ -167,27 +177,5 @@ class Annotator(SavedAnnotator):
             raise InputError(f"text must be one text, but is {quoted(text)}")
         texts = check_texts(text)
         tagged = list(self.tagger.tag(texts))
-        batch, aligned = self._join(texts, None, tagged, None, max_length=max_length, return_tensors="pt")
-        return ReadText(texts[0], tagged[0], aligned[0], dict(batch))
-
-    def _join(
-        self,
-        first: list[str],
-        second: list[str] | None,
-        tagged_first: Iterable[TaggedText],
-        tagged_second: Iterable[TaggedText] | None,
-        *,
-        max_length: int | None,
-        return_tensors: str | None,
-    ) -> tuple[BatchEncoding, list[AlignedText]]:
-        encoded, aligned = align_texts(
-            self.tokenizer, first, second, tagged_first, tagged_second,
-            max_length=self._max_length if max_length is None else max_length, return_tensors=return_tensors,
-        )  # fmt: skip
-        return self._collect(encoded, aligned, return_tensors), aligned
-
-    def _collect(self, encoded: BatchEncoding, aligned: list[AlignedText], return_tensors: str | None) -> BatchEncoding:
-        coverage = sum((text.coverage for text in aligned), Coverage())
-        self.coverage += coverage
-        coverage.check(self._strict)
-        return with_tags(encoded, aligned, return_tensors)
+        encoded, aligned = self._align(CallTexts(texts, None), tagged, None, max_length=max_length, return_tensors="pt")
+        return ReadText(texts[0], tagged[0], aligned[0], dict(make_batch(encoded, aligned, return_tensors="pt")))

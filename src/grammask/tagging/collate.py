@@ -11,11 +11,10 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from ..errors import InputError
-from ..grammar.tags import PAD
 from ..printing import quoted
-from .overlap import NO_WORD
+from .padding import TAG_PADDING
+from .tokenizer_like import TokenizerLike
 
-_PADDING: Final[dict[str, int]] = {"tag_ids": PAD, "word_ids": NO_WORD, "sentence_ids": NO_WORD}
 _LABELS: Final[tuple[str, ...]] = ("label", "labels", "label_ids")
 _NO_LABEL: Final[int] = -100  # of padding, which no loss of PyTorch counts
 
@@ -25,7 +24,7 @@ class Collator:
     """Pads the features of `Annotator` to the longest text of a batch, for a Trainer or a DataLoader.
 
     Args:
-        tokenizer: The model's tokenizer: its padding token and its padding side are used.
+        tokenizer: The model's tokenizer, or its Annotator: the padding token and the padding side are used.
 
     Raises:
         InputError: For what is no tokenizer.
@@ -45,6 +44,8 @@ class Collator:
     tokenizer: PreTrainedTokenizerBase
 
     def __post_init__(self) -> None:
+        if isinstance(self.tokenizer, TokenizerLike):
+            object.__setattr__(self, "tokenizer", self.tokenizer.tokenizer)
         if not isinstance(self.tokenizer, PreTrainedTokenizerBase):
             raise InputError(f"Collator needs the tokenizer of the model, but got {quoted(self.tokenizer)}")
 
@@ -65,7 +66,7 @@ class Collator:
                 features of which no batch can be made.
         """
         _check_features(features)
-        paddings = {**_PADDING, **dict.fromkeys(_token_labels(features), _NO_LABEL)}
+        paddings = {**TAG_PADDING, **dict.fromkeys(_token_labels(features), _NO_LABEL)}
         rows = {name: [_row(feature, name) for feature in features] for name in paddings}
         plain = [{key: value for key, value in feature.items() if key not in paddings} for feature in features]
         if self.tokenizer.pad_token_id is None and len({len(row) for row in rows["tag_ids"]}) > 1:
@@ -96,7 +97,7 @@ def _check_features(features: Sequence[Mapping[str, Any]]) -> None:
             raise InputError(
                 f"text {number} must be a mapping from input_ids and the like to lists, but is {quoted(feature)}"
             )
-        for name in ("input_ids", *_PADDING):
+        for name in ("input_ids", *TAG_PADDING):
             if name not in feature:
                 raise InputError(
                     f"a text comes without {name}; annotate it with grammask.Annotator, and give a Trainer "

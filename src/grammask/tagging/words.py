@@ -4,7 +4,7 @@ A tagger's word without a token of its own ("not" where the tokenizer knows "can
 number it would push the words around it apart. Words that truncation cut off keep their numbers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,7 @@ class ReadWords:
 
 
 def read_words(
-    text: str, tagged: TaggedText, spans: Integers, special: NDArray[np.bool_], cut_off: Iterable[Integers]
+    text: Sequence[str], tagged: TaggedText, spans: Integers, special: NDArray[np.bool_], cut_off: Iterable[Integers]
 ) -> ReadWords:
     """Find the words of a text's tokens, by their character spans (tokens, 2).
 
@@ -60,7 +60,7 @@ def read_words(
     )
 
 
-def _owners(text: str, tagged: TaggedText, spans: Integers, special: NDArray[np.bool_]) -> Integers:
+def _owners(text: Sequence[str], tagged: TaggedText, spans: Integers, special: NDArray[np.bool_]) -> Integers:
     """Return what each token belongs to: a tagger's word, a number beyond them for a word of its own, or -1."""
     lies = overlapping_words(spans, tagged)
     # An empty span before a word is no part of it yet: truncation may have cut the word off.
@@ -70,7 +70,7 @@ def _owners(text: str, tagged: TaggedText, spans: Integers, special: NDArray[np.
     nothing = np.zeros(len(spans), dtype=bool)
     for position in (owners == NO_WORD).nonzero()[0]:
         start, end = spans[position]
-        nothing[position] = shows_nothing(text[start:end])
+        nothing[position] = shows_nothing("".join(text[start:end]))
     joined = join_neighbours(owners, nothing)
     # In a text without any word they are one: [UNK] would join all words of the other text of a pair.
     return np.where(nothing & (joined == NO_WORD), len(tagged), joined)

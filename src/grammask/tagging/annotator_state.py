@@ -1,0 +1,74 @@
+"""What an Annotator holds: its parts, what it counts, and what of it travels to another process."""
+
+import copy
+from collections.abc import Iterable
+from typing import Any, Self
+
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+from .align import AlignedText
+from .align_texts import align_texts
+from .call_texts import CallTexts
+from .coverage import Coverage, check_share
+from .encode import check_limit
+from .tag_cache import CachedTagger
+from .tagger import TaggedText
+from .tagger_checks import CheckedTagger
+
+
+class AnnotatorState:
+    """A tokenizer and a tagger, what a call doesn't say, and the coverage of all calls.
+
+    Pickled, and so hashed, it is what it was made of; coverage stays here. A pipeline goes by its name, and is loaded
+    where it is first needed.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        tagger: CheckedTagger | CachedTagger,
+        strict: float | None,
+        max_length: int | None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.tagger = tagger
+        self.coverage = Coverage()
+        self._strict = check_share(strict)
+        self._max_length = None if max_length is None else check_limit(max_length, tokenizer, pairs=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), {**vars(self), "coverage": Coverage()})
+
+    def __copy__(self) -> Self:
+        made: Self = _restored(type(self), vars(self))
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return one with a tokenizer of its own; nothing changes a tagger, so both ask the same."""
+        made: Self = _restored(type(self), {**vars(self), "tokenizer": copy.deepcopy(self.tokenizer, memo)})
+        return made
+
+    def _align(
+        self,
+        texts: CallTexts,
+        first: Iterable[TaggedText],
+        second: Iterable[TaggedText] | None,
+        *,
+        max_length: int | None,
+        **options: Any,
+    ) -> tuple[BatchEncoding, list[AlignedText]]:
+        limit = self._max_length if max_length is None else max_length
+        encoded, aligned = align_texts(self.tokenizer, texts, first, second, max_length=limit, **options)
+        self._count(aligned)
+        return encoded, aligned
+
+    def _count(self, aligned: list[AlignedText]) -> None:
+        coverage = sum((text.coverage for text in aligned), Coverage())
+        self.coverage += coverage
+        coverage.check(self._strict)
+
+
+def _restored(kind: type[Any], state: dict[str, Any]) -> Any:
+    made = object.__new__(kind)
+    vars(made).update(state)
+    return made

@@ -1,0 +1,75 @@
+"""Texts that come as words: how they are spelled for a tagger, and its answer for the words as they were given."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..printing import quoted
+from .overlap import NO_WORD, Integers, overlapping_words
+from .tagger import TaggedText, Tagger
+from .texts import check_texts
+
+
+@dataclass(frozen=True)
+class SplitText:
+    """The words of one text, and whether a space follows each; words without a character are none to a tagger."""
+
+    words: tuple[str, ...]
+    spaces: tuple[bool, ...]
+
+    @cached_property
+    def visible(self) -> tuple[tuple[str, bool], ...]:
+        """The words that have a character, and whether a space follows each."""
+        return tuple((word, space) for word, space in zip(self.words, self.spaces, strict=True) if word)
+
+    @cached_property
+    def text(self) -> str:
+        """The text that the words make."""
+        return "".join(word + " " * space for word, space in self.visible)
+
+    @cached_property
+    def spans(self) -> Integers:
+        """Where each word stands in the text (words, 2); one without a character has an empty span."""
+        sizes = np.array([len(word) for word in self.words], dtype=np.int64)
+        steps = sizes + np.array([bool(word) and space for word, space in zip(self.words, self.spaces, strict=True)])
+        starts = steps.cumsum() - steps
+        return np.stack([starts, starts + sizes], axis=1)
+
+    def to_words(self, tagged: TaggedText) -> TaggedText:
+        """Return the tags of the given words, each word as long as one character; what the tagger left out is none.
+
+        A given word has the tag and the sentence of the tagger's word that overlaps it most.
+        """
+        found = np.where(self.spans[:, 0] < self.spans[:, 1], overlapping_words(self.spans, tagged), NO_WORD)
+        there = (found != NO_WORD).nonzero()[0].astype(np.int32)
+        return TaggedText(there, there + 1, tagged.tag_ids[found[there]], tagged.sentence_ids[found[there]])
+
+
+def tag_words(tagger: Tagger, texts: Sequence[SplitText]) -> Iterator[TaggedText]:
+    """Tag texts that come as words, in characters of their `text`: those words, where the tagger's `tag_words` can."""
+    own: Any = getattr(tagger, "tag_words", None)
+    answers: Iterable[TaggedText] = tagger.tag([text.text for text in texts]) if own is None else own(texts)
+    yield from answers
+
+
+def check_split(texts: Any, spaces: Any, name: str) -> list[SplitText]:
+    """Return several texts that come as words; raises `InputError`. Where `spaces` is None one follows each word."""
+    checked = []
+    given = [None] * len(texts) if spaces is None else list(spaces)
+    if len(given) != len(texts):
+        raise InputError(f"there are {len(texts)} {name}, but spaces for {len(given)}; each needs its own")
+    for number, (words, after) in enumerate(zip(texts, given, strict=True)):
+        if isinstance(words, str):
+            raise InputError(f"text {number} of {name} is {quoted(words)}, but must be a list of words: words.split()")
+        found = tuple(check_texts(words)) if len(words) else ()
+        follows = (True,) * len(found) if after is None else tuple(map(bool, after))
+        if len(follows) != len(found):
+            raise InputError(
+                f"text {number} of {name} has {len(found)} words, but {len(follows)} spaces; each needs one"
+            )
+        checked.append(SplitText(found, follows))
+    return checked
