@@ -11,7 +11,16 @@ import grammask
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "api.md"
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
-    "Guide a model": ("attach", "attached", "detach", "from_pretrained", "Annotator", "Collator", "GrammaskError"),
+    "Guide a model": (
+        "attach",
+        "attached",
+        "detach",
+        "from_pretrained",
+        "load",
+        "Annotator",
+        "Collator",
+        "GrammaskError",
+    ),
     "Write a grammar": ("load_grammar", "Grammar", "Rule", "Reach", "TAGS"),
     "Use the operator": ("grammar_attention", "make_plan", "explain_dispatch"),
     "Generate": ("GrammarCache",),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .model.attach import attach, attached, detach
     from .model.cache import GrammarCache
     from .model.from_pretrained import from_pretrained
+    from .model.load import load
     from .tagging.annotate import Annotator
     from .tagging.collate import Collator
 
@@ -41,6 +42,7 @@ __all__ = [
     "explain_dispatch",
     "from_pretrained",
     "grammar_attention",
+    "load",
     "load_grammar",
     "make_plan",
     "to_bertviz",
@@ -62,6 +64,7 @@ _HOMES = {
     "explain_dispatch": ".attention.explain_dispatch",
     "from_pretrained": ".model.from_pretrained",
     "grammar_attention": ".attention.functional",
+    "load": ".model.load",
     "load_grammar": ".grammar.file",
     "make_plan": ".attention.make_plan",
     "to_bertviz": ".interpret.bertviz",

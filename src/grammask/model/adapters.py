@@ -1,7 +1,7 @@
 """peft on guided models: an adapter is saved with its grammar; learned strengths are trained and saved, or refused.
 
 peft knows nothing of grammars. Where it is installed, we wrap two of its methods: `PeftModel.save_pretrained` then also
-writes the guided model's config.json next to each adapter, where our `from_pretrained` looks for the grammar, and
+writes the guided model's config.json and annotator next to each adapter, where our `from_pretrained` looks, and
 `PeftModel.from_pretrained` refuses such an adapter on a model without a grammar.
 """
 
@@ -23,6 +23,7 @@ from ..printing import reason
 from .load_weights import Loaded
 from .model_files import ADAPTER
 from .saved_grammar import CONFIG_KEY
+from .saving import save_beside
 from .strengths import STRENGTHS
 
 _LOAD: Final[str] = "load it with grammask.from_pretrained"
@@ -124,3 +125,4 @@ def _save_configs(model: PreTrainedModel, folder: Path, adapters: Iterable[str])
         settings = parse_json_object(read_bytes(own / ADAPTER), origin=own / ADAPTER)
         # peft shows an unknown entry in a warning, also where grammask isn't loaded: it says what to use.
         write_whole(own / ADAPTER, dump({**settings, CONFIG_KEY: _LOAD}))
+        save_beside(model, own)

@@ -53,7 +53,7 @@ def attach(
             attention costs on this machine; see docs/kernels.md. None: unless the environment variable
             GRAMMASK_CALIBRATE is 0. Without, defaults of this kind of processor hold.
         annotator: The annotator of the model's prompts, which tags the words that `model.generate` makes; see
-            docs/generation.md. It is not saved with the model.
+            docs/generation.md. `model.save_pretrained` saves it with the model; see `load`.
 
     Returns:
         The object that was given as `model`.

@@ -12,6 +12,7 @@ from .configs import Configs, check_is_saved, mark_config, restore_configs, swit
 from .generation import free_generation, guide_generation
 from .guide import Guide
 from .saved_grammar import SavedGrammar
+from .saving import free_saving, guide_saving
 from .strengths import STRENGTHS, LearnStrengths, initial_strengths
 from .wrappers import DirectForward, inner_model
 
@@ -48,6 +49,7 @@ def attach_guide(model: PreTrainedModel, guide: Guide, learn_strengths: LearnStr
     ]
     base.forward = DirectForward(base)
     guide_generation(guide)
+    guide_saving(model, guide)
     setattr(base, _STATE, _State(guide, hooks, switch_configs(model)))
     try:
         assert guide.probe is not None  # noqa: S101 - it is there until settled
@@ -73,6 +75,7 @@ def detach_guide(model: PreTrainedModel) -> None:
         hook.remove()
     del base.forward
     free_generation(state.guide.model)
+    free_saving(state.guide.model)
     restore_configs(model, state.configs)
     if hasattr(base, STRENGTHS):
         delattr(base, STRENGTHS)

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError
+from ..errors import InputError, ModelError, TaggingError
 from ..files.find_file import hub_arguments
+from ..printing import quoted
+from ..tagging.annotate import Annotator
+from ..tagging.saved_annotator import read_annotator
 from . import interface
 from .adapters import put_adapter
-from .attachment import attach_guide
+from .attachment import attach_guide, guide_of
 from .guide import Guide
 from .load_weights import Loaded, load_weights
 from .model_files import ADAPTER, read_config, read_json
@@ -15,7 +18,9 @@ from .saved_grammar import CONFIG_KEY, find_class, read_saved_grammar
 from .strengths import STRENGTHS, with_strengths
 
 
-def from_pretrained(name_or_path: str | Path, *, model_class: Any = None, **kwargs: Any) -> Any:
+def from_pretrained(
+    name_or_path: str | Path, *, model_class: Any = None, annotator: Annotator | bool = True, **kwargs: Any
+) -> Any:
     """Load a model that was saved with a grammar, of the class that saved it, and attach the grammar again.
 
     Of an adapter the base model is loaded too, and the answer is a `PeftModel`.
@@ -23,6 +28,8 @@ def from_pretrained(name_or_path: str | Path, *, model_class: Any = None, **kwar
     Args:
         name_or_path: A folder of `save_pretrained`, or a Hub name.
         model_class: Needed where the class is none of transformers' own; an Auto class gives another head.
+        annotator: True loads the annotator that the model was saved with, where it was, so that `generate` tags new
+            words; False loads none; an `Annotator` takes its place. See `load`.
         **kwargs: Go to the class's own `from_pretrained`. Those that say where files are (revision, subfolder,
             cache_dir, token and so on) reach every read. `is_trainable=True` lets an adapter train on.
 
@@ -31,6 +38,7 @@ def from_pretrained(name_or_path: str | Path, *, model_class: Any = None, **kwar
 
     Raises:
         ModelError: When the model cannot be loaded whole or has no grammar, or when `attn_implementation` is given.
+        TaggingError: When the saved annotator's tagger cannot be had; see `load`.
 
     Example:
         >>> import tempfile
@@ -46,9 +54,24 @@ def from_pretrained(name_or_path: str | Path, *, model_class: Any = None, **kwar
     if "attn_implementation" in kwargs:
         raise ModelError("a guided model has its own attention implementation; leave attn_implementation out")
     wants_info = kwargs.pop("output_loading_info", False)
-    adapter = read_json(name, ADAPTER, **hub_arguments(kwargs))
+    hub = hub_arguments(kwargs)
+    adapter = read_json(name, ADAPTER, **hub)
     loaded = _load(name, model_class, kwargs) if adapter is None else _load_adapter(name, adapter, model_class, kwargs)
+    guide_of(loaded.model).annotator = _annotator(annotator, name, hub)
     return (loaded.model, loaded.info) if wants_info else loaded.model
+
+
+def _annotator(wanted: Annotator | bool, name: str, hub: dict[str, Any]) -> Annotator | None:
+    if isinstance(wanted, Annotator):
+        return wanted
+    if not isinstance(wanted, bool):
+        raise InputError(f"annotator must be True, False or a grammask.Annotator, but is {quoted(wanted)}")
+    if not wanted or read_annotator(name, **hub) is None:
+        return None
+    try:
+        return Annotator.from_pretrained(name, **hub)
+    except TaggingError as error:
+        raise TaggingError(f"{error} (to grammask.load); annotator=False loads the model alone") from error
 
 
 def _load(name: str, model_class: Any, kwargs: dict[str, Any]) -> Loaded:

@@ -21,6 +21,7 @@ from .cache_text import carry_on, note_tokens
 from .cached_call import cache_of
 from .generation_checks import GenerateCall, check_call, check_positions, check_room
 from .guide import INPUTS, Guide
+from .wrappers import own_signature
 
 METHODS: Final[tuple[str, ...]] = ("generate", "prepare_inputs_for_generation")
 
@@ -60,7 +61,7 @@ class GuidedGenerate:
     @property
     def __signature__(self) -> inspect.Signature:
         """The signature of the model's own method."""
-        return _signature(self._steps.guide.model, "generate")
+        return own_signature(self._steps.guide.model, "generate")
 
 
 class GuidedSteps:
@@ -142,7 +143,7 @@ class GuidedSteps:
     @property
     def __signature__(self) -> inspect.Signature:
         """The signature of the model's own method, with the annotation, by which transformers tells typos."""
-        own = _signature(self.guide.model, "prepare_inputs_for_generation")
+        own = own_signature(self.guide.model, "prepare_inputs_for_generation")
         extra = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in INPUTS]
         *before, last = own.parameters.values()
         rest = [last] if last.kind is inspect.Parameter.VAR_KEYWORD else []
@@ -155,11 +156,6 @@ def _carried_on(call: GenerateCall) -> dict[str, Tensor]:
     ids = given.get("input_ids", given.get("inputs"))
     annotation = {name: given[name] for name in ("tag_ids", "word_ids")}
     return carry_on(cache, ids, **annotation) if cache is not None and isinstance(ids, Tensor) else annotation
-
-
-def _signature(model: PreTrainedModel, method: str) -> inspect.Signature:
-    own = inspect.signature(getattr(type(model), method))
-    return own.replace(parameters=list(own.parameters.values())[1:])
 
 
 def _array(ids: Tensor) -> "np.ndarray[Any, np.dtype[np.int64]]":

@@ -121,7 +121,7 @@ def load_guided(source: ModelSource, grammar: str | None) -> PreTrainedModel:
     Raises `ModelError` for a stock model where no `grammar` is named to compare it with.
     """
     if has_grammar(source):
-        saved: PreTrainedModel = from_pretrained(source.location)
+        saved: PreTrainedModel = from_pretrained(source.location, annotator=False)  # callers bring their own
         return saved
     if grammar is None:
         raise ModelError(f"model {source.name!r} was saved without a grammar; name one to compare it with: --grammar")
@@ -136,7 +136,7 @@ def load_saved(source: ModelSource) -> PreTrainedModel:
             f"model {source.name!r} was saved without a grammar; `grammask compare --keep-models` saves them with one, "
             "and explain takes one by --grammar"
         )
-    model: PreTrainedModel = from_pretrained(source.location)
+    model: PreTrainedModel = from_pretrained(source.location, annotator=False)  # callers bring their own
     return model
 
 

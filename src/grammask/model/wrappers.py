@@ -38,6 +38,12 @@ def _outermost(module: nn.Module) -> list[PreTrainedModel]:
     return list(dict.fromkeys(one for child in module.children() for one in _outermost(child)))
 
 
+def own_signature(model: nn.Module, method: str) -> inspect.Signature:
+    """Return the signature of a model's own method, which another one replaces."""
+    own = inspect.signature(getattr(type(model), method))
+    return own.replace(parameters=list(own.parameters.values())[1:])
+
+
 class DirectForward:
     """Replaces `base.forward`: a direct call, such as SentenceTransformer's, becomes one that runs hooks."""
 
@@ -53,8 +59,7 @@ class DirectForward:
     @property
     def __signature__(self) -> inspect.Signature:
         """The signature of the original forward, by which callers find out which inputs the model takes."""
-        own = inspect.signature(type(self._base).forward)
-        return own.replace(parameters=list(own.parameters.values())[1:])
+        return own_signature(self._base, "forward")
 
     @property
     def __code__(self) -> CodeType:
