@@ -336,12 +336,13 @@ def test_refusals():
     assert said.startswith(
         "grammar 'far' reads words by their tags, and after 6 new tokens the first of up to 20 would"
     )
-    assert said.endswith("grammask.attach(model, grammar, annotator=annotate), or max_new_tokens=6")
+    assert said.endswith("attach(grammask.detach(model), grammar, annotator=annotate), or max_new_tokens=6")
     said = wrong(max_new_tokens=150)
     assert "new ones are more than the 160 positions of LlamaForCausalLM; shorten the prompt, or give max_new" in said
     assert "more than the 160 positions" in wrong(max_new_tokens=None, max_length=161)
     assert "tag_ids is missing: call model.generate(**annotate(prompt" in wrong(tag_ids=None)
     assert "tag_ids must be an integer tensor (batch, length)" in wrong(tag_ids=[[1, 2]])
+    assert "tag_ids has shape (1, 3), but input_ids has (1, " in wrong(tag_ids=torch.zeros(1, 3, dtype=torch.int64))
     assert "generate(prompt_lookup_num_tokens=3) cannot be guided" in wrong(prompt_lookup_num_tokens=3)
     assert "cannot be guided by a grammar; leave it out" in wrong(assistant_model=stock())
     foreign = {"guidance_scale": 1.5, "penalty_alpha": 0.6, "num_beam_groups": 2, "dola_layers": "low"}

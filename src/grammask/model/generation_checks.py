@@ -57,12 +57,18 @@ def check_call(call: GenerateCall) -> None:
     _check_cache(call)
     if call.arguments.get("inputs_embeds") is not None:
         raise ModelError("generate cannot be guided from inputs_embeds: new words need the text; give input_ids")
+    text = call.arguments.get("input_ids", call.arguments.get("inputs"))
     for name in ("tag_ids", "word_ids"):
         ids = call.arguments.get(name)
         if ids is None:
             raise InputError(f"{name} is missing: {_HOW}")
         if not isinstance(ids, Tensor) or ids.dim() != 2:
             raise InputError(f"{name} must be an integer tensor (batch, length), but is {quoted(ids)}; {_HOW}")
+        if isinstance(text, Tensor) and ids.shape != text.shape:
+            raise InputError(
+                f"{name} has shape {tuple(ids.shape)}, but input_ids has {tuple(text.shape)}: annotate the whole text "
+                "anew, with what was generated, as in a conversation"
+            )
     _check_ends(call.arguments["tag_ids"])
 
 
@@ -114,6 +120,6 @@ def check_room(call: GenerateCall, room: int, grammar: str) -> None:
     if new > room:
         raise GrammarError(
             f"grammar {grammar!r} reads words by their tags, and after {room:,} new tokens the first of up to {new:,} "
-            "would leave its bounded reach without one; give the tagger, grammask.attach(model, grammar, "
-            f"annotator=annotate), or max_new_tokens={room}"
+            "would leave its bounded reach without one; give the tagger, "
+            f"grammask.attach(grammask.detach(model), grammar, annotator=annotate), or max_new_tokens={room}"
         )
