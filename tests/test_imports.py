@@ -16,7 +16,7 @@ ROOT = Path(grammask.__file__).parent
 # Each part may import what stands before it, and itself. What is new must take its place here.
 ORDER = (
     "errors", "printing", "files", "environment", "memory", "resampling", "grammar", "tagging", "attention", "model",
-    "data", "report", "induce", "interpret", "experiment", "bench", "cli",
+    "pipelines", "data", "report", "induce", "interpret", "experiment", "bench", "cli",
 )  # fmt: skip
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem != "__init__")
 

@@ -1,0 +1,65 @@
+"""What the pipelines of guided models share: the model and its annotator from one folder, and padding with tags."""
+
+from typing import Any, Final
+
+import torch
+
+from ..errors import GrammaskError, InputError, ModelError
+from ..grammar.tags import PAD
+from ..model.attachment import guide_of
+from ..model.from_pretrained import from_pretrained
+from ..tagging.annotate import Annotator
+from ..tagging.overlap import NO_WORD
+
+_PADDING: Final[dict[str, int]] = {"tag_ids": PAD, "word_ids": NO_WORD, "sentence_ids": NO_WORD}
+
+
+class GuidedModel:
+    """What `transformers.pipeline` loads a guided model with."""
+
+    @classmethod
+    def from_pretrained(cls, name: str, **kwargs: Any) -> Any:
+        """Load a model with its annotator; raises `GrammaskError`."""
+        kwargs.pop("_from_pipeline", None)
+        try:
+            return from_pretrained(name, **kwargs)
+        except GrammaskError as error:  # transformers would try other classes after a ValueError, and lose the reason
+            raise GrammaskError(str(error)) from error
+
+
+class GuidedPipeline:
+    """Goes before a pipeline's class: texts are annotated, and the tags reach the model."""
+
+    _load_tokenizer = False  # it is the annotator's
+
+    def __init__(self, *, model: Any, annotator: Annotator | None = None, **kwargs: Any) -> None:
+        self.annotator: Any = annotator or guide_of(model).annotator
+        if self.annotator is None:
+            raise ModelError(
+                "this model was saved without an annotator; give one: pipeline(..., annotator=annotate), or name it "
+                "before the model is saved: grammask.attach(..., annotator=annotate)"
+            )
+        super().__init__(**{**kwargs, "model": model, "tokenizer": self.annotator.tokenizer})
+
+    def preprocess(self, inputs: Any, **asked: Any) -> Any:
+        """Annotate a text."""
+        return self._annotate(inputs, **asked)
+
+    def _forward(self, model_inputs: Any) -> Any:
+        pad_annotation(model_inputs)
+        return super()._forward(model_inputs)  # type: ignore[misc]
+
+    def _annotate(self, text: Any, pair: Any = None, **asked: Any) -> dict[str, Any]:
+        """Return a text's inputs; of what pipelines ask of tokenizers, a length is obeyed, and cutting goes without."""
+        limit = asked.pop("max_length", None)
+        if not asked.pop("truncation", True) or asked:
+            wrong = ", ".join(sorted(asked)) or "truncation=False"
+            raise InputError(f"guided pipelines take max_length only, but not {wrong}; texts are always cut")
+        return dict(self.annotator(text, pair, max_length=limit, return_tensors="pt"))
+
+
+def pad_annotation(inputs: Any) -> None:
+    """Put the padding of tags into a batch that was padded with zeros, as transformers pads what it doesn't know."""
+    padding = inputs["attention_mask"] == 0
+    for name, value in _PADDING.items():
+        inputs[name] = torch.where(padding, value, inputs[name])

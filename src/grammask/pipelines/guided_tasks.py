@@ -1,0 +1,121 @@
+"""The pipelines of guided models, each transformers' own with tags among its inputs."""
+
+from typing import Any, Final
+
+from transformers import (
+    FeatureExtractionPipeline,
+    FillMaskPipeline,
+    Pipeline,
+    TextClassificationPipeline,
+    TextGenerationPipeline,
+    TokenClassificationPipeline,
+)
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from ..errors import InputError
+from ..printing import quoted
+from .guided_pipeline import GuidedModel, GuidedPipeline, pad_annotation
+
+_PREFIX: Final[str] = "guided-"
+
+
+class GuidedTextClassification(GuidedPipeline, TextClassificationPipeline):
+    """`guided-text-classification`: a text, or {"text": ..., "text_pair": ...}, to its labels."""
+
+    def preprocess(self, inputs: Any, **asked: Any) -> dict[str, Any]:
+        """Annotate a text, or a pair of texts."""
+        if isinstance(inputs, dict):
+            return self._annotate(inputs.get("text"), inputs.get("text_pair"), **asked)
+        return self._annotate(inputs, **asked)
+
+
+class GuidedFeatureExtraction(GuidedPipeline, FeatureExtractionPipeline):
+    """`guided-feature-extraction`: a text to the features of its tokens."""
+
+
+class GuidedFillMask(GuidedPipeline, FillMaskPipeline):
+    """`guided-fill-mask`: a text with a mask token to what may stand there."""
+
+    def preprocess(self, inputs: Any, tokenizer_kwargs: Any = None, **_: Any) -> dict[str, Any]:
+        """Annotate a text, which must hold a mask."""
+        made = self._annotate(inputs, **(tokenizer_kwargs or {}))
+        self.ensure_exactly_one_mask_token(made)
+        return made
+
+
+class GuidedTokenClassification(GuidedPipeline, TokenClassificationPipeline):
+    """`guided-token-classification`: a text to a label for each token, or each group of them."""
+
+    def preprocess(self, sentence: Any, offset_mapping: Any = None, **asked: Any) -> Any:
+        """Annotate a text, and say where its tokens stand."""
+        if asked.pop("is_split_into_words", False) or asked.pop("tokenizer_params", None) or offset_mapping is not None:
+            raise InputError("guided-token-classification takes texts, without is_split_into_words, stride or offsets")
+        if not isinstance(sentence, str):
+            raise InputError(f"guided-token-classification takes texts, but got {quoted(sentence)}")
+        made = self._annotate(sentence)
+        tokens = self.tokenizer(
+            sentence, truncation=True, max_length=made["input_ids"].shape[1], return_tensors="pt",
+            return_offsets_mapping=True, return_special_tokens_mask=True,
+        )  # fmt: skip
+        places = {name: tokens[name] for name in ("offset_mapping", "special_tokens_mask")}
+        yield {**made, **places, "sentence": sentence, "is_last": True}
+
+    def _forward(self, model_inputs: Any) -> Any:
+        kept = {name: model_inputs.pop(name) for name in _NOT_READ}
+        pad_annotation(model_inputs)
+        logits = self.model(**model_inputs)["logits"]
+        return {
+            "logits": logits,
+            **kept,
+            "word_ids": None,
+            "word_to_chars_map": None,
+            "input_ids": model_inputs["input_ids"],
+        }
+
+
+class GuidedTextGeneration(GuidedPipeline, TextGenerationPipeline):
+    """`guided-text-generation`: a prompt, or a conversation, to how it goes on."""
+
+    def preprocess(self, prompt_text: Any, prefix: str = "", **asked: Any) -> dict[str, Any]:
+        """Annotate a prompt, or a conversation, which a template spells."""
+        if wrong := [name for name in _NOT_TAKEN if asked.get(name) is not None]:
+            raise InputError(
+                f"guided-text-generation doesn't take {', '.join(wrong)}; spell the prompt with annotate.chat"
+            )
+        messages = getattr(prompt_text, "messages", None)
+        if messages is not None:
+            goes_on = asked.get("continue_final_message")
+            goes_on = messages[-1]["role"] == "assistant" if goes_on is None else goes_on
+            spelled = {"add_generation_prompt": not goes_on, "continue_final_message": goes_on}
+            made = dict(self.annotator.chat(messages, return_tensors="pt", **spelled))
+        else:
+            made = self._annotate(prefix + prompt_text)
+        return {**made, "prompt_text": prompt_text}
+
+    def _forward(self, model_inputs: Any, **generate_kwargs: Any) -> Any:
+        pad_annotation(model_inputs)
+        annotation = {name: model_inputs.pop(name) for name in ("tag_ids", "word_ids", "sentence_ids")}
+        return TextGenerationPipeline._forward(self, model_inputs, **annotation, **generate_kwargs)
+
+
+_NOT_READ: Final[tuple[str, ...]] = ("special_tokens_mask", "offset_mapping", "sentence", "is_last")
+_NOT_TAKEN: Final[tuple[str, ...]] = (
+    "add_special_tokens", "documents", "handle_long_generation", "padding", "tokenizer_encode_kwargs", "tools",
+    "truncation",
+)  # fmt: skip
+TASKS: Final[dict[str, type[Pipeline]]] = {
+    "text-classification": GuidedTextClassification,
+    "token-classification": GuidedTokenClassification,
+    "fill-mask": GuidedFillMask,
+    "feature-extraction": GuidedFeatureExtraction,
+    "text-generation": GuidedTextGeneration,
+}
+
+
+def register() -> None:
+    """Make `transformers.pipeline` know the tasks; doing it again changes nothing."""
+    for task, pipeline_class in TASKS.items():
+        if f"{_PREFIX}{task}" not in PIPELINE_REGISTRY.supported_tasks:
+            PIPELINE_REGISTRY.register_pipeline(
+                f"{_PREFIX}{task}", pipeline_class=pipeline_class, pt_model=GuidedModel, type="text"
+            )
