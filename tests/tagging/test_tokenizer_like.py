@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from helpers.tiny_models import tiny_model
 from helpers.tokenizers_for_tests import PatternTagger, tokenizer
 from transformers import (
     BatchEncoding,
@@ -13,6 +14,8 @@ from transformers import (
     DataCollatorForTokenClassification,
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
     default_data_collator,
 )
 
@@ -210,3 +213,20 @@ def test_copies_answer_the_same(copied):
     if copied is copy.deepcopy:
         other.padding_side = "right"
         assert annotate.padding_side == "left"
+
+
+def test_a_trainer_takes_it_for_a_tokenizer_and_saves_it(tmp_path):
+    annotate = annotator()
+    rows = [{**row, "labels": number % 2} for number, row in enumerate(features(annotate))]
+    model = grammask.attach(tiny_model("bert", vocab_size=len(annotate)), grammar="paper-sinks", strategy="hard")
+    before = [parameter.clone() for parameter in model.parameters()]
+    arguments = TrainingArguments(
+        str(tmp_path / "run"), max_steps=2, per_device_train_batch_size=2, report_to=[], use_cpu=True,
+        remove_unused_columns=False, disable_tqdm=True, save_strategy="no",
+    )  # fmt: skip
+    trainer = Trainer(model, arguments, train_dataset=rows, processing_class=annotate)
+    trainer.train()
+    assert any(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+    trainer.save_model(str(tmp_path / "saved"))
+    again = grammask.Annotator.from_pretrained(tmp_path / "saved", tagger=PatternTagger(), cache=False)
+    assert again(TEXTS).data == annotate(TEXTS).data

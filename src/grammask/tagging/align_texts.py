@@ -28,6 +28,7 @@ def align_texts(
     options: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[BatchEncoding, list[AlignedText]]:
     """Return the tokens of texts, and each one's tags; raises as annotating texts does."""
+    options = {**options, "is_split_into_words": texts.split}
     encoded = encode(tokenizer, *texts.given, max_length=max_length, return_tensors=return_tensors, options=options)
     windows = encoded.get("overflow_to_sample_mapping")
     whole = encoded

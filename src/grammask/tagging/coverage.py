@@ -1,6 +1,7 @@
 """Coverage: how well words and subwords met."""
 
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 from ..errors import AlignmentError
@@ -28,6 +29,16 @@ class Coverage:
 
     def __add__(self, other: "Coverage") -> "Coverage":
         return Coverage(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+
+    @classmethod
+    def total(cls, column: Iterable[Sequence[int]]) -> "Coverage":
+        """Add up a column of `return_coverage`, whichever processes made it; raises `AlignmentError` for another."""
+        try:
+            return sum((cls(*map(int, counts)) for counts in column), cls())
+        except (TypeError, ValueError) as error:
+            raise AlignmentError(
+                f"a column of coverage has {len(fields(cls))} counts for each text, as return_coverage=True gives"
+            ) from error
 
     @property
     def word_share(self) -> float:

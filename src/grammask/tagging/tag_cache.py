@@ -1,16 +1,17 @@
 """Tags on disk: a text is tagged once per tagger and version, in whatever experiment it turns up."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from ..errors import TaggingError
 from ..files.cache_folder import cache_folder
 from .packed import pack, unpack
+from .split_text import SplitText, tag_words
 from .tagger import TaggedText, Tagger, TaggerWrapper
 
 _ROWS: Final[int] = 500
@@ -18,6 +19,8 @@ _PATIENCE: Final[float] = 60  # seconds that another process may take to write
 _TABLE: Final[str] = "tags_2"  # the first had values without a checksum, under keys that named no content
 _CREATE: Final[str] = f"CREATE TABLE {_TABLE} (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"  # as SQLite keeps it
 _ELSEWHERE: Final[str] = "set GRAMMASK_CACHE to a folder that can be written"
+
+_Text = TypeVar("_Text", str, SplitText)
 
 
 def cache_file() -> Path:
@@ -42,8 +45,29 @@ class CachedTagger(TaggerWrapper):
         """The tagger that is asked for texts that haven't been seen."""
         return self._tagger
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the tagger and the file; what happened is counted anew in each process."""
+        return {**vars(self), "texts_tagged": 0, "texts_from_cache": 0}
+
     def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
         """Tag texts lazily, in order; see `TaggedText`."""
+        asked = {self._key(text): text for text in texts}
+        return self._answers([self._key(text) for text in texts], asked, asked, self._tagger.tag)
+
+    def tag_words(self, texts: Sequence[SplitText]) -> Iterator[TaggedText]:
+        """Tag texts that come as words, which are other ones to the cache than the same texts in one piece."""
+        keys = [self._key_of_words(text) for text in texts]
+        asked = dict(zip(keys, texts, strict=True))
+        spelled = {key: text.text for key, text in asked.items()}
+        return self._answers(keys, asked, spelled, lambda missing: tag_words(self._tagger, missing))
+
+    def _answers(
+        self,
+        keys: Sequence[bytes],
+        asked: Mapping[bytes, _Text],
+        spelled: Mapping[bytes, str],
+        ask: Callable[[list[_Text]], Iterator[TaggedText]],
+    ) -> Iterator[TaggedText]:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
@@ -52,32 +76,41 @@ class CachedTagger(TaggerWrapper):
             with closing(sqlite3.connect(self._path, timeout=_PATIENCE)) as database:
                 database.text_factory = bytes  # what is no blob is damaged, and need not be UTF-8 either
                 _open(database)
-                yield from self._tag(texts, database)
+                known = _read(database, spelled)
+                missing = {key: text for key, text in asked.items() if key not in known}
+                self.texts_tagged += len(missing)
+                self.texts_from_cache += len(keys) - len(missing)
+                fresh = zip(missing, ask(list(missing.values())), strict=True)
+                yield from _keep(database, keys, known, fresh)
         except sqlite3.Error as error:
             raise TaggingError(f"tag cache {self._path}: {error}; {_remedy(error)}") from error
 
-    def _tag(self, texts: Sequence[str], database: sqlite3.Connection) -> Iterator[TaggedText]:
-        keys = [self._key(text) for text in texts]
-        known = _read(database, dict(zip(keys, texts, strict=True)))
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        self.texts_tagged += len(missing)
-        self.texts_from_cache += len(texts) - len(missing)
-        fresh = zip(missing, self._tagger.tag(list(missing.values())), strict=True)
-        unsaved: list[tuple[bytes, bytes]] = []
-        try:
-            for key in keys:
-                while key not in known:  # answers come in the order of first appearance
-                    tagged_key, tagged = next(fresh)
-                    known[tagged_key] = tagged
-                    unsaved.append((tagged_key, pack(tagged, tagged_key)))
-                    if len(unsaved) >= _ROWS:
-                        _write(database, unsaved)
-                yield known[key]
-        finally:
-            _write(database, unsaved)
-
     def _key(self, text: str) -> bytes:
         return sha256("\0".join((self.name, self.version, text)).encode("utf-8", "surrogatepass")).digest()
+
+    def _key_of_words(self, text: SplitText) -> bytes:
+        return sha256(b"words" + self._key(text.text) + text.spans.tobytes()).digest()
+
+
+def _keep(
+    database: sqlite3.Connection,
+    keys: Sequence[bytes],
+    known: dict[bytes, TaggedText],
+    fresh: Iterator[tuple[bytes, TaggedText]],
+) -> Iterator[TaggedText]:
+    """Return the answers of all keys, and write those that come fresh, in the order of first appearance."""
+    unsaved: list[tuple[bytes, bytes]] = []
+    try:
+        for key in keys:
+            while key not in known:
+                tagged_key, tagged = next(fresh)
+                known[tagged_key] = tagged
+                unsaved.append((tagged_key, pack(tagged, tagged_key)))
+                if len(unsaved) >= _ROWS:
+                    _write(database, unsaved)
+            yield known[key]
+    finally:
+        _write(database, unsaved)
 
 
 def _open(database: sqlite3.Connection) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import TaggingError
 from ..grammar.tags import UPOS
+from .split_text import SplitText, tag_words
 from .tagger import TaggedText, Tagger, TaggerWrapper
 
 _COLUMNS: Final[tuple[str, ...]] = ("starts", "ends", "tag_ids", "sentence_ids")
@@ -28,7 +29,13 @@ class CheckedTagger(TaggerWrapper):
 
     def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
         """Tag texts lazily, in order; see `TaggedText`."""
-        found = self._tagger.tag(texts)
+        return self._checked(self._tagger.tag(texts), texts)
+
+    def tag_words(self, texts: Sequence[SplitText]) -> Iterator[TaggedText]:
+        """Tag texts that come as words; see `split_text.tag_words`."""
+        return self._checked(tag_words(self._tagger, texts), [text.text for text in texts])
+
+    def _checked(self, found: Any, texts: Sequence[str]) -> Iterator[TaggedText]:
         if not isinstance(found, Iterable):
             raise TaggingError(f"tagger {self.name} answered {type(found).__name__}, but must answer a text at a time")
         answers = iter(found)
