@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from ..data.film_reviews import film_reviews
 from ..errors import ExperimentError, InputError
 from ..files.read import read_text
-from ..model.guide import INPUTS
+from ..model.wrappers import INPUTS
 from ..tagging.annotate import Annotator
 from ..tagging.tagger import Tagger
 

@@ -14,7 +14,7 @@ from .guide import Guide
 from .saved_grammar import SavedGrammar
 from .saving import free_saving, guide_saving
 from .strengths import STRENGTHS, LearnStrengths, initial_strengths
-from .wrappers import DirectForward, inner_model
+from .wrappers import DirectForward, NamedForward, inner_model
 
 _STATE: Final[str] = "_grammask_state"
 
@@ -47,7 +47,8 @@ def attach_guide(model: PreTrainedModel, guide: Guide, learn_strengths: LearnStr
         base.register_forward_hook(guide.after_forward, with_kwargs=True),
         base.register_state_dict_pre_hook(check_is_saved),  # type: ignore[no-untyped-call]
     ]
-    base.forward = DirectForward(base)
+    model.forward = NamedForward(model)
+    base.forward = DirectForward(base)  # the same model, where it has no head
     guide_generation(guide)
     guide_saving(model, guide)
     setattr(base, _STATE, _State(guide, hooks, switch_configs(model)))
@@ -74,6 +75,8 @@ def detach_guide(model: PreTrainedModel) -> None:
     for hook in state.hooks:
         hook.remove()
     del base.forward
+    if isinstance(vars(model).get("forward"), NamedForward):
+        del model.forward
     free_generation(state.guide.model)
     free_saving(state.guide.model)
     restore_configs(model, state.configs)

@@ -20,8 +20,8 @@ from ..tagging.tag_cache import CachedTagger
 from .cache_text import carry_on, note_tokens
 from .cached_call import cache_of
 from .generation_checks import GenerateCall, check_call, check_positions, check_room
-from .guide import INPUTS, Guide
-from .wrappers import own_signature
+from .guide import Guide
+from .wrappers import own_signature, with_annotation
 
 METHODS: Final[tuple[str, ...]] = ("generate", "prepare_inputs_for_generation")
 
@@ -143,11 +143,7 @@ class GuidedSteps:
     @property
     def __signature__(self) -> inspect.Signature:
         """The signature of the model's own method, with the annotation, by which transformers tells typos."""
-        own = own_signature(self.guide.model, "prepare_inputs_for_generation")
-        extra = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in INPUTS]
-        *before, last = own.parameters.values()
-        rest = [last] if last.kind is inspect.Parameter.VAR_KEYWORD else []
-        return own.replace(parameters=[*before, *([] if rest else [last]), *extra, *rest])
+        return with_annotation(own_signature(self.guide.model, "prepare_inputs_for_generation"))
 
 
 def _carried_on(call: GenerateCall) -> dict[str, Tensor]:

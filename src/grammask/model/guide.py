@@ -1,7 +1,7 @@
 """The guide of a model: turns each batch's tags into a plan and hands it to the layers."""
 
 import inspect
-from typing import Any, Final
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -25,8 +25,7 @@ from .kept_cache import KeptCache
 from .saved_grammar import CONFIG_KEY
 from .strengths import strengths_of
 from .support import Survey
-
-INPUTS: Final[tuple[str, ...]] = ("tag_ids", "word_ids", "sentence_ids")
+from .wrappers import INPUTS
 
 
 class Guide:

@@ -6,12 +6,14 @@ name, so `inner_model` finds it by its class. SentenceTransformer also calls the
 
 import inspect
 from types import CodeType
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 from transformers import PreTrainedModel
 
 from ..errors import ModelError
+
+INPUTS: Final[tuple[str, ...]] = ("tag_ids", "word_ids", "sentence_ids")
 
 
 def inner_model(model: object) -> PreTrainedModel:
@@ -44,25 +46,41 @@ def own_signature(model: nn.Module, method: str) -> inspect.Signature:
     return own.replace(parameters=list(own.parameters.values())[1:])
 
 
-class DirectForward:
-    """Replaces `base.forward`: a direct call, such as SentenceTransformer's, becomes one that runs hooks."""
+def with_annotation(own: inspect.Signature) -> inspect.Signature:
+    """Return a signature with the inputs that an annotation adds, by which callers find out what a model takes."""
+    extra = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in INPUTS]
+    *before, last = own.parameters.values()
+    rest = [last] if last.kind is inspect.Parameter.VAR_KEYWORD else []
+    return own.replace(parameters=[*before, *([] if rest else [last]), *extra, *rest])
 
-    def __init__(self, base: nn.Module) -> None:
-        self._base = base
+
+class NamedForward:
+    """Replaces the forward of a guided model, to name the inputs that it takes: a Trainer keeps their columns."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the forward of the class, once the hooks of the call have put the grammar among the arguments."""
-        if "grammar_pass" in kwargs:
-            return type(self._base).forward(self._base, *args, **kwargs)
-        return self._base(*args, **kwargs)
+        """Run the forward of the class."""
+        return type(self._model).forward(self._model, *args, **kwargs)
 
     @property
     def __signature__(self) -> inspect.Signature:
-        """The signature of the original forward, by which callers find out which inputs the model takes."""
-        return own_signature(self._base, "forward")
+        """The signature of the original forward, with the annotation."""
+        return with_annotation(own_signature(self._model, "forward"))
 
     @property
     def __code__(self) -> CodeType:
         """The code of the original forward, which `torch.export` names in its messages."""
-        code: CodeType = inspect.unwrap(type(self._base).forward).__code__
+        code: CodeType = inspect.unwrap(type(self._model).forward).__code__
         return code
+
+
+class DirectForward(NamedForward):
+    """Replaces `base.forward`: a direct call, such as SentenceTransformer's, becomes one that runs hooks."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the forward of the class, once the hooks of the call have put the grammar among the arguments."""
+        if "grammar_pass" in kwargs:
+            return type(self._model).forward(self._model, *args, **kwargs)
+        return self._model(*args, **kwargs)

@@ -9,7 +9,7 @@ from ...attention.inputs import Annotation
 from ...attention.position_mask import FREE
 from ...grammar.grammar import Grammar
 from ...grammar.tables import compile_layers
-from ...model.guide import INPUTS
+from ...model.wrappers import INPUTS
 from ..cases import Case
 from ..model_masks import pairs_computed, pairs_within
 from ..models import BenchModel

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from ...grammar.grammar import Grammar
-from ...model.guide import INPUTS
+from ...model.wrappers import INPUTS
 from ..cases import Case
 from ..contender import Contender, Ready
 from ..models import BenchModel
