@@ -1,5 +1,6 @@
 """Alignment and annotation, for the three families of tokenizers."""
 
+import copy
 from unicodedata import category
 
 import numpy as np
@@ -170,6 +171,17 @@ def test_pairs_are_beyond_each_others_reach_and_count_sentences_on(family):
         if word in second
     } == {2}
     assert encoded["tag_ids"][0].count(SEP) == 2
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_is_no_word_where_a_tokenizer_puts_nothing_around_texts(side):
+    made = copy.deepcopy(tokenizer("bytes"))
+    made.backend_tokenizer.post_processor, made.padding_side = None, side
+    batch = grammask.Annotator(made, PatternTagger(), cache=False)(["Nobody came home.", "No."], return_tensors="np")
+    padding = batch["attention_mask"] == 0
+    assert padding.any()
+    assert ((batch["tag_ids"] == PAD) == padding).all()
+    assert ((batch["word_ids"] == -1) == padding).all()
 
 
 def test_ragged_lists_and_padded_tensors_agree_and_padding_may_be_left():

@@ -145,6 +145,8 @@ def _columns(encoding: Encoding, split: bool) -> tuple[Integers, Integers, Integ
     """
     ids = np.array(encoding.ids, dtype=np.int64)
     sequences = _numbers(encoding.sequence_ids)
+    # Where nothing is put around texts, tokenizers count padding to the first of them.
+    sequences[np.array(encoding.attention_mask) == 0] = NO_WORD
     if split:
         words = _numbers(encoding.word_ids)
         return ids, sequences, np.stack([words, words + 1], axis=1)
