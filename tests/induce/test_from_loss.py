@@ -6,13 +6,12 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from helpers.language_models import bare_tokenizer, language_model
+from helpers.language_models import language_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AttentionInterface, AttentionMaskInterface
 
 import grammask
-from grammask.data.read_documents import Document
 from grammask.errors import InputError, ModelError
 from grammask.grammar.masks import allowed_pairs
 from grammask.grammar.tables import compile_tables
@@ -20,11 +19,11 @@ from grammask.induce.choose_far import choose_far
 from grammask.induce.far_costs import FarCosts
 from grammask.induce.far_grammar import far_grammar
 from grammask.induce.far_reads import FULL, NAMED, NEAR, READS, cells_of
-from grammask.induce.head_worth import HeadWorth, changes, differentiated, head_worth
-from grammask.induce.long_texts import LongText, is_name, read_facts, read_texts
+from grammask.induce.head_worth import HeadWorth, LongText, changes, differentiated, head_worth
 from grammask.model.token_losses import token_losses
 
 WINDOW, SKIP = 3, 6
+NAME_IDS = [grammask.TAGS.index(tag) for tag in ("NUM", "PROPN")]
 
 
 def long_text(length: int = 30, seed: int = 0) -> LongText:
@@ -34,8 +33,7 @@ def long_text(length: int = 30, seed: int = 0) -> LongText:
     begins[0] = 1
     word_ids = begins.cumsum(0) - 1
     tags = torch.randint(17, (length,), generator=draw)[word_ids]
-    counts = torch.rand(length, generator=draw).masked_fill(torch.arange(length) <= SKIP, 0.0)
-    return LongText(torch.randint(1, 400, (1, length), generator=draw), tags[None], word_ids[None], counts[None])
+    return LongText(torch.randint(1, 400, (1, length), generator=draw), tags[None], word_ids[None])
 
 
 def blended_loss(model, text, choice, blends):
@@ -57,7 +55,11 @@ def blended_loss(model, text, choice, blends):
     AttentionInterface.register("blended", attention)
     AttentionMaskInterface.register("blended", lambda **_: None)
     model.set_attn_implementation("blended")
-    logits, counts = model(text.input_ids, use_cache=False).logits[0, SKIP:-1], text.counts[0, SKIP + 1 :]
+    logits = model(text.input_ids, use_cache=False).logits[0, SKIP:-1]
+    names = torch.isin(
+        text.tag_ids[0, SKIP + 1 :], torch.tensor([grammask.TAGS.index(tag) for tag in ("NUM", "PROPN")])
+    )
+    counts = torch.where(names, 3.0, 1.0)
     losses = torch.nn.functional.cross_entropy(logits, text.input_ids[0, SKIP + 1 :], reduction="none")
     return (losses * counts).sum() / counts.sum()
 
@@ -77,7 +79,7 @@ def test_changes_are_the_gradient_to_a_blend_of_outputs(seed):
 
 def head_worth_of_one(model, text, choice):
     with differentiated(model):
-        return changes(model, text, choice, window=WINDOW)
+        return changes(model, text, choice, window=WINDOW, skip=SKIP)
 
 
 def test_worth_is_the_mean_of_two_states_and_leaves_the_model_as_it_was():
@@ -85,7 +87,7 @@ def test_worth_is_the_mean_of_two_states_and_leaves_the_model_as_it_was():
     before = model.config._attn_implementation
     shape = model.config.num_hidden_layers, model.config.num_attention_heads
     steps = []
-    worth = head_worth(model, texts, window=WINDOW, progress=steps.append)
+    worth = head_worth(model, texts, window=WINDOW, skip=SKIP, progress=steps.append)
     found = np.mean(
         [head_worth_of_one(model, text, np.full(shape, reads)) for text, reads in product(texts, (FULL, NAMED))],
         axis=0,
@@ -109,61 +111,25 @@ def test_a_choice_reads_as_its_grammar_does():
     with grammask.attached(model, far_grammar(choice, WINDOW, name="found")):
         inputs = {"input_ids": text.input_ids, "tag_ids": text.tag_ids, "word_ids": text.word_ids}
         losses = token_losses(model, inputs, SKIP + 1)
-    counts = text.counts[0, SKIP + 1 :].numpy()
+    names = np.isin(text.tag_ids[0, SKIP + 1 :].numpy(), NAME_IDS)
+    counts = np.where(names, 3.0, 1.0)
     assert (losses * counts).sum() / counts.sum() == pytest.approx(expected, abs=1e-5)
 
 
-def test_models_with_windows_of_their_own_are_refused():
+def test_models_with_windows_of_their_own_and_short_texts_are_refused():
     with pytest.raises(ModelError, match="own mask is another one"):
-        head_worth(language_model("mistral"), [long_text()], window=3, progress=lambda _: None)
-
-
-class TestTexts:
-    @pytest.fixture(scope="class")
-    def annotate(self):
-        return grammask.Annotator(bare_tokenizer(), cache=False)
-
-    def test_names_count_thrice_and_the_first_tokens_not_at_all(self, annotate):
-        (text,) = read_texts(annotate, [Document("a", "The film was quiet in Rome. " * 9)], 40, skip=8)
-        assert not text.counts[0, :9].any()
-        names = is_name(text.tag_ids)[0, 9:]
-        assert text.counts[0, 9:].tolist() == torch.where(names, 3.0, 1.0).tolist()
-        assert 0 < names.sum() < len(names)
-        with pytest.raises(InputError, match="short has [0-9]+ tokens, but the first 800 don't count"):
-            read_texts(annotate, [Document("short", "The film was quiet in Rome.")], 4_000, skip=800)
-
-    def test_answers_alone_count(self, annotate):
-        made = "The film was quiet. Nobody saw it again. " * 200
-        first, second = read_facts(annotate, [Document("a", made), Document("b", made)], 1_000)
-        tokenizer = annotate.tokenizer
-        assert first.input_ids.shape[1] <= 1_000 + 8  # facts between sentences may split words otherwise
-        places = first.counts[0].nonzero().flatten()
-        read = tokenizer.decode(first.input_ids[0], clean_up_tokenization_spaces=False)
-        answers = tokenizer.decode(first.input_ids[0, places], clean_up_tokenization_spaces=False).split()
-        assert len(answers) >= 6
-        for answer in answers:
-            assert read.count(answer) >= 2  # in the text, and behind its question
-        assert first.counts[0, : len(first.counts[0]) // 2].sum() == 0
-        assert first.input_ids.tolist() != second.input_ids.tolist()
-
-    def test_short_texts_have_nearer_facts(self, annotate):
-        (text,) = read_facts(annotate, [Document("short", "The film was quiet. " * 9)], 4_000)
-        answered = text.counts[0].nonzero().flatten()
-        assert 3 <= len(answered) < len(text.counts[0]) // 2
+        head_worth(language_model("mistral"), [long_text()], window=3, skip=6, progress=lambda _: None)
+    with pytest.raises(InputError, match="text 1 has 6 tokens"):
+        head_worth(language_model("llama"), [long_text(6)], window=3, skip=6, progress=lambda _: None)
 
 
 def test_the_heads_that_gain_most_read_most():
     full = np.array([[0.3, 0.1, -0.2], [0.2, 0.05, 0.0]])
     names = np.array([[0.9, 0.0, 0.1], [0.8, 0.3, 0.2]])
-    nothing = HeadWorth(np.zeros_like(full), np.zeros_like(full))
-    texts = HeadWorth(names, full)
-    assert choose_far(texts, nothing, full=2, named=2).tolist() == [[FULL, NEAR, NEAR], [FULL, NAMED, NAMED]]
-    # Few heads copy names: in shares of all that is gained they stand before those that foresee them.
-    copies = np.array([[0.0, 0.004, 0.0], [0.0, 0.0, 0.001]])
-    choice = choose_far(texts, HeadWorth(copies, 9 * full[::-1]), full=2, named=2)
-    assert choice.tolist() == [[FULL, NAMED, NEAR], [FULL, NEAR, NAMED]]
+    choice = choose_far(HeadWorth(names, full), full=2, named=2)
+    assert choice.tolist() == [[FULL, NEAR, NEAR], [FULL, NAMED, NAMED]]
     with pytest.raises(InputError, match="more than the model's 6 heads"):
-        choose_far(texts, nothing, full=4, named=3)
+        choose_far(HeadWorth(names, full), full=4, named=3)
 
 
 @settings(deadline=None, max_examples=40)

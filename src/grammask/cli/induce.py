@@ -64,7 +64,7 @@ def induce_command(
         float, typer.Option(help="Strength of every rule that is found, for soft attention; 0 is for hard only.")
     ] = 0.0,
     full_heads: Annotated[int, typer.Option(help="--from loss: heads that read everything.", min=0)] = 10,
-    named_heads: Annotated[int, typer.Option(help="--from loss: heads that read far names and numbers.", min=0)] = 60,
+    named_heads: Annotated[int, typer.Option(help="--from loss: heads that read far names and numbers.", min=0)] = 40,
     length: Annotated[
         int, typer.Option(help="--from loss: tokens of each text whose loss is differentiated.", min=64)
     ] = 1536,

@@ -18,8 +18,7 @@ def induce_from_loss(
     with console.loading():
         from ..data.read_documents import read_documents
         from ..files.write import dump, write_whole
-        from ..induce.far_loss import FarRecipe, HeldOut, build, costs_of, curve, differences, measure, worth_of
-        from ..induce.long_texts import read_facts, read_texts
+        from ..induce.far_loss import FarRecipe, annotate_texts, build, costs_of, curve, differences, measure, worth_of
         from ..model.named_models import count_key_heads, find_model, load_causal, load_tokenizer
         from ..report.loss_curve import loss_curve
         from ..tagging.annotate import Annotator
@@ -34,17 +33,16 @@ def induce_from_loss(
     loaded, annotate = load_causal(source), Annotator(load_tokenizer(source), tagger)
     held_out = [document for number, document in enumerate(documents) if number % _HELD_OUT == _HELD_OUT - 1]
     train = [document for document in documents if document not in held_out]
-    skip = length // 4
-    read, facts = read_texts(annotate, train, length, skip=skip), read_facts(annotate, train, length)
-    measured_on = HeldOut(read_texts(annotate, held_out, at, skip=skip), read_facts(annotate, held_out, at))
+    read = annotate_texts(annotate, [document.text for document in train], length)
+    measured_on = annotate_texts(annotate, [document.text for document in held_out], at)
     costs = costs_of(read, at)
-    recipe = FarRecipe(full_heads, named_heads, budget, costs.words)
-    steps = iter(console.progress(range(4 * len(read)), "differentiating the loss"))
+    recipe = FarRecipe(full_heads, named_heads, budget, costs.words, length // 4)
+    steps = iter(console.progress(range(2 * len(read)), "differentiating the loss"))
 
     def step(_: int) -> None:
         next(steps, None)
 
-    worth = worth_of(loaded, read, facts, step)
+    worth = worth_of(loaded, read, recipe, step)
     settings = (
         f"--from loss --budget {budget:g} --full-heads {full_heads} --named-heads {named_heads} --length {length} "
         f"--at {at} --model {model}"
@@ -55,27 +53,23 @@ def induce_from_loss(
         source=f"grammask induce {settings}, on {len(train)} documents",
     )  # fmt: skip
     console.say("measuring on held-out documents")
-    full = measure(loaded, measured_on, None)
-    lost = differences(measure(loaded, measured_on, found.grammar), full)
+    full = measure(loaded, measured_on, None, recipe.skip)
+    lost = differences(measure(loaded, measured_on, found.grammar, recipe.skip), full)
     rows = curve(loaded, measured_on, worth, recipe, costs, full, console.say)
     key_heads = count_key_heads(loaded.config)
     record: dict[str, Any] = {
         "settings": settings, "model": source.name, "model_sha256": source.sha256, "tagger": annotate.tagger.version,
         "documents": [document.name for document in train], "held_out": [document.name for document in held_out],
-        **asdict(recipe), "skip": skip, "window": found.window, "names_share": costs.names,
+        **asdict(recipe), "window": found.window, "names_share": costs.names,
         "pairs": costs.pairs(found.choice, found.window), "cache": costs.keys(found.choice, found.window, key_heads),
-        "full": full, **lost, "curve": rows, "worth": {
-            "names": worth.texts.names.tolist(), "full": worth.texts.full.tolist(),
-            "names_of_facts": worth.facts.names.tolist(),
-        },
+        "full": full, **lost, "curve": rows, "worth": {"names": worth.names.tolist(), "full": worth.full.tolist()},
     }  # fmt: skip
     write_whole(files["json"], dump(record))
     write_whole(files["svg"], loss_curve(rows, name=name).svg())
     write_whole(files["toml"], found.grammar.to_toml())
     console.say(
         f"window of {found.window} words; {record['pairs']:.1%} of the causal pairs, {record['cache']:.1%} of the keys "
-        f"kept; loss {lost['loss_difference']:+.3f} nats to full, names {lost['names_loss_difference']:+.3f}, "
-        f"answers about facts {lost['facts_loss_difference']:+.3f}"
+        f"kept; loss {lost['loss_difference']:+.3f} nats to full, names {lost['names_loss_difference']:+.3f}"
     )
     for file in files.values():
         console.say(str(file))

@@ -11,12 +11,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from ..errors import InputError
+from ..grammar.tags import NAMES, TAG_IDS
 from ..model.eval_mode import eval_mode
 from .far_reads import FULL, NAMED, NEAR, READS, Choice, Floats, cells_of
-from .long_texts import LongText
 from .reading_attention import NAME, ReadingPass, register
 
 _LOGITS: Final[int] = 512  # places
+# Names and numbers are few, and what far reading is for.
+_NAMES_COUNT: Final[float] = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class LongText:
+    """One annotated text: input_ids, tag_ids and word_ids, (1, length) each."""
+
+    input_ids: Tensor
+    tag_ids: Tensor
+    word_ids: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,19 +40,25 @@ class HeadWorth:
 
 
 def head_worth(
-    model: PreTrainedModel, texts: Sequence[LongText], *, window: int, progress: Callable[[int], None]
+    model: PreTrainedModel, texts: Sequence[LongText], *, window: int, skip: int, progress: Callable[[int], None]
 ) -> HeadWorth:
     """Return what far reading is worth to each head: the mean over texts, and over two states of the model.
 
     In one all heads read everything, in the other their `window` of words and far names: a head that others stand in
-    for looks worthless in the first alone. `progress` gets 1 for each state of each text.
+    for looks worthless in the first alone. The first `skip` tokens don't count. `progress` gets 1 for each state of
+    each text. Raises `InputError` for a text of no more tokens than `skip`.
     """
     layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
     total = np.zeros((layers, heads, READS.shape[1]))
     with differentiated(model):
-        for text in texts:
+        for number, text in enumerate(texts, start=1):
+            if text.input_ids.shape[1] <= skip + 1:
+                raise InputError(
+                    f"text {number} has {text.input_ids.shape[1]} tokens, but the first {skip} don't count; give "
+                    "longer texts"
+                )
             for reading in (FULL, NAMED):
-                total += changes(model, text, np.full((layers, heads), reading), window=window)
+                total += changes(model, text, np.full((layers, heads), reading), window=window, skip=skip)
                 progress(1)
     total /= 2 * len(texts)
     return HeadWorth(total[..., NEAR] - total[..., NAMED], total[..., NEAR] - total[..., FULL])
@@ -64,7 +82,7 @@ def differentiated(model: PreTrainedModel) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def changes(model: PreTrainedModel, text: LongText, choice: Choice, *, window: int) -> Floats:
+def changes(model: PreTrainedModel, text: LongText, choice: Choice, *, window: int, skip: int) -> Floats:
     """Return what reading otherwise would change of a text's loss where heads read `choice`: (layers, heads, reads)."""
     found = torch.zeros(*choice.shape, READS.shape[1])
     reading_pass = ReadingPass(
@@ -75,18 +93,21 @@ def changes(model: PreTrainedModel, text: LongText, choice: Choice, *, window: i
     embedded = model.get_input_embeddings()(text.input_ids).requires_grad_()
     with torch.enable_grad():
         hidden = model.base_model(inputs_embeds=embedded, use_cache=False, reading_pass=reading_pass).last_hidden_state
-        loss = _loss(model, hidden[0], text)
+        loss = _loss(model, hidden[0], text, skip)
     loss.backward()  # type: ignore[no-untyped-call]
     return found.double().numpy()
 
 
-def _loss(model: PreTrainedModel, hidden: Tensor, text: LongText) -> Tensor:
-    """Return the mean loss of a text's tokens, by what they count."""
+def _loss(model: PreTrainedModel, hidden: Tensor, text: LongText, skip: int) -> Tensor:
+    """Return the mean loss of the tokens after the first `skip`, names and numbers counted `_NAMES_COUNT` times."""
     head: nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    targets, counts = text.input_ids[0, 1:], text.counts[0, 1:]
-    losses = []
+    targets = text.input_ids[0, skip + 1 :]
+    names = torch.isin(text.tag_ids[0, skip + 1 :], torch.tensor([TAG_IDS[name] for name in NAMES]))
+    counts = torch.where(names, _NAMES_COUNT, 1.0)
     # The logits of a whole text are large, so they are there for a few places at a time.
-    for some in torch.split(counts.nonzero().flatten(), _LOGITS):
-        of_places = F.cross_entropy(head(hidden[some]).float(), targets[some], reduction="none")
-        losses.append((of_places * counts[some]).sum())
+    places = hidden[skip:-1].split(_LOGITS), targets.split(_LOGITS), counts.split(_LOGITS)  # type: ignore[no-untyped-call]
+    parts = zip(*places, strict=True)
+    losses = [
+        (F.cross_entropy(head(states).float(), of, reduction="none") * count).sum() for states, of, count in parts
+    ]
     return torch.stack(losses).sum() / counts.sum()
