@@ -189,6 +189,11 @@ def test_texts_that_are_none_are_told(settings, tmp_path, texts, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_length_that_leaves_nothing_to_predict_is_told(settings, tmp_path):
+    with pytest.raises(InputError, match="--length 2 leaves too few tokens of text '.*' to predict one; give more"):
+        run(settings, tmp_path / "out", length=2, skip=1)
+
+
 def test_odd_texts_are_read(settings, tmp_path):
     odd = {"[red]x[&] <b>.txt": "rain", "\x1b[2J.txt": "\x1b[31m rain 7 " * 9, ".hidden": "no", "z.txt": "日本 🙂 " * 9}
     texts = write_texts(tmp_path / "texts", odd)

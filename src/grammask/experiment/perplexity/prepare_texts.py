@@ -71,7 +71,10 @@ def _prepare(document: Document, annotate: Annotator, config: PerplexityConfig) 
     skipped = max(1, min(config.skip, len(text) // 2))
     counted = (np.arange(len(text)) >= skipped) & ~np.isin(text.tags, _STRUCTURAL)
     if not counted.any():
-        raise InputError(f"text {quoted(document.name)} has {len(text)} tokens, too few to predict one; take it out")
+        name = quoted(document.name)
+        if is_whole:
+            raise InputError(f"text {name} has {len(text)} tokens, too few to predict one; take it out")
+        raise InputError(f"--length {config.length} leaves too few tokens of text {name} to predict one; give more")
     distances = find_distances(text, spell_words(read), near=config.near)
     return PreparedText(document, read.inputs, text, distances, counted, skipped, is_whole)
 
