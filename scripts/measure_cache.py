@@ -1,8 +1,9 @@
 """Measure GrammarCache: python scripts/measure_cache.py --model FOLDER --grammar NAME --out FILE [--rounding].
 
 For each length: bytes next to those of a DynamicCache, the largest difference of logits from the same guided model with
-a whole cache, and the times of prefill and of one more token next to the stock model's, in turns. A text that --text
-gives is tagged; else tokens are random, and tags as frequent as in English.
+a whole cache, and the times of prefill and of one more token next to the stock model's, in turns, with the median of
+their ratios. A text that --text gives is tagged, which counts to its prefill; else tokens are random, and tags as
+frequent as in English.
 
 With --rounding, instead, what of the difference is rounding: the largest differences of logits between both caches in
 float32 and in float64, and how far float32 is from float64 with each, and in the stock model.
@@ -10,7 +11,7 @@ float32 and in float64, and how far float32 is from float64 with each, and in th
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -31,6 +32,7 @@ FREQUENCIES: Final[dict[str, float]] = {
     "NOUN": 18, "PUNCT": 12, "VERB": 12, "ADP": 10, "DET": 9, "PRON": 7, "ADJ": 7, "PROPN": 7, "ADV": 5, "AUX": 5,
     "CCONJ": 3, "NUM": 2, "PART": 2, "SCONJ": 1,
 }  # fmt: skip
+ROUNDS: Final[int] = 3  # of prefill
 WHOLE: Final[int] = 3  # tokens that are also read with a whole cache
 CLOCKS: Final[dict[str, Callable[[], float]]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -54,25 +56,35 @@ def main() -> None:
     for guided in others:
         grammask.attach(guided, options.grammar)
     rows = []
+    clock = CLOCKS[options.clock]
     for length in map(int, options.lengths.split(",")):
-        inputs = read_text(options, length + options.steps) if options.text else made_up(stock, length + options.steps)
+        tokens = length + options.steps
+        inputs, tagging = read_text(options, length, tokens, clock) if options.text else (made_up(stock, tokens), 0.0)
         if options.rounding:
             rows.append(rounding(stock, options.grammar, inputs, length))
         else:
-            rows.append(measure(stock, others[0], inputs, length, CLOCKS[options.clock]))
+            rows.append(measure(stock, others[0], inputs, length, tagging, clock))
         print(rows[-1], flush=True)  # noqa: T201
     settings = {name: value if isinstance(value, int) else str(value) for name, value in vars(options).items()}
     record = {"settings": settings, "environment": environment("float32"), "rows": rows}
     write_whole(options.out, dump(record))
 
 
-def read_text(options: argparse.Namespace, tokens: int) -> dict[str, Tensor]:
-    """Return the first tokens of a text, tagged."""
-    annotate = grammask.Annotator(load_tokenizer(find_model(options.model)))
-    inputs = annotate([options.text.read_text(encoding="utf-8")], return_tensors="pt")
-    if inputs["input_ids"].shape[1] < tokens:
-        raise SystemExit(f"{options.text} has {inputs['input_ids'].shape[1]} tokens, but {tokens} are asked for")
-    return {name: inputs[name][:, :tokens] for name in ("input_ids", "tag_ids", "word_ids")}
+def read_text(
+    options: argparse.Namespace, length: int, tokens: int, clock: Callable[[], float]
+) -> tuple[dict[str, Tensor], float]:
+    """Return the first tokens of a text, tagged, and the milliseconds that tagging a `length` of it takes."""
+    annotate = grammask.Annotator(load_tokenizer(find_model(options.model)), cache=False)
+    read = annotate.read(options.text.read_text(encoding="utf-8"))
+    if read.inputs["input_ids"].shape[1] < tokens:
+        raise SystemExit(f"{options.text} has {read.inputs['input_ids'].shape[1]} tokens, but {tokens} are asked for")
+    text = annotate.tokenizer.decode(read.inputs["input_ids"][0, :length])
+    times = []
+    for _ in range(ROUNDS):
+        begun = clock()
+        annotate(text, return_tensors="pt")
+        times.append(1000 * (clock() - begun))
+    return {name: read.inputs[name][:, :tokens] for name in ("input_ids", "tag_ids", "word_ids")}, median(times)
 
 
 def made_up(model: PreTrainedModel, tokens: int) -> dict[str, Tensor]:
@@ -89,10 +101,10 @@ def made_up(model: PreTrainedModel, tokens: int) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def measure(
-    stock: PreTrainedModel, guided: PreTrainedModel, inputs: dict[str, Tensor], length: int, clock: Callable[[], float]
-) -> dict[str, Any]:
+    stock: PreTrainedModel, guided: PreTrainedModel, inputs: dict[str, Tensor], length: int, tagging: float,
+    clock: Callable[[], float],
+) -> dict[str, Any]:  # fmt: skip
     """Return bytes, the largest difference of logits, and times in milliseconds, for a text of a length."""
-    full, whole, kept = DynamicCache(), DynamicCache(), grammask.GrammarCache(guided)
     ids, annotation = inputs.pop("input_ids"), inputs
 
     def ask(model: PreTrainedModel, cache: Any, start: int, end: int) -> tuple[Tensor, float]:
@@ -101,7 +113,11 @@ def measure(
         logits = model(input_ids=ids[:, start:end], past_key_values=cache, logits_to_keep=1, **known).logits
         return logits, 1000 * (clock() - begun)
 
-    prefill = [ask(stock, full, 0, length)[1], ask(guided, kept, 0, length)[1]]
+    prefill = []
+    for _ in range(ROUNDS):
+        full, kept = DynamicCache(), grammask.GrammarCache(guided)
+        prefill.append((ask(stock, full, 0, length)[1], tagging + ask(guided, kept, 0, length)[1]))
+    whole = DynamicCache()
     ask(guided, whole, 0, length)
     nbytes, nbytes_full = kept.nbytes, kept.nbytes_full
     steps, difference = [], 0.0
@@ -111,13 +127,17 @@ def measure(
         if start < length + WHOLE:
             expected, _ = ask(guided, whole, start, start + 1)
             difference = max(difference, float((times[1][0] - expected).abs().max()))
-    decode = [median(times) for times in zip(*steps, strict=True)]
     return {
         "length": length, "nbytes": nbytes, "nbytes_full": nbytes_full, "share": nbytes / nbytes_full,
-        "difference": difference, "prefill_stock_ms": prefill[0], "prefill_ms": prefill[1],
-        "prefill_ratio": prefill[0] / prefill[1], "decode_stock_ms": decode[0], "decode_ms": decode[1],
-        "decode_ratio": decode[0] / decode[1],
+        "difference": difference, "tagging_ms": tagging, **medians("prefill", prefill), **medians("decode", steps),
     }  # fmt: skip
+
+
+def medians(name: str, times: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """Return the medians of the stock model's times and the guided one's, and of their ratios."""
+    stock, guided = (median(own) for own in zip(*times, strict=True))
+    ratio = median(first / second for first, second in times)
+    return {f"{name}_stock_ms": stock, f"{name}_ms": guided, f"{name}_ratio": ratio}
 
 
 @torch.no_grad()

@@ -120,7 +120,8 @@ def test_a_folder_is_never_loaded_by_a_saved_name(english, tmp_path):
 
 
 def test_a_changed_pipeline_of_the_same_name_and_version_is_another(english, tmp_path):
-    changed = SpacyTagger("en_core_web_sm")
+    english._nlp.to_disk(tmp_path / "own")  # the pipeline itself is shared by all tests
+    changed = SpacyTagger(str(tmp_path / "own"))
     before = changed.settings
     weights = changed._nlp.get_pipe("tagger").model
     output = weights.get_ref("softmax") if "softmax" in weights.ref_names else weights.layers[-1].layers[-1]
