@@ -1,5 +1,6 @@
 """What the tokens of one pass read in a cache that lets keys go: one call of attention for each part of a layer."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
@@ -8,6 +9,7 @@ from torch.nn import functional as F
 
 from ..attention.blocks.block import ALL
 from ..attention.kept.board import Board
+from ..attention.kept.slots import Run
 from .kept_layer import KeptLayer
 from .kept_parts import Part
 
@@ -59,32 +61,27 @@ class KeptReads:
         key = part.distinct, rows.start
         mask = self._masks.get(key)
         if mask is None:
-            mask = self._of_one(part, rows, dtype) if self._is_alone else self._of_several(part, rows, dtype)
+            mask = self._joined([self._board.runs[run] for run in part.distinct], rows, dtype)
             batch, shared, queries, _ = mask.shape
             mask = mask.view(batch, shared, queries, len(part.distinct), -1).permute(0, 3, 1, 2, 4).flatten(2, 3)
             if self._is_alone or len(self._board.runs) <= _FEW:
                 self._masks[key] = mask
         return mask.narrow(3, 0, slots)
 
-    def _of_several(self, part: Part, rows: slice, dtype: torch.dtype) -> Tensor:
-        """Return what some queries read in the slots of a part: (batch, query heads of a key, queries, slots)."""
-        return self._board.mask(self._board.slots_of(part.distinct), self._tags, rows, dtype)
-
-    def _of_one(self, part: Part, rows: slice, dtype: torch.dtype) -> Tensor:
-        """Return the same for one query, of which all slots are looked up at once, and joined for each part."""
-        if self._of_all is None:
-            self._of_all = self._board.mask(ALL, self._tags, rows, dtype)
-        runs = [self._board.runs[run] for run in part.distinct]
-        most = max(run.kept for run in runs)
-        pieces = []
+    def _joined(self, runs: Sequence[Run], rows: slice, dtype: torch.dtype) -> Tensor:
+        """Return what some queries read in the slots of each run, as many as the longest has, behind each other."""
+        most, pieces = max(run.kept for run in runs), []
         for run in runs:
-            pieces.append(self._of_all.narrow(3, run.start, run.kept + self._board.room))
-            if run.kept < most:
-                pieces.append(self._nothing(most - run.kept))
+            own = self._of_run(run.slots(self._board.room), rows, dtype)
+            pieces.append(own)
+            if run.kept < most:  # nobody reads the slots behind a shorter run
+                pieces.append(own.new_full((1, 1, 1, 1), -torch.inf).expand(*own.shape[:3], most - run.kept))
         return torch.cat(pieces, 3) if len(pieces) > 1 else pieces[0]
 
-    def _nothing(self, slots: int) -> Tensor:
-        """Return the mask of slots that nobody reads."""
-        assert self._of_all is not None  # noqa: S101 - all slots were looked up
-        batch, shared, queries, _ = self._of_all.shape
-        return self._of_all.new_full((1, 1, 1, 1), -torch.inf).expand(batch, shared, queries, slots)
+    def _of_run(self, slots: slice, rows: slice, dtype: torch.dtype) -> Tensor:
+        """Return what some queries read in a run's slots: (batch, query heads of a key, queries, slots)."""
+        if not self._is_alone:
+            return self._board.mask(slots, self._tags, rows, dtype)
+        if self._of_all is None:  # what one query reads is looked up for all runs at once
+            self._of_all = self._board.mask(ALL, self._tags, rows, dtype)
+        return self._of_all[..., slots]

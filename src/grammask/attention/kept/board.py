@@ -33,7 +33,6 @@ class Board:
         self._numbers: dict[tuple[int, int | None], int] = {}
         self.chosen: list[Tensor] = []  # for each run, which tokens of the text it begins with, as in `later_tokens`
         self._slots = text.at(slice(0, 0))
-        self._indices: dict[tuple[int, ...], Tensor] = {}
         self._key_words = self._first_cells = self._slots.words
         self._next = self._lefts = self._origins = torch.zeros(0, dtype=torch.int64, device=text.kinds.device)
 
@@ -112,20 +111,7 @@ class Board:
             slots.index_copy_(1, index, value.repeat(1, len(self.runs)))
         self._first_cells.index_add_(1, index, self._origins.repeat_interleave(count).expand(len(tokens.words), -1))
 
-    def slots_of(self, runs: tuple[int, ...]) -> slice | Tensor:
-        """Return the slots of a run, those with room; of several the indices, as many for each as the longest has."""
-        if len(runs) == 1:
-            return self.runs[runs[0]].slots(self.room)
-        if runs not in self._indices:
-            most = max(self.runs[run].kept for run in runs) + self.room
-            free = self._slots.kinds.shape[1] - 1
-            index = torch.full((len(runs), most), free, dtype=torch.int64, device=self._next.device)
-            for own, run in zip(index, (self.runs[run].slots(self.room) for run in runs), strict=True):
-                own[: run.stop - run.start] = torch.arange(run.start, run.stop, dtype=own.dtype, device=own.device)
-            self._indices[runs] = index.flatten()
-        return self._indices[runs]
-
-    def mask(self, slots: slice | Tensor, tags: Tensor, queries: slice, dtype: torch.dtype) -> Tensor:
+    def mask(self, slots: slice, tags: Tensor, queries: slice, dtype: torch.dtype) -> Tensor:
         """Return what some `queries` of the last tokens, whose tags are (batch, tokens), read in some slots.
 
         It is as attention adds it: (batch, heads, queries, slots).
@@ -162,9 +148,8 @@ class Board:
             for run, start, count in zip(self.runs, starts, counts, strict=True)
         ]  # fmt: skip
         device = self.has_lost.device
-        free, none = (Tokens.free(len(self.has_lost), count, device) for count in (self.room, 1))
-        self._slots = Tokens.joined([*(part for tokens in kept for part in (tokens, free)), none])
-        self._indices = {}
+        free = Tokens.free(len(self.has_lost), self.room, device)
+        self._slots = Tokens.joined([part for tokens in kept for part in (tokens, free)])
         starts = [run.start + run.kept for run in self.runs]
         self._next = torch.tensor(starts, dtype=torch.int64, device=device)
         self._derive()
@@ -172,9 +157,7 @@ class Board:
     def _derive(self) -> None:
         """Derive from the tokens in the slots what look-ups ask for."""
         device = self.has_lost.device
-        slots = [run.kept + self.room for run in self.runs]
-        slots[-1] += 1  # behind all runs a slot stays free
-        sizes = torch.tensor(slots, dtype=torch.int64, device=device)
+        sizes = torch.tensor([run.kept + self.room for run in self.runs], dtype=torch.int64, device=device)
         patterns = torch.tensor([run.pattern for run in self.runs], dtype=torch.int32, device=device)
         lefts = [_ANY if run.left is None else run.left for run in self.runs]
         self._origins = patterns * self.patterns.cells_each

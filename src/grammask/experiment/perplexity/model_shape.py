@@ -6,23 +6,18 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from ...attention.position_mask import PositionMask
 from ...errors import ModelError
 from ...grammar.grammar import Grammar
 from ...model.attach import attached
-from ..kept_keys import heads_of
+from ..kept_keys import ModelHeads, heads_of
 
 
 @dataclass(frozen=True)
-class CausalShape:
-    """Layers, heads of queries and of keys, and the mask of each layer's own."""
+class CausalShape(ModelHeads):
+    """The heads of a causal model, what it is called and how many parameters it has."""
 
     model_type: str
     parameters: int
-    layers: int
-    heads: int
-    key_heads: int
-    positions: tuple[PositionMask, ...]
 
     def facts(self) -> dict[str, Any]:
         """Return the sizes as results tell them."""
@@ -41,12 +36,5 @@ def find_shape(model: PreTrainedModel, grammars: Sequence[Grammar]) -> CausalSha
     config: Any = model.config
     if not getattr(model, "can_generate", lambda: False)():
         raise ModelError(f"{type(model).__name__} is no causal language model; name one, such as smollm2")
-    own = heads_of(model)
-    return CausalShape(
-        model_type=config.model_type,
-        parameters=model.num_parameters(),
-        layers=own.layers,
-        heads=own.heads,
-        key_heads=own.key_heads,
-        positions=own.positions,
-    )
+    heads = vars(heads_of(model))
+    return CausalShape(**heads, model_type=config.model_type, parameters=model.num_parameters())
