@@ -1,17 +1,14 @@
 """What the pipelines of guided models share: the model and its annotator from one folder, and padding with tags."""
 
-from typing import Any, Final
+from typing import Any
 
 import torch
 
 from ..errors import GrammaskError, InputError, ModelError
-from ..grammar.tags import PAD
 from ..model.attachment import guide_of
 from ..model.from_pretrained import from_pretrained
 from ..tagging.annotate import Annotator
-from ..tagging.overlap import NO_WORD
-
-_PADDING: Final[dict[str, int]] = {"tag_ids": PAD, "word_ids": NO_WORD, "sentence_ids": NO_WORD}
+from ..tagging.padding import TAG_PADDING
 
 
 class GuidedModel:
@@ -61,5 +58,5 @@ class GuidedPipeline:
 def pad_annotation(inputs: Any) -> None:
     """Put the padding of tags into a batch that was padded with zeros, as transformers pads what it doesn't know."""
     padding = inputs["attention_mask"] == 0
-    for name, value in _PADDING.items():
+    for name, value in TAG_PADDING.items():
         inputs[name] = torch.where(padding, value, inputs[name])

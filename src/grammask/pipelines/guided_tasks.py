@@ -14,6 +14,7 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..errors import InputError
 from ..printing import quoted
+from ..tagging.padding import TAG_PADDING
 from .guided_pipeline import GuidedModel, GuidedPipeline, pad_annotation
 
 _PREFIX: Final[str] = "guided-"
@@ -94,7 +95,7 @@ class GuidedTextGeneration(GuidedPipeline, TextGenerationPipeline):
 
     def _forward(self, model_inputs: Any, **generate_kwargs: Any) -> Any:
         pad_annotation(model_inputs)
-        annotation = {name: model_inputs.pop(name) for name in ("tag_ids", "word_ids", "sentence_ids")}
+        annotation = {name: model_inputs.pop(name) for name in TAG_PADDING}
         return TextGenerationPipeline._forward(self, model_inputs, **annotation, **generate_kwargs)
 
 
