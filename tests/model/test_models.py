@@ -17,8 +17,8 @@ from grammask.experiment.config import make_config
 from grammask.experiment.try_model import fit_length, try_classifier
 from grammask.model import packaged_models, unpack_gguf
 from grammask.model.attach import attach
+from grammask.model.count_positions import count_positions
 from grammask.model.named_models import (
-    count_positions,
     find_model,
     load_causal,
     load_classifier,

@@ -12,8 +12,9 @@ from ..data.task import Task
 from ..errors import ModelError
 from ..grammar.grammar import Grammar
 from ..model.attach import attached
+from ..model.count_positions import count_positions
 from ..model.model_source import ModelSource
-from ..model.named_models import count_positions, load_classifier
+from ..model.named_models import load_classifier
 from ..printing import reason
 from ..tagging.encode import encode
 from .config import Config

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import ExplainError
 from ..grammar.tags import TAGS
-from ..model.named_models import count_positions
+from ..model.count_positions import count_positions
 from ..printing import quoted
 from ..tagging.align import ReadText
 from ..tagging.annotate import Annotator

@@ -5,7 +5,6 @@ No other model is ever loaded instead.
 
 import os
 
-from torch import nn
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -102,17 +101,6 @@ def count_key_heads(config: PreTrainedConfig) -> int:
     """Return how many key-value heads each layer has: those of queries, where a config names no others."""
     found: int = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     return found
-
-
-def count_positions(model: PreTrainedModel) -> int | None:
-    """Return how many tokens a model reads, None where its config sets no limit."""
-    positions = getattr(model.config, "max_position_embeddings", None)
-    tables = [
-        table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)  # RoBERTa's start behind it
-        for name, table in model.base_model.named_modules()
-        if name.split(".")[-1] == "position_embeddings" and isinstance(table, nn.Embedding)
-    ]
-    return min([*tables, *([positions] if isinstance(positions, int) and positions > 0 else [])], default=None)
 
 
 def load_guided(source: ModelSource, grammar: str | None) -> PreTrainedModel:

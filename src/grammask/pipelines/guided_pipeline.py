@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import torch
-
 from ..errors import GrammaskError, InputError, ModelError
 from ..model.attachment import guide_of
 from ..model.from_pretrained import from_pretrained
 from ..tagging.annotate import Annotator
-from ..tagging.padding import TAG_PADDING
+from ..tagging.padding import pad_annotation
 
 
 class GuidedModel:
@@ -53,10 +51,3 @@ class GuidedPipeline:
             wrong = ", ".join(sorted(asked)) or "truncation=False"
             raise InputError(f"guided pipelines take max_length only, but not {wrong}; texts are always cut")
         return dict(self.annotator(text, pair, max_length=limit, return_tensors="pt"))
-
-
-def pad_annotation(inputs: Any) -> None:
-    """Put the padding of tags into a batch that was padded with zeros, as transformers pads what it doesn't know."""
-    padding = inputs["attention_mask"] == 0
-    for name, value in TAG_PADDING.items():
-        inputs[name] = torch.where(padding, value, inputs[name])

@@ -14,8 +14,8 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..errors import InputError
 from ..printing import quoted
-from ..tagging.padding import TAG_PADDING
-from .guided_pipeline import GuidedModel, GuidedPipeline, pad_annotation
+from ..tagging.padding import TAG_PADDING, pad_annotation
+from .guided_pipeline import GuidedModel, GuidedPipeline
 
 _PREFIX: Final[str] = "guided-"
 

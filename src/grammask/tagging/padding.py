@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import torch
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 from transformers.utils import generic
@@ -37,6 +38,14 @@ def pad_features(
     rows = {name: _padded(tags[name], ids, name, left) for name in TAG_PADDING}
     kind = "pt" if isinstance(ids, Tensor) else "np" if isinstance(ids, np.ndarray) else None
     return BatchEncoding({**padded, **rows}, tensor_type=kind)
+
+
+def pad_annotation(inputs: Any) -> None:
+    """Put the padding of tags into a batch that was padded with zeros, as others pad what they don't know."""
+    padding = inputs["attention_mask"] == 0
+    for name, value in TAG_PADDING.items():
+        if name in inputs:
+            inputs[name] = torch.where(padding, value, inputs[name])
 
 
 def _lists(values: Any) -> Any:

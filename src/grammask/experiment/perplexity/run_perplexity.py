@@ -14,8 +14,9 @@ from ...data.read_documents import Document, read_documents
 from ...environment import environment
 from ...errors import ModelError
 from ...grammar.grammar import Grammar
+from ...model.count_positions import count_positions
 from ...model.model_source import ModelSource
-from ...model.named_models import count_positions, find_model, load_causal, load_tokenizer
+from ...model.named_models import find_model, load_causal, load_tokenizer
 from ...model.reading_under import reading_under
 from ...tagging.annotate import Annotator
 from ..folder import Folder, open_folder
