@@ -19,6 +19,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "load",
         "Annotator",
         "Collator",
+        "SentenceModule",
         "GrammaskError",
     ),
     "Write a grammar": ("load_grammar", "Grammar", "Rule", "Reach", "TAGS"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .model.cache import GrammarCache
     from .model.from_pretrained import from_pretrained
     from .model.load import load
+    from .model.sentence_module import SentenceModule
     from .tagging.annotate import Annotator
     from .tagging.collate import Collator
 
@@ -35,6 +36,7 @@ __all__ = [
     "GrammaskError",
     "Reach",
     "Rule",
+    "SentenceModule",
     "attach",
     "attached",
     "detach",
@@ -57,6 +59,7 @@ _HOMES = {
     "GrammaskError": ".errors",
     "Reach": ".grammar.rules",
     "Rule": ".grammar.rules",
+    "SentenceModule": ".model.sentence_module",
     "attach": ".model.attach",
     "attached": ".model.attach",
     "detach": ".model.attach",

@@ -18,6 +18,7 @@ from ..printing import quoted
 from ..tagging.annotate import Annotator
 from .attachment import attach_guide, detach_guide, guide_of
 from .guide import Guide
+from .sentence_wrapping import annotate_sentences, check_sentences, free_sentences
 from .strengths import LearnStrengths, check_learnable
 from .wrappers import inner_model
 
@@ -53,7 +54,8 @@ def attach(
             attention costs on this machine; see docs/kernels.md. None: unless the environment variable
             GRAMMASK_CALIBRATE is 0. Without, defaults of this kind of processor hold.
         annotator: The annotator of the model's prompts, which tags the words that `model.generate` makes; see
-            docs/generation.md. `model.save_pretrained` saves it with the model; see `load`.
+            docs/generation.md. `model.save_pretrained` saves it with the model; see `load`. A `SentenceTransformer`
+            annotates its texts by it; see `SentenceModule`.
 
     Returns:
         The object that was given as `model`.
@@ -82,10 +84,13 @@ def attach(
         )
     if annotator is not None and not isinstance(annotator, Annotator):
         raise InputError(f"annotator must be a grammask.Annotator, but is {quoted(annotator)}")
+    if annotator is not None:
+        check_sentences(model)
     guide = Guide(inner, load_grammar(grammar), check_strategy(strategy), check_name(backend), annotator)
     if learn_strengths is not None:
         check_learnable(guide.grammar, guide.strategy, learn_strengths)
     attach_guide(inner, guide, learn_strengths)
+    annotate_sentences(model, annotator)
     if measures and backend == "auto" and guide.strategy != "full" and inner.device.type == "cpu":
         calibrate_once(inner.dtype)
     return model
@@ -113,6 +118,7 @@ def detach(model: Model) -> Model:
         torch.Size([1, 4, 24])
     """
     detach_guide(inner_model(model))
+    free_sentences(model)
     return model
 
 

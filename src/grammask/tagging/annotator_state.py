@@ -36,6 +36,17 @@ class AnnotatorState:
         self._strict = check_share(strict)
         self._max_length = None if max_length is None else check_limit(max_length, tokenizer, pairs=False)
 
+    @property
+    def max_length(self) -> int | None:
+        """The most tokens of a text or pair, where a call doesn't say; None: what the tokenizer says."""
+        return self._max_length
+
+    def cut_at(self, max_length: int | None) -> Self:
+        """Return the same annotator, but one that cuts elsewhere; raises `InputError` for what holds no text."""
+        made = copy.copy(self)
+        made._max_length = None if max_length is None else check_limit(max_length, self.tokenizer, pairs=False)
+        return made
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (type(self), {**vars(self), "coverage": Coverage()})
 
