@@ -9,13 +9,13 @@ import torch
 from helpers.conllu import CONLLU
 from helpers.tiny_models import tiny_model
 
+from grammask.data import treebank
 from grammask.errors import GrammarError, InputError
 from grammask.grammar.describe import describe_rule
 from grammask.grammar.file import load_grammar
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.rules import Reach, Rule
 from grammask.grammar.tags import CLS, PAD, SEP, TAG_IDS, UPOS
-from grammask.induce import arc_cells as arcs
 from grammask.induce.allowed import allowed_cells
 from grammask.induce.arc_cells import Parse, dependent_cells, read_conllu, reader_cells
 from grammask.induce.attention_cells import attention_cells
@@ -265,7 +265,7 @@ def test_a_corpus_that_unpacks_to_any_number_of_lines_is_refused(tmp_path, monke
             read_conllu(path)
     path.write_bytes(gzip.compress(b"# a\n" * 9_990 + CONLLU.encode() * 3_000))
     assert len(read_conllu(path)) == 3_000
-    monkeypatch.setattr(arcs, "_LARGEST_CORPUS", len(CONLLU))
+    monkeypatch.setattr(treebank, "_LARGEST_CORPUS", len(CONLLU))
     path.write_bytes(gzip.compress(CONLLU.encode()))
     assert len(read_conllu(path)) == 1
     path.write_bytes(gzip.compress(CONLLU.encode() + b"\n"))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from . import adherence, bench, compare, explain, faithfulness, grammar, induce, perplexity, tag
+from . import adherence, bench, compare, explain, faithfulness, grammar, induce, perplexity, tag, tagger
 from .console import PlainConsole
 from .endings import ending
 from .signals import Listener
@@ -26,6 +26,7 @@ app.command("faithfulness")(faithfulness.faithfulness_command)
 app.command("induce")(induce.induce_command)
 app.command("tag")(tag.tag_command)
 app.add_typer(grammar.app, name="grammar")
+app.add_typer(tagger.app, name="tagger")
 
 
 def run_plainly(command: Callable[[], object], listener: Listener | None = None) -> int:

@@ -27,17 +27,17 @@ _REMEDIES: Final[dict[int, str]] = {
 }
 
 
-def write_whole(path: Path, text: str, *, kept: str = "") -> None:
+def write_whole(path: Path, content: str | bytes, *, kept: str = "") -> None:
     """Write a file through a temporary one beside it; raises `ExperimentError`, with a remedy, when it cannot be.
 
     A new file gets the permissions that the umask leaves, one that is written over keeps its own. A symbolic link is
     replaced itself: what it leads to belongs to somebody else. `kept` tells in an error what isn't lost.
     """
     # Half of a surrogate pair, as in names that aren't UTF-8, is written as JSON escapes it.
-    content = text.encode("utf-8", "backslashreplace")
+    whole = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, content)
+        _replace(path, whole)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise unwritable(path, error, kept=kept) from error
 

@@ -1,24 +1,17 @@
 """Cells whose gain is dependency arcs, and the arcs of CoNLL-U files."""
 
-import gzip
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
 
 import conllu
 import numpy as np
-from conllu.exceptions import ParseException
 from numpy.typing import NDArray
 
+from ..data.treebank import read_treebank
 from ..errors import InputError
 from ..grammar.tags import TAG_IDS, UPOS
 from .cells import FARTHEST, Cells, Floats, count_cells
-
-_LARGEST_CORPUS: Final[int] = 1 << 28  # characters
-_LONGEST_SENTENCE: Final[int] = 10_000  # lines
-_LONGEST_LINE: Final[int] = 100_000  # characters
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,43 +63,7 @@ def _of_readers(gain: Floats, back: Floats) -> Floats:
 
 def read_conllu(path: Path) -> list[Parse]:
     """Read a CoNLL-U file, plain or gzipped; each sentence is a text. Raises `InputError`."""
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as file:
-            parses = [_parse(sentence, path) for text in _sentences(file, path) for sentence in conllu.parse(text)]
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8; convert the file") from error
-    except ParseException as error:
-        raise InputError(f"{path}: no CoNLL-U: {error}") from error
-    if not parses:
-        raise InputError(f"{path}: holds no sentence")
-    return parses
-
-
-def _sentences(file: IO[str], path: Path) -> Iterator[str]:
-    """Yield the text of each sentence; raises `InputError` beyond the limits, as a small gzip file can hold gigabytes.
-
-    A sentence ends at an empty line after its words.
-    """
-    size, lines, words = 0, list[str](), False
-    while line := file.readline(_LONGEST_LINE + 1):
-        size += len(line)
-        lines.append(line)
-        _check_most(size, _LARGEST_CORPUS, f"{path} holds more than {_LARGEST_CORPUS:,} characters; split it")
-        _check_most(len(line), _LONGEST_LINE, f"{path}: a line has more than {_LONGEST_LINE:,} characters")
-        _check_most(len(lines), _LONGEST_SENTENCE, f"{path}: no sentence ends within {_LONGEST_SENTENCE:,} lines")
-        if words and line.isspace():
-            yield "".join(lines)
-            lines, words = [], False
-        elif not line.isspace():
-            words = words or not line.startswith("#")
-    yield "".join(lines)
-
-
-def _check_most(found: int, most: int, message: str) -> None:
-    if found > most:
-        raise InputError(message)
+    return [_parse(sentence, path) for sentence in read_treebank(path)]
 
 
 def _parse(sentence: conllu.TokenList, path: Path) -> Parse:

@@ -62,7 +62,7 @@ class Aligner:
                 f"{type(tokenizer).__name__} is a slow tokenizer without character offsets, so words cannot be found "
                 "in its subwords; load the fast one with AutoTokenizer.from_pretrained(...)"
             )
-        self._structural = {
+        self.structural = {
             **{token: SEP for token in (tokenizer.eos_token_id, tokenizer.sep_token_id) if token is not None},
             **{token: CLS for token in (tokenizer.bos_token_id, tokenizer.cls_token_id) if token is not None},
         }
@@ -119,7 +119,7 @@ class Aligner:
 
     def structure(self, encoding: Encoding) -> Integers:
         """Return the tags of an encoding's tokens that belong to no text, padding's among them; [UNK] for others."""
-        tag_ids = np.array([self._structural.get(token, UNK) for token in encoding.ids], dtype=np.int64)
+        tag_ids = np.array([self.structural.get(token, UNK) for token in encoding.ids], dtype=np.int64)
         tag_ids[np.array(encoding.attention_mask) == 0] = PAD
         return tag_ids
 

@@ -9,6 +9,7 @@ from ..errors import TaggingError
 from ..printing import quoted
 
 OWN: Final[str] = "own"
+TRAINED: Final[str] = "grammask_tagger.json"  # the settings of a tagger of subwords, which tell its folder
 _Text = Annotated[str, Field(min_length=1, max_length=1000)]
 
 

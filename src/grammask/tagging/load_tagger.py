@@ -1,10 +1,14 @@
 """Taggers by the names that users type: the one way from a name to a tagger."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from ..errors import TaggingError
+from ..files.read import expand_home
+from ..printing import quoted
+from .annotator_settings import TRAINED
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource, SpacyTagger, check_source
 from .tag_cache import CachedTagger
 from .tagger import Tagger
@@ -18,14 +22,26 @@ def _spacy(pipeline: str, sentences: SentenceSource) -> Tagger:
     return SpacyTagger(pipeline, sentences=sentences)
 
 
-# To add a tagger: its module next to `spacy_tagger`, and a line here. Every other name is a spaCy pipeline's.
+def _by_place(name: str, sentences: SentenceSource) -> Tagger:
+    """Return the trained tagger of a folder that holds one, or else a spaCy pipeline."""
+    if not name or not os.path.isfile(expand_home(name) / TRAINED):
+        return _spacy(name, sentences)
+    if sentences != "sentencizer":
+        raise TaggingError(f'the tagger in {quoted(name)} parses nothing; take sentences="sentencizer"')
+    from .subwords.subword_tagger import SubwordTagger  # torch takes a second to import: only where it is used
+
+    return SubwordTagger.from_folder(name)
+
+
+# To add a tagger: its module next to `spacy_tagger`, and a line here. Every other name is a folder's or a pipeline's.
 TAGGERS: Final[dict[str, Constructor]] = {DEFAULT_PIPELINE: _spacy}
-TAGGER_HELP: Final[str] = "A spaCy pipeline that gives UPOS tags, by its name or folder."  # the help of every --tagger
+# The help of every --tagger.
+TAGGER_HELP: Final[str] = "A spaCy pipeline that gives UPOS tags, by its name or folder; or a trained tagger's folder."
 
 
 def load_tagger(name: str = DEFAULT_PIPELINE, *, sentences: str = "sentencizer") -> CheckedTagger:
     """Return the tagger of this name, its answers checked; raises `TaggingError` for one that cannot be loaded."""
-    return CheckedTagger(TAGGERS.get(name, _spacy)(name, check_source(sentences)))
+    return CheckedTagger(TAGGERS.get(name, _by_place)(name, check_source(sentences)))
 
 
 def make_tagger(

@@ -13,6 +13,7 @@ from ..files.write import dump, write_whole
 from ..printing import quoted, reason
 from .annotator_settings import AnnotatorSettings, read_settings
 from .saved_tagger import load_saved
+from .subwords.saved_network import Find
 from .tag_cache import CachedTagger
 from .tagger import Tagger
 from .tagger_checks import CheckedTagger
@@ -37,7 +38,7 @@ class SavedAnnotator:
         return AnnotatorSettings(tagger=self.tagger.settings, max_length=self._max_length, strict=self._strict)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the settings, grammask_annotator.json, and the tokenizer; see `from_pretrained`.
+        """Write the settings, grammask_annotator.json, the tokenizer, and a trained tagger; see `from_pretrained`.
 
         Args:
             folder: Where to write, such as a model's folder.
@@ -46,6 +47,7 @@ class SavedAnnotator:
             ExperimentError: For a folder that cannot be written.
         """
         place = Path(folder)
+        self.tagger.save_beside(place)
         write_whole(place / ANNOTATOR_FILE, dump(self.settings.model_dump()))
         self.tokenizer.save_pretrained(str(place))
 
@@ -77,7 +79,7 @@ class SavedAnnotator:
         name, made = str(name_or_path), cast(Any, cls)
         saved = read_annotator(name, **hub)
         settings = {} if saved is None else {"max_length": saved.max_length, "strict": saved.strict}
-        chosen = choose_tagger(saved, tagger, name)
+        chosen = choose_tagger(saved, tagger, name, lambda file: find_file(name, file, **hub))
         annotator: Self = made(read_tokenizer(name, **hub), **chosen, cache=cache, **settings)
         if saved is not None and (difference := saved.tagger.difference(annotator.settings.tagger)) is not None:
             _LOG.warning("%s was saved with another tagger than asked for: its %s", quoted(name), difference)
@@ -104,8 +106,8 @@ def read_tokenizer(name: str, **hub: Any) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def choose_tagger(saved: AnnotatorSettings | None, asked: str | Tagger | None, name: str) -> dict[str, Any]:
-    """Return the arguments for the tagger that is asked for, or else for the saved one.
+def choose_tagger(saved: AnnotatorSettings | None, asked: str | Tagger | None, name: str, find: Find) -> dict[str, Any]:
+    """Return the arguments for the tagger that is asked for, or else for the saved one; `find` has its files.
 
     Raises `TaggingError` where neither can be had.
     """
@@ -118,4 +120,4 @@ def choose_tagger(saved: AnnotatorSettings | None, asked: str | Tagger | None, n
             'such as tagger="en_core_web_sm", or name the annotator before it is saved: grammask.attach(..., '
             "annotator=annotate)"
         )
-    return {"tagger": load_saved(saved.tagger, origin=f"the annotator in {quoted(name)}")}
+    return {"tagger": load_saved(saved.tagger, origin=f"the annotator in {quoted(name)}", find=find)}

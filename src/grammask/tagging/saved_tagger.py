@@ -7,13 +7,18 @@ from typing import Final
 from ..errors import TaggingError
 from .annotator_settings import OWN, TaggerSettings
 from .spacy_tagger import KIND, PACKAGED, SpacyTagger, check_source, installed_name, require_spacy
+from .subwords.saved_network import Find
+from .subwords.subword_tagger import KIND as SUBWORDS
+from .subwords.subword_tagger import SubwordTagger
 from .tagger import Tagger
 
 _RELEASES: Final[str] = "https://github.com/explosion/spacy-models/releases/download"
 
 
-def load_saved(settings: TaggerSettings, *, origin: str) -> Tagger:
-    """Return the tagger of these settings; raises `TaggingError` for one that is missing, unknown, or another by now.
+def load_saved(settings: TaggerSettings, *, origin: str, find: Find = lambda _: None) -> Tagger:
+    """Return the tagger of these settings; `find` finds the files that were saved beside them, if any were.
+
+    Raises `TaggingError` for one that is missing, unknown, or another by now.
 
     What a file says is no path and no code: a pipeline is one that is installed, by its name.
     """
@@ -22,7 +27,7 @@ def load_saved(settings: TaggerSettings, *, origin: str) -> Tagger:
         raise TaggingError(f"{saved}, which is no tagger of grammask's; give it again: tagger=...")
     if settings.kind not in SAVED:
         raise TaggingError(f"{saved} of a kind that this version of grammask doesn't know; update grammask")
-    found = SAVED[settings.kind](settings, saved)
+    found = SAVED[settings.kind](settings, saved, find)
     there = getattr(found, "settings", None)
     if isinstance(there, TaggerSettings) and (difference := settings.difference(there)) is not None:
         raise TaggingError(
@@ -32,7 +37,7 @@ def load_saved(settings: TaggerSettings, *, origin: str) -> Tagger:
     return found
 
 
-def _saved_spacy(settings: TaggerSettings, saved: str) -> Tagger:
+def _saved_spacy(settings: TaggerSettings, saved: str, _: Find) -> Tagger:
     require_spacy()
     if installed_name(settings.name) is None:
         raise TaggingError(
@@ -40,6 +45,10 @@ def _saved_spacy(settings: TaggerSettings, saved: str) -> Tagger:
             "its folder: tagger=..."
         )
     return SpacyTagger(settings.name, sentences=check_source(settings.sentences or ""))
+
+
+def _saved_subwords(_: TaggerSettings, saved: str, find: Find) -> Tagger:
+    return SubwordTagger.found(find, saved)
 
 
 def _command(settings: TaggerSettings) -> str:
@@ -55,5 +64,9 @@ def _command(settings: TaggerSettings) -> str:
     return f" (pip install {_RELEASES}/{file}/{file}-py3-none-any.whl)"
 
 
-# To save a new kind of tagger: its `settings`, and a function here of them and of how an error begins.
-SAVED: Final[dict[str, Callable[[TaggerSettings, str], Tagger]]] = {KIND: _saved_spacy}
+# To save a new kind of tagger: its `settings`, and a function here of them, of how an error begins, and of what finds
+# the files that its `save_beside` wrote.
+SAVED: Final[dict[str, Callable[[TaggerSettings, str, Find], Tagger]]] = {
+    KIND: _saved_spacy,
+    SUBWORDS: _saved_subwords,
+}

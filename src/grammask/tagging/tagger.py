@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,3 +69,9 @@ class TaggerWrapper:
         if isinstance(found, TaggerSettings):
             return found
         return TaggerSettings(kind=OWN, name=str(self.name), version=str(self.version))
+
+    def save_beside(self, folder: Path) -> None:
+        """Write the files of the tagger that answers into an annotator's folder, where it has any."""
+        save: Any = getattr(self._tagger, "save_beside", None)
+        if save is not None:
+            save(folder)

@@ -1,0 +1,1 @@
+"""A tagger of grammask's own: a small convolution over subwords, without spaCy."""

@@ -1,0 +1,116 @@
+"""Training taggers of subwords: what they are taught, that they learn it, and what is measured."""
+
+import numpy as np
+import pytest
+import torch
+from helpers.conllu import CONLLU
+from helpers.tokenizers_for_tests import CORPUS, PatternTagger, tokenizer
+
+from grammask.errors import ExperimentError, InputError
+from grammask.experiment.taggers.check_tagger import check_tagger
+from grammask.experiment.taggers.learner import Learner
+from grammask.experiment.taggers.lessons import NO_LESSON, draw_rows, make_lessons
+from grammask.experiment.taggers.score_tagger import score_tagger
+from grammask.experiment.taggers.spelling import PARTS, spelling_table
+from grammask.experiment.taggers.tagged_texts import TaggedTexts, treebank_texts
+from grammask.experiment.taggers.tagger_config import make_tagger_config
+from grammask.experiment.taggers.train_tagger import train_tagger
+from grammask.grammar.tags import TAG_IDS, TAGS
+from grammask.tagging.subwords.network import TagLayers
+from grammask.tagging.subwords.pieces import plain_tokenizer
+
+FRENCH = """1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_
+1\tde\tde\tADP\t_\t_\t0\troot\t_\t_
+2\tle\tle\tDET\t_\t_\t1\tdet\t_\t_
+3\tpain\tpain\tNOUN\t_\t_\t1\tobl\t_\tSpaceAfter=No
+4\t!\t!\tPUNCT\t_\t_\t1\tpunct\t_\t_
+
+"""
+
+
+def known(texts=CORPUS[:4]):
+    return TaggedTexts(texts, list(PatternTagger().tag(texts)))
+
+
+def words_of(tagged):
+    (text,), (words,) = tagged.texts, tagged.words
+    return text, [(text[a:b], TAGS[t]) for a, b, t in zip(words.starts, words.ends, words.tag_ids, strict=True)]
+
+
+def test_a_treebank_is_read_as_it_was_written(tmp_path):
+    (tmp_path / "a.conllu").write_text(CONLLU)
+    assert words_of(treebank_texts(tmp_path / "a.conllu", None)) == (
+        "Dogs don't bark", [("Dogs", "NOUN"), ("do", "AUX"), ("n't", "PART"), ("bark", "VERB")],
+    )  # fmt: skip
+    (tmp_path / "b.conllu").write_text(FRENCH * 3)
+    assert words_of(treebank_texts(tmp_path / "b.conllu", 1)) == (
+        "du pain!", [("du", "ADP"), ("pain", "NOUN"), ("!", "PUNCT")],
+    )  # fmt: skip
+    (tmp_path / "c.conllu").write_text(FRENCH.replace("NOUN", "NOON"))
+    with pytest.raises(InputError, match="c.conllu, sentence without sent_id, word 3 .*'NOON'"):
+        treebank_texts(tmp_path / "c.conllu", None)
+
+
+def test_lessons_are_the_words_of_the_subwords():
+    own = plain_tokenizer(tokenizer("wordpiece").backend_tokenizer)
+    lessons = make_lessons(own, known())
+    _, _, tags, begins = lessons.columns
+    assert lessons.size == lessons.bounds[-1] == len(tags)
+    assert set(tags) == {TAG_IDS["NOUN"], TAG_IDS["PUNCT"]}
+    assert begins.sum() == sum(map(len, known().words))
+    rows = list(draw_rows(lessons, np.random.default_rng(0), size=30, gap=2))
+    assert len(rows) > 1
+    assert sum(int(real.sum()) for _, _, real, _, _ in rows) == lessons.size
+    assert all((tags[~real] == NO_LESSON).all() for _, _, real, tags, _ in rows)
+
+
+def test_what_was_learnt_is_what_answers():
+    torch.manual_seed(0)
+    spelling = spelling_table({"##ly": 0, "quick": 1, "slow": 2}, 4)
+    assert int(spelling.max()) < PARTS
+    for vectors in (None, torch.randn(4, 7)):
+        learner = Learner(spelling, vectors, TagLayers(8, 6, (1,), 0.5), 8, 0.5).eval()
+        ids, cues, real = torch.tensor([1, 0, 2]), torch.tensor([2, 1, 0]), torch.ones(3, dtype=torch.bool)
+        torch.testing.assert_close(learner.learnt()(ids, cues, real), learner(ids, cues, real))
+
+
+def test_a_tagger_learns_what_it_is_taught(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(f"{one} {number}" for number in range(8) for one in CORPUS[:4]))
+    (tmp_path / "dogs.conllu").write_text(CONLLU)
+    config = make_tagger_config(
+        conllu=tmp_path / "dogs.conllu", held_out=tmp_path / "dogs.conllu", epochs=30, name="dogs"
+    )
+    said = []
+    trained = train_tagger(config, said.append)
+    assert trained.tagger.name == "dogs"
+    (score,) = trained.scores.values()
+    assert (score.texts, score.words, score.accuracy) == (1, 4, 1)
+    assert trained.tagger.taught["settings"]["conllu"] == "dogs.conllu"
+    again = train_tagger(config, said.append)
+    assert again.tagger.version == trained.tagger.version
+    trained.tagger.save_beside(tmp_path / "dogs")
+    checked = check_tagger(str(tmp_path / "dogs"), conllu=None, text=text, teacher=str(tmp_path / "dogs"), limit=5)
+    (score,) = checked.scores.values()
+    assert (score.texts, score.accuracy, score.parting) == (5, 1, 1)
+    assert checked.speed.network > checked.speed.texts > 0
+    assert score_tagger(trained.tagger, known()).accuracy < 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "nothing to learn from"),
+        ({"text": "a.txt"}, "belong together"),
+        ({"teacher": "x", "conllu": "a"}, "belong together"),
+        ({"conllu": "a", "epochs": 0}, "epochs"),
+    ],
+)
+def test_wrong_settings_are_named(settings, says):
+    with pytest.raises(ExperimentError, match=says):
+        make_tagger_config(**settings)
+
+
+def test_too_few_texts_to_hold_some_out_are_refused():
+    with pytest.raises(InputError, match="there are 4 texts, but each 10th is held out"):
+        known().split(10)
