@@ -26,7 +26,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder, num_train_epochs=6, learning_rate=3e-4, save_strategy="no", report_to="none", use_cpu=True,
-            remove_unused_columns=False,  # or the Trainer drops the tags
         )  # fmt: skip
         trainer = Trainer(model, arguments, train_dataset=sentences, data_collator=grammask.Collator(tokenizer))
         print(f"mean training loss: {trainer.train().training_loss:.2f}")

@@ -100,7 +100,7 @@ def test_modes_and_random_numbers_are_left_alone_by_attach():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"tag_ids": None}, "tag_ids is missing.*remove_unused_columns=False"),
+        ({"tag_ids": None}, "tag_ids is missing; grammask.Annotator makes"),
         ({"word_ids": None}, "word_ids is missing"),
         ({"tag_ids": torch.zeros(4, 12).long()}, r"shape \(4, 12\)"),
         ({"tag_ids": torch.zeros(4, 13)}, "dtype torch.float32"),

@@ -125,7 +125,7 @@ def test_a_trainer_teaches_a_guided_model_the_next_token(tmp_path):
     model = grammask.attach(build_causal("llama", vocab_size=len(made), pad_token_id=made.pad_token_id), "streaming")
     arguments = transformers.TrainingArguments(
         output_dir=str(tmp_path), max_steps=12, per_device_train_batch_size=4, learning_rate=0.01, report_to=[],
-        remove_unused_columns=False, save_strategy="no", gradient_checkpointing=True, disable_tqdm=True, use_cpu=True,
+        save_strategy="no", gradient_checkpointing=True, disable_tqdm=True, use_cpu=True,
     )  # fmt: skip
     trainer = transformers.Trainer(
         model=model, args=arguments, train_dataset=features, data_collator=grammask.Collator(made)

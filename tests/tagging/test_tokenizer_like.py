@@ -222,7 +222,7 @@ def test_a_trainer_takes_it_for_a_tokenizer_and_saves_it(tmp_path):
     before = [parameter.clone() for parameter in model.parameters()]
     arguments = TrainingArguments(
         str(tmp_path / "run"), max_steps=2, per_device_train_batch_size=2, report_to=[], use_cpu=True,
-        remove_unused_columns=False, disable_tqdm=True, save_strategy="no",
+        disable_tqdm=True, save_strategy="no",
     )  # fmt: skip
     trainer = Trainer(model, arguments, train_dataset=rows, processing_class=annotate)
     trainer.train()

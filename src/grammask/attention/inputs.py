@@ -83,7 +83,7 @@ def check_annotation(
 def check_ids(name: str, ids: object, shape: tuple[int, int], device: torch.device) -> Tensor:
     """Return `ids`; raise `InputError` unless it is an integer tensor of this `shape` (batch, length) and device."""
     if ids is None:
-        raise InputError(f"{name} is missing; {_HOW}. With a Trainer set remove_unused_columns=False")
+        raise InputError(f"{name} is missing; {_HOW}")
     if not isinstance(ids, Tensor):
         raise InputError(f"{name} must be an integer tensor (batch, length), but is {type(ids).__name__}; {_HOW}")
     _check_plain(name, ids)

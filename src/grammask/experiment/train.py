@@ -135,7 +135,7 @@ def _arguments(setup: Setup, seed: int, scratch: str) -> TrainingArguments:
         bf16=setup.precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
-        remove_unused_columns=False,  # the tags are among them
+        remove_unused_columns=False,  # the collator reads tags, though the stock model doesn't
         save_strategy="no",
         logging_strategy="no",
         report_to=[],

@@ -62,8 +62,8 @@ class Collator:
             (batch, length) with -100 at padding.
 
         Raises:
-            InputError: When a text has no tags, as under a Trainer without `remove_unused_columns=False`, and for
-                features of which no batch can be made.
+            InputError: When a text has no tags, as under a Trainer of a model without a grammar, and for features of
+                which no batch can be made.
         """
         _check_features(features)
         paddings = {**TAG_PADDING, **dict.fromkeys(_token_labels(features), _NO_LABEL)}
@@ -100,8 +100,8 @@ def _check_features(features: Sequence[Mapping[str, Any]]) -> None:
         for name in ("input_ids", *TAG_PADDING):
             if name not in feature:
                 raise InputError(
-                    f"a text comes without {name}; annotate it with grammask.Annotator, and give a Trainer "
-                    "remove_unused_columns=False"
+                    f"a text comes without {name}; annotate it with grammask.Annotator. A Trainer drops the tags of a "
+                    "model without a grammar, unless it has remove_unused_columns=False"
                 )
         if feature.keys() != features[0].keys():
             differing = sorted(map(str, feature.keys() ^ features[0].keys()))
