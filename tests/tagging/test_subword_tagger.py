@@ -1,13 +1,12 @@
 """The tagger of subwords: where words begin and end, what is saved, and that nothing of it needs spaCy."""
 
-import json
 import pickle
-from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from helpers.fresh_process import run_fresh
+from helpers.subword_taggers import random_tagger
 from helpers.tokenizers_for_tests import CORPUS, FAMILIES, PatternTagger, tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,11 +14,9 @@ from hypothesis import strategies as st
 import grammask
 from grammask.errors import InputError, TaggingError
 from grammask.grammar.tags import TAG_IDS, TAGS, UPOS
-from grammask.tagging.align import Aligner
 from grammask.tagging.load_tagger import load_tagger
-from grammask.tagging.subwords.network import TagLayers, TagNetwork
+from grammask.tagging.subwords.network import TagLayers
 from grammask.tagging.subwords.pieces import CUES, find_pieces, plain_tokenizer
-from grammask.tagging.subwords.saved_network import SubwordSettings, TaggerFiles, pack_network
 from grammask.tagging.subwords.subword_tagger import SubwordTagger
 from grammask.tagging.subwords.word_answers import number_sentences
 from grammask.tagging.tagger_checks import CheckedTagger
@@ -33,25 +30,13 @@ TEXTS = [
 ]
 
 
-@cache
-def tagger(family="wordpiece"):
-    """Return a tagger with random weights: what holds for it holds for any."""
-    torch.manual_seed(0)
-    own = tokenizer(family)
-    network = TagNetwork(torch.randn(len(own), 16), torch.randn(CUES, 16), TagLayers(16, 12, (1, 2)).eval())
-    structure = {str(token): TAGS[tag] for token, tag in Aligner(own).structural.items()}
-    made = SubwordSettings(name="random", steps=(1, 2), structure=structure)
-    content = json.dumps(made.model_dump(mode="json")).encode()
-    return SubwordTagger(TaggerFiles(content, pack_network(network), own.backend_tokenizer.to_str().encode()))
-
-
 def spelled(text, tagged):
     return [text[start:end] for start, end in zip(tagged.starts, tagged.ends, strict=True)]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_words_are_runs_of_subwords_that_white_space_parts(family):
-    for text, tagged in zip(TEXTS, CheckedTagger(tagger(family)).tag(TEXTS), strict=True):
+    for text, tagged in zip(TEXTS, CheckedTagger(random_tagger(family)).tag(TEXTS), strict=True):
         words = spelled(text, tagged)
         assert not [word for word in words if any(map(str.isspace, word))]
         if family != "spaces":  # knows no word but those of its corpus
@@ -62,7 +47,7 @@ def test_words_are_runs_of_subwords_that_white_space_parts(family):
 @settings(max_examples=30)
 @given(st.lists(st.text(max_size=30), max_size=5))
 def test_a_text_has_the_same_words_alone_and_among_others(texts):
-    own = CheckedTagger(tagger("bytes"))
+    own = CheckedTagger(random_tagger("bytes"))
     for text, tagged in zip(texts, own.tag(texts), strict=True):
         (alone,) = own.tag([text])
         for name in ("starts", "ends", "tag_ids", "sentence_ids"):
@@ -70,7 +55,7 @@ def test_a_text_has_the_same_words_alone_and_among_others(texts):
 
 
 def test_windows_change_no_answer(monkeypatch):
-    network, generator = tagger().network, torch.Generator().manual_seed(1)
+    network, generator = random_tagger().network, torch.Generator().manual_seed(1)
     ids = torch.randint(0, network.pieces.num_embeddings, (700,), generator=generator)
     cues = torch.randint(0, CUES, (700,), generator=generator)
     texts = torch.randint(0, 2, (700,), generator=generator).cumsum(0) // 40
@@ -112,7 +97,7 @@ def test_tokens_of_a_batch_are_tagged_without_their_text():
     own = tokenizer("wordpiece")
     encoded = own(["He nodded. Nobody complained!", "She"], ["It's so.", "I"], padding=True, return_tensors="pt")
     ids, mask = encoded["input_ids"], encoded["attention_mask"]
-    found = tagger().tag_tokens(ids, mask)
+    found = random_tagger().tag_tokens(ids, mask)
     assert {name: tuple(column.shape) for name, column in found.items()} == dict.fromkeys(
         ("tag_ids", "word_ids", "sentence_ids"), tuple(ids.shape)
     )
@@ -128,7 +113,7 @@ def test_tokens_of_a_batch_are_tagged_without_their_text():
     first, second = found["word_ids"][0][ids[0] == own.sep_token_id].shape[0], found["word_ids"][0].max()
     assert first == 2
     assert second > 1_000_000
-    alone = tagger().tag_tokens(ids[1:, : int(mask[1].sum())])
+    alone = random_tagger().tag_tokens(ids[1:, : int(mask[1].sum())])
     assert all(torch.equal(alone[name][0], found[name][1, : alone[name].shape[1]]) for name in found)
 
 
@@ -137,27 +122,28 @@ def test_tokens_of_a_batch_are_tagged_without_their_text():
 )
 def test_what_are_no_tokens_is_refused(wrong):
     with pytest.raises(InputError, match="input_ids"):
-        tagger().tag_tokens(wrong)
+        random_tagger().tag_tokens(wrong)
 
 
 def test_a_tagger_is_saved_with_an_annotator_and_comes_back(tmp_path):
-    annotate = grammask.Annotator(tokenizer("wordpiece"), tagger(), cache=False)
+    annotate = grammask.Annotator(tokenizer("wordpiece"), random_tagger(), cache=False)
     annotate.save_pretrained(tmp_path)
     again = grammask.Annotator.from_pretrained(tmp_path, cache=False)
     assert again.settings == annotate.settings
     assert again.settings.tagger.kind == "subwords"
     assert again(CORPUS[:4]).data == annotate(CORPUS[:4]).data
-    assert load_tagger(str(tmp_path)).version == tagger().version
+    assert load_tagger(str(tmp_path)).version == random_tagger().version
     assert not [file for file in tmp_path.iterdir() if file.suffix in (".pkl", ".pt", ".bin", ".py")]
     with pytest.raises(TaggingError, match="parses nothing"):
         load_tagger(str(tmp_path), sentences="parser")
 
 
 def test_a_pickled_tagger_is_the_same():
-    other = pickle.loads(pickle.dumps(tagger()))  # noqa: S301 - our own
-    assert other.version == tagger().version
-    assert [one.tag_ids.tolist() for one in other.tag(TEXTS)] == [one.tag_ids.tolist() for one in tagger().tag(TEXTS)]
-    assert tagger("bytes").version != tagger().version
+    other = pickle.loads(pickle.dumps(random_tagger()))  # noqa: S301 - our own
+    assert other.version == random_tagger().version
+    found, expected = ([one.tag_ids.tolist() for one in own.tag(TEXTS)] for own in (other, random_tagger()))
+    assert found == expected
+    assert random_tagger("bytes").version != random_tagger().version
 
 
 @pytest.mark.parametrize("name", ["", "_tokenizer"])
@@ -175,7 +161,7 @@ def test_damaged_weights_are_one_line(tmp_path, content):
 def test_weights_that_do_not_fit_are_one_line(tmp_path, change):
     from safetensors.torch import load, save
 
-    tagger().save_beside(tmp_path)
+    random_tagger().save_beside(tmp_path)
     tensors = load((tmp_path / "grammask_tagger.safetensors").read_bytes())
     if change == "nan":
         tensors["cues"][0, 0] = torch.nan
@@ -185,7 +171,7 @@ def test_weights_that_do_not_fit_are_one_line(tmp_path, change):
 
 
 def damaged(folder, file, content):
-    grammask.Annotator(tokenizer("wordpiece"), tagger(), cache=False).save_pretrained(folder)
+    grammask.Annotator(tokenizer("wordpiece"), random_tagger(), cache=False).save_pretrained(folder)
     (folder / file).unlink() if content is None else (folder / file).write_bytes(content)
     for load in (SubwordTagger.from_folder, grammask.Annotator.from_pretrained):
         with pytest.raises(TaggingError, match="grammask_tagger|tokenizer|tagger") as raised:
@@ -194,13 +180,13 @@ def damaged(folder, file, content):
 
 
 def test_nothing_of_it_needs_spacy(tmp_path):
-    grammask.Annotator(tokenizer("wordpiece"), tagger(), cache=False).save_pretrained(tmp_path)
+    grammask.Annotator(tokenizer("wordpiece"), random_tagger(), cache=False).save_pretrained(tmp_path)
     code = (
         "import sys; sys.modules['spacy'] = None; import grammask;"
         "annotate = grammask.Annotator.from_pretrained(sys.argv[1], cache=False);"
         "print(annotate(['He nodded.'])['tag_ids'])"
     )
-    expected = grammask.Annotator(tokenizer("wordpiece"), tagger(), cache=False)(["He nodded."])["tag_ids"]
+    expected = grammask.Annotator(tokenizer("wordpiece"), random_tagger(), cache=False)(["He nodded."])["tag_ids"]
     assert run_fresh(code, tmp_path).stdout.strip() == str(expected)
 
 

@@ -97,7 +97,7 @@ class BenchModel:
 
 
 def _is_causal(source: ModelSource) -> bool:
-    architectures = read_config(source.location).architectures or ()
+    architectures = read_config(source.location, **source.pinned).architectures or ()
     return any(name.endswith("ForCausalLM") for name in architectures)
 
 

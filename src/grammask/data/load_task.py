@@ -20,6 +20,7 @@ from .task import Split, Task, is_in_dev
 
 BUILT_IN_TASKS: Final[tuple[str, ...]] = ("film-reviews",)
 _DEV_SHARE = 0.1
+_ADDRESS: Final[str] = r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?"  # of a dataset of the Hub, and its revision
 
 
 def load_task(
@@ -30,7 +31,7 @@ def load_task(
     label_column: str | None = None,
     header: bool = True,
 ) -> Task:
-    """Load a built-in task, a file, a folder with train and dev, or a dataset of the Hub.
+    """Load a built-in task, a file, a folder with train and dev, or a dataset of the Hub, as NAME or NAME@REVISION.
 
     Columns are found by their usual names where none is given; the columns of a file without header are called 0, 1,
     and so on. A single file is split by the hash of its texts. Raises `TaskError`.
@@ -51,10 +52,13 @@ def load_task(
         return _single_file(path, read_table(path, header=header), columns)
     near = get_close_matches(name, BUILT_IN_TASKS, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    if path.suffix or name.startswith((".", "/", "~")) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+    address, _, revision = name.partition("@")
+    if Path(address).suffix or name.startswith((".", "/", "~")) or not re.fullmatch(_ADDRESS, name):
         raise TaskError(f"no task {name!r}{hint}: there is no such file or folder")
     elsewhere = f"it is neither built in ({', '.join(BUILT_IN_TASKS)}) nor a file or folder"
-    tables, origins, class_names = load_hub_tables(name, otherwise=f"{name!r}{hint}: {elsewhere}")
+    tables, origins, class_names = load_hub_tables(
+        address, revision=revision or None, otherwise=f"{name!r}{hint}: {elsewhere}"
+    )
     how = "; its test split serves as dev" if origins[1] == "test" else ""
     return _make_task(name, f"Hub dataset {name}", tables, origins, columns, class_names=class_names, how=how)
 

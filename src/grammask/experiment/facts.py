@@ -26,7 +26,7 @@ def _model_files(setup: Setup) -> dict[str, str]:
     if setup.config.model in PACKAGED:  # its weights are checked, and its package is whole
         return {}
     names = setup.tokenizer.vocab_files_names.values()
-    return {"model_files_sha256": hash_files(setup.source.location, names)}
+    return {"model_files_sha256": hash_files(setup.source.location, names, **setup.source.pinned)}
 
 
 def facts_of(setup: Setup, data: Prepared) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def cells_from_texts(
     if source != "arcs":
         say(f"reading the attention of {model}")
         found = find_model(model)
-        encoder = load_weights(AutoModel, found.location, new="pooler").model  # attention doesn't go through it
+        encoder = load_weights(AutoModel, found.location, new="pooler", **found.pinned).model  # needs no pooler
         layers, heads = encoder.config.num_hidden_layers, encoder.config.num_attention_heads
         annotate = Annotator(load_tokenizer(found), tagger)
         cells.append(attention_cells(encoder, _batches(annotate, corpus.train)))

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..errors import InputError, ModelError, TaggingError
 from ..files.find_file import hub_arguments
+from ..files.pin_revision import pin_revision
 from ..printing import quoted
 from ..tagging.annotate import Annotator
 from ..tagging.saved_annotator import read_annotator
@@ -54,7 +55,8 @@ def from_pretrained(
     if "attn_implementation" in kwargs:
         raise ModelError("a guided model has its own attention implementation; leave attn_implementation out")
     wants_info = kwargs.pop("output_loading_info", False)
-    hub = hub_arguments(kwargs)
+    hub = pin_revision(name, **hub_arguments(kwargs))
+    kwargs.update(hub)
     adapter = read_json(name, ADAPTER, **hub)
     loaded = _load(name, model_class, kwargs) if adapter is None else _load_adapter(name, adapter, model_class, kwargs)
     guide_of(loaded.model).annotator = _annotator(annotator, name, hub)
@@ -66,8 +68,11 @@ def _annotator(wanted: Annotator | bool, name: str, hub: dict[str, Any]) -> Anno
         return wanted
     if not isinstance(wanted, bool):
         raise InputError(f"annotator must be True, False or a grammask.Annotator, but is {quoted(wanted)}")
-    if not wanted or read_annotator(name, **hub) is None:
-        return None
+    try:
+        if not wanted or read_annotator(name, **hub) is None:
+            return None
+    except ModelError as error:  # it cannot be fetched
+        raise ModelError(f"{error}; annotator=False loads the model alone") from error
     try:
         return Annotator.from_pretrained(name, **hub)
     except TaggingError as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.find_file import hub_arguments
+from ..files.pin_revision import pin_revision
 from ..tagging.annotate import Annotator
 from ..tagging.tagger import Tagger
 from .attachment import guide_of
@@ -43,7 +44,8 @@ def load(
         >>> model(**annotate("A fine film.", return_tensors="pt")).last_hidden_state.shape
         torch.Size([1, 6, 384])
     """
-    model = from_pretrained(name_or_path, annotator=False, **kwargs)
-    annotator = Annotator.from_pretrained(name_or_path, tagger=tagger, cache=cache, **hub_arguments(kwargs))
+    hub = pin_revision(str(name_or_path), **hub_arguments(kwargs))
+    model = from_pretrained(name_or_path, annotator=False, **{**kwargs, **hub})
+    annotator = Annotator.from_pretrained(name_or_path, tagger=tagger, cache=cache, **hub)
     guide_of(model).annotator = annotator
     return model, annotator

@@ -16,6 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ..errors import GrammaskError, ModelError
 from ..files.find_file import hub_arguments
+from ..files.pin_revision import pin_revision
 from ..printing import reason
 from .model_files import read_config, weights_bytes
 from .strengths import STRENGTHS
@@ -47,7 +48,8 @@ def load_weights(model_class: Any, name_or_path: str | Path, *, new: New = "noth
     if kwargs.pop("trust_remote_code", False) or not kwargs.pop("weights_only", True):
         raise ModelError("grammask runs no code of a model; leave trust_remote_code and weights_only out")
     resize = kwargs.pop("ignore_mismatched_sizes", False)
-    hub = hub_arguments(kwargs)
+    hub = pin_revision(name, **hub_arguments(kwargs))
+    kwargs.update(hub)
     config = read_config(name, **hub)
     kwargs.pop("output_loading_info", None)
     with _no_other_errors(name):

@@ -78,16 +78,16 @@ def _check_counts(name: str, data: Mapping[str, Any]) -> None:
                 raise ModelError(f"{_CONFIG} of model {name!r}: {key} is {value}, but must be from 0 to {most:,}")
 
 
-def hash_files(name: str, others: Iterable[str]) -> str:
+def hash_files(name: str, others: Iterable[str], **hub: Any) -> str:
     """Return one sha256 over the config, all weights, the tokenizer, and the `others` that a model has of these names.
 
     This identifies the model: the weights alone don't say how they are used.
     """
-    weights = next((file for file in WEIGHTS if find_file(name, file) is not None), _CONFIG)
-    parts = _parts(name, weights) if _is_index(Path(weights)) else []
+    weights = next((file for file in WEIGHTS if find_file(name, file, **hub) is not None), _CONFIG)
+    parts = _parts(name, weights, **hub) if _is_index(Path(weights)) else []
     hashes: dict[str, str] = {}
     for file in sorted({_CONFIG, weights, *parts, *_TOKENIZER_FILES, *others}):
-        if (path := find_file(name, file)) is not None:
+        if (path := find_file(name, file, **hub)) is not None:
             with open(path, "rb") as content:
                 hashes[file] = hashlib.file_digest(content, "sha256").hexdigest()
     return hashlib.sha256(repr(hashes).encode()).hexdigest()

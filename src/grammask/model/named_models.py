@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from ..errors import ModelError
+from ..files.pin_revision import pin_revision
 from ..files.read import expand_home
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
@@ -24,21 +25,27 @@ from .attach import attach
 from .from_pretrained import from_pretrained
 from .load_weights import Loaded, load_weights
 from .model_files import read_config, read_json
-from .model_source import ModelSource, ask_hub, has_grammar, hash_weights, may_be_causal
+from .model_source import ModelSource, has_grammar, hash_weights, may_be_causal
 from .packaged_models import PACKAGED, find_packaged
 from .tokenizer_checks import check_size, check_vocabulary_files, set_padding
 
 
 def find_model(name: str) -> ModelSource:
-    """Find a model; raises `ModelError` when it is nowhere, or the packaged one isn't what it should be."""
+    """Find a model, of the Hub as NAME or NAME@REVISION.
+
+    Raises `ModelError` when it is nowhere, or the packaged one isn't what it should be.
+    """
     if name in PACKAGED:
         return ModelSource(name, str(find_packaged(name)), PACKAGED[name].sha256)
     if os.path.isdir(expand_home(name)):
-        location = str(expand_home(name))
-    else:
-        ask_hub(name)
-        location = name
-    return ModelSource(name, location, hash_weights(location, name))
+        folder = str(expand_home(name))
+        return ModelSource(name, folder, hash_weights(folder, name))
+    location, _, revision = name.partition("@")
+    try:
+        pinned = pin_revision(location, revision=revision or None)
+    except ModelError as error:
+        raise ModelError(f"{error}; packaged models are {', '.join(PACKAGED)}") from error
+    return ModelSource(name, location, hash_weights(location, name, **pinned), pinned)
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -46,13 +53,15 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
 
     One without a padding token, as decoders often have it, pads with the model's, or else with its end of text.
     """
-    config = read_config(source.location)
-    read_json(source.location, "tokenizer_config.json")  # one that brings code of its own is refused
+    config = read_config(source.location, **source.pinned)
+    read_json(source.location, "tokenizer_config.json", **source.pinned)  # one that brings code of its own is refused
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.location, trust_remote_code=False, **source.pinned
+        )
     except Exception as error:  # transformers raises many kinds for folders that hold no tokenizer
         raise ModelError(f"model {source.name!r} has no tokenizer that can be loaded: {reason(error)}") from error
-    check_vocabulary_files(tokenizer, source.location, source.name)
+    check_vocabulary_files(tokenizer, source)
     set_padding(tokenizer, config, source.name)
     check_size(tokenizer, config, source.name)
     return tokenizer
@@ -68,6 +77,7 @@ def load_classifier(source: ModelSource, label_names: tuple[str, ...], *, pad_to
     loaded = load_weights(
         AutoModelForSequenceClassification,
         source.location,
+        **source.pinned,
         new="head",
         num_labels=len(label_names),
         id2label=dict(enumerate(label_names)),
@@ -88,13 +98,13 @@ def load_causal(source: ModelSource) -> PreTrainedModel:
     Raises `ModelError` for a model of another kind, and for one that was saved with a grammar.
     """
     _check_stock(source)
-    config = read_config(source.location)
+    config = read_config(source.location, **source.pinned)
     if not may_be_causal(config):
         raise ModelError(
             f"model {source.name!r} ({config.model_type}) is no causal language model: it reads what comes after a "
             "token too; take a decoder, such as smollm2"
         )
-    return load_weights(AutoModelForCausalLM, source.location).model
+    return load_weights(AutoModelForCausalLM, source.location, **source.pinned).model
 
 
 def count_key_heads(config: PreTrainedConfig) -> int:
@@ -109,12 +119,13 @@ def load_guided(source: ModelSource, grammar: str | None) -> PreTrainedModel:
     Raises `ModelError` for a stock model where no `grammar` is named to compare it with.
     """
     if has_grammar(source):
-        saved: PreTrainedModel = from_pretrained(source.location, annotator=False)  # callers bring their own
-        return saved
+        return _load_own(source)
     if grammar is None:
         raise ModelError(f"model {source.name!r} was saved without a grammar; name one to compare it with: --grammar")
     # Attention doesn't depend on the pooler, so it may be missing.
-    return attach(load_weights(AutoModel, source.location, new="pooler").model, load_grammar(grammar), "full")
+    return attach(
+        load_weights(AutoModel, source.location, new="pooler", **source.pinned).model, load_grammar(grammar), "full"
+    )
 
 
 def load_saved(source: ModelSource) -> PreTrainedModel:
@@ -124,7 +135,13 @@ def load_saved(source: ModelSource) -> PreTrainedModel:
             f"model {source.name!r} was saved without a grammar; `grammask compare --keep-models` saves them with one, "
             "and explain takes one by --grammar"
         )
-    model: PreTrainedModel = from_pretrained(source.location, annotator=False)  # callers bring their own
+    return _load_own(source)
+
+
+def _load_own(source: ModelSource) -> PreTrainedModel:
+    model: PreTrainedModel = from_pretrained(
+        source.location, annotator=False, **source.pinned
+    )  # callers bring their own
     return model
 
 
@@ -137,10 +154,10 @@ def load_answering(source: ModelSource, grammar: Grammar | None) -> PreTrainedMo
         return load_saved(source)
     if has_grammar(source):
         raise ModelError(f"model {source.name!r} was saved with a grammar of its own; leave --grammar out")
-    config = read_config(source.location)
+    config = read_config(source.location, **source.pinned)
     classes = " ".join(config.architectures or ())
     if "ForSequenceClassification" in classes:
-        return attach(load_weights(AutoModelForSequenceClassification, source.location).model, grammar)
+        return attach(load_weights(AutoModelForSequenceClassification, source.location, **source.pinned).model, grammar)
     if not may_be_causal(config):
         raise ModelError(
             f"model {source.name!r} ({classes or 'of no class'}) answers neither with a label nor with a token; name a "

@@ -8,6 +8,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, 
 
 from ..errors import InputError, ModelError, TaggingError
 from ..files.find_file import HUB_ARGUMENTS, hub_arguments
+from ..files.pin_revision import pin_revision
 from ..printing import quoted
 from ..tagging.annotate import Annotator
 from .attachment import guide_of
@@ -56,12 +57,14 @@ def load_parts(
     _check_known(processor, "processor_kwargs", (*_ANNOTATOR, *_TOKENIZER))
     _check_known(config, "config_kwargs", ())
     asked = {key: value for key, value in (model or {}).items() if key != "trust_remote_code"}
+    hub = pin_revision(name, **hub_arguments(asked))
+    asked.update(hub)
     wanted = None if task is None else TASKS[task]
     found: nn.Module = from_pretrained(name, model_class=wanted, annotator=False, **asked)
     if annotator is None:
         tagging = {key: value for key, value in (processor or {}).items() if key in _ANNOTATOR}
         try:
-            annotator = Annotator.from_pretrained(name, **tagging, **hub_arguments(asked))
+            annotator = Annotator.from_pretrained(name, **tagging, **hub)
         except TaggingError as error:
             raise TaggingError(f"{error} (in sentence-transformers: processor_kwargs={{'tagger': ...}})") from error
     return found, annotator

@@ -6,6 +6,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from ..errors import ModelError
 from ..files.find_file import find_file
+from .model_source import ModelSource
 
 _TOKENIZER: Final[str] = "tokenizer.json"
 _PADDED: Final[float] = 0.05  # vocabularies are filled up to a round size, by this share or _PADDED_BY at most
@@ -23,14 +24,14 @@ def set_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, na
         raise ModelError(f"the tokenizer of {name!r} has no padding token, so texts cannot be batched")
 
 
-def check_vocabulary_files(tokenizer: PreTrainedTokenizerBase, location: str, name: str) -> None:
+def check_vocabulary_files(tokenizer: PreTrainedTokenizerBase, source: ModelSource) -> None:
     """Raise `ModelError` where the vocabulary files are missing: transformers then makes a vocabulary up."""
     needed = sorted({*tokenizer.vocab_files_names.values()} - {_TOKENIZER})
-    found = [file for file in needed if find_file(location, file) is not None]
-    if find_file(location, _TOKENIZER) is None and (not needed or found != needed):
+    found = [file for file in needed if find_file(source.location, file, **source.pinned) is not None]
+    if find_file(source.location, _TOKENIZER, **source.pinned) is None and (not needed or found != needed):
         files = " and ".join(needed)
         raise ModelError(
-            f"model {name!r} has no tokenizer: {_TOKENIZER} is missing" + (f", and {files} too" if files else "")
+            f"model {source.name!r} has no tokenizer: {_TOKENIZER} is missing" + (f", and {files} too" if files else "")
         )
 
 

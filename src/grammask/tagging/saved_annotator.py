@@ -8,6 +8,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..errors import ModelError, TaggingError
 from ..files.find_file import find_file
+from ..files.pin_revision import pin_revision
 from ..files.read import parse_json_object, read_bytes
 from ..files.write import dump, write_whole
 from ..printing import quoted, reason
@@ -77,6 +78,7 @@ class SavedAnnotator:
             ModelError: Where the tokenizer is missing, or the files cannot be fetched.
         """
         name, made = str(name_or_path), cast(Any, cls)
+        hub = pin_revision(name, **hub)
         saved = read_annotator(name, **hub)
         settings = {} if saved is None else {"max_length": saved.max_length, "strict": saved.strict}
         chosen = choose_tagger(saved, tagger, name, lambda file: find_file(name, file, **hub))
@@ -88,7 +90,7 @@ class SavedAnnotator:
 
 def read_annotator(name: str, **hub: Any) -> AnnotatorSettings | None:
     """Read the settings of a folder's annotator, None where it has none; raises `TaggingError` for damaged ones."""
-    if (path := find_file(name, ANNOTATOR_FILE, **hub)) is None:
+    if (path := find_file(name, ANNOTATOR_FILE, sure=True, **hub)) is None:
         return None
     content = read_bytes(path, error=TaggingError, most=_LARGEST, named=False)
     origin = f"{name}: {ANNOTATOR_FILE}"

@@ -91,7 +91,7 @@ def _learner(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> Learner
 
 def _vectors(source: ModelSource) -> Tensor:
     """Return what the model reads for each subword."""
-    model = load_weights(AutoModel, source.location, new="pooler").model
+    model = load_weights(AutoModel, source.location, new="pooler", **source.pinned).model
     weight = model.get_input_embeddings().get_parameter("weight")
     return weight.detach().float()
 
