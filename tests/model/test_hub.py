@@ -1,6 +1,9 @@
 """Models by name, from a Hub of our own: what it gives, what it refuses, and what happens when it breaks off."""
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,15 +15,17 @@ from helpers.lexicon import LexiconTagger
 from helpers.lexicon import annotator as lexicon_annotator
 from helpers.subword_taggers import random_tagger
 from huggingface_hub import constants
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, pipeline
 
 import grammask
+import grammask.pipelines
 from grammask.errors import ModelError, TaggingError
 from grammask.model.attachment import guide_of
 from grammask.model.named_models import find_model, load_saved, load_tokenizer
 
 SIZES = {"vocab_size": 40, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 WEIGHTS, ANNOTATOR = "model.safetensors", "grammask_annotator.json"
+MAIN = "from grammask.cli import main; main()"
 
 
 def answer(model, annotate):
@@ -215,3 +220,28 @@ def test_commands_find_models_by_name_and_revision(hub, saved, tmp_path):
         assert torch.allclose(answer(load_saved(source), annotate), wanted)
     assert "packaged models are minilm, smollm2" in refused("someone/nothing", find_model)
     assert "no revision 'v2'" in refused("someone/tool@v2", find_model)
+
+
+def test_pipelines_find_models_by_name(hub, saved):
+    hub.add("someone/piped", saved[0])
+    annotate = lexicon_annotator()
+    guided = pipeline("guided-text-classification", model="someone/piped", model_kwargs={"annotator": annotate})
+    (found,) = guided("the kind cat sees a dull film .")
+    assert found["score"] == pytest.approx(saved[1].softmax(-1).max().item(), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_command_reads_a_model_by_name_in_a_process_of_its_own(hub, saved, tmp_path):
+    hub.add("someone/process", saved[0])
+    where = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "GRAMMASK_CACHE": str(tmp_path / "cache")}
+    for name, code, said in (
+        ("someone/process", 0, "kind"),
+        ("someone/process@v2", 2, "no revision 'v2'"),
+    ):
+        command = [sys.executable, "-c", MAIN, "explain", "the kind cat sees a film .", "--force", "--model", name]
+        done = subprocess.run(
+            command, env={**os.environ, **where}, capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.returncode == code, done
+        assert said in done.stdout + done.stderr
+        assert code == 0 or len(done.stderr.splitlines()) == 1

@@ -31,7 +31,8 @@ class Annotator(SavedAnnotator, TokenizerLike):
         tagger: The name of a spaCy pipeline ("en_core_web_sm"), or any object with `name`, `version` and `tag(texts)`.
         sentences: Where a pipeline's sentence numbers come from: the rule-based "sentencizer" or the "parser".
         cache: Whether tags are kept on disk; a path names the cache's file.
-        strict: The least share of words that must get a subword in every call, 0 to 1; None asks for none.
+        strict: The least share of words that must get a subword in every call, 0 to 1; None asks for none. Under it, a
+            tagger that doesn't know the language of its texts is an error, not a warning.
         max_length: The most tokens of a text or pair, where a call doesn't say; what is longer is cut. None: what the
             tokenizer says.
 
@@ -96,7 +97,7 @@ class Annotator(SavedAnnotator, TokenizerLike):
 
         Raises:
             InputError: For what is no text, no pair to a text, or no limit that holds a text.
-            TaggingError: When the tagger cannot tag a text.
+            TaggingError: When the tagger cannot tag a text, or, under `strict`, calls most words PROPN or X.
             AlignmentError: When fewer words than `strict` got a subword.
         """
         chosen: dict[str, Any] = dict(options)

@@ -11,6 +11,7 @@ from .align_texts import align_texts
 from .call_texts import CallTexts
 from .coverage import Coverage, check_share
 from .encode import check_limit
+from .language_check import LanguageCheck
 from .tag_cache import CachedTagger
 from .tagger import TaggedText
 from .tagger_checks import CheckedTagger
@@ -33,6 +34,7 @@ class AnnotatorState:
         self.tokenizer = tokenizer
         self.tagger = tagger
         self.coverage = Coverage()
+        self._language = LanguageCheck()
         self._strict = check_share(strict)
         self._max_length = None if max_length is None else check_limit(max_length, tokenizer, pairs=False)
 
@@ -47,16 +49,20 @@ class AnnotatorState:
         made._max_length = None if max_length is None else check_limit(max_length, self.tokenizer, pairs=False)
         return made
 
+    @property
+    def _parts(self) -> dict[str, Any]:
+        return {name: part for name, part in vars(self).items() if name != "_language"}
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), {**vars(self), "coverage": Coverage()})
+        return _restored, (type(self), {**self._parts, "coverage": Coverage()})
 
     def __copy__(self) -> Self:
-        made: Self = _restored(type(self), vars(self))
+        made: Self = _restored(type(self), self._parts)
         return made
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return one with a tokenizer of its own; nothing changes a tagger, so both ask the same."""
-        made: Self = _restored(type(self), {**vars(self), "tokenizer": copy.deepcopy(self.tokenizer, memo)})
+        made: Self = _restored(type(self), {**self._parts, "tokenizer": copy.deepcopy(self.tokenizer, memo)})
         return made
 
     def _align(
@@ -77,9 +83,10 @@ class AnnotatorState:
         coverage = sum((text.coverage for text in aligned), Coverage())
         self.coverage += coverage
         coverage.check(self._strict)
+        self._language.add(aligned, self.tagger.name, strict=self._strict is not None)
 
 
 def _restored(kind: type[Any], state: dict[str, Any]) -> Any:
     made = object.__new__(kind)
-    vars(made).update(state)
+    vars(made).update(state, _language=LanguageCheck())  # each copy reads texts of its own
     return made
