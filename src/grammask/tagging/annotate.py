@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
@@ -22,13 +22,17 @@ from .texts import check_pairs, check_texts
 from .tokenizer_like import TokenizerLike
 from .tokenizer_options import CallOptions, check_options
 
+if TYPE_CHECKING:
+    from spacy.language import Language
+
 
 class Annotator(SavedAnnotator, TokenizerLike):
     """Turns texts into model inputs: input_ids, attention_mask, tag_ids, word_ids and sentence_ids.
 
     Args:
         tokenizer: A fast transformers tokenizer, the model's own.
-        tagger: The name of a spaCy pipeline ("en_core_web_sm"), or any object with `name`, `version` and `tag(texts)`.
+        tagger: The name of a spaCy pipeline ("en_core_web_sm"), the folder of a trained tagger, a pipeline that spaCy
+            has loaded (`nlp`), or any object with `name`, `version` and `tag(texts)`.
         sentences: Where a pipeline's sentence numbers come from: the rule-based "sentencizer" or the "parser".
         cache: Whether tags are kept on disk; a path names the cache's file.
         strict: The least share of words that must get a subword in every call, 0 to 1; None asks for none. Under it, a
@@ -59,7 +63,7 @@ class Annotator(SavedAnnotator, TokenizerLike):
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        tagger: str | Tagger = DEFAULT_PIPELINE,
+        tagger: "str | Tagger | Language" = DEFAULT_PIPELINE,
         *,
         sentences: SentenceSource = "sentencizer",
         cache: bool | str | Path = True,
@@ -83,14 +87,15 @@ class Annotator(SavedAnnotator, TokenizerLike):
         """Annotate texts, or pairs of texts.
 
         Args:
-            texts: One text or several.
+            texts: One text or several, or documents of spaCy (`Doc`), whose tags are taken as they are.
             pairs: The second text of each pair.
             max_length: The most tokens of a text or pair; what is longer is cut. None: what the annotator was made
                 with, or else what the tokenizer says.
             return_tensors: "pt" or "np" pads the batch into tensors (batch, length); None keeps lists, each text as
                 long as it is.
             **options: What a tokenizer's call takes, such as `padding`, `truncation`, `stride`, `is_split_into_words`
-                or `return_offsets_mapping`; `spaces` of words that were split, and `return_coverage`.
+                or `return_offsets_mapping`; `spaces`, `tags` and `sentence_ids` of words that were split; and
+                `return_coverage`.
 
         Returns:
             The tokenizer's columns, and `tag_ids`, `word_ids` and `sentence_ids` for every token.

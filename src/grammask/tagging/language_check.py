@@ -12,8 +12,8 @@ from ..printing import quoted
 from .align import AlignedText
 
 _LOG = logging.getLogger(__name__)
-# spaCy's small English pipeline, 200 words each: 0.51 to 0.75 of Czech, Finnish and German, 0.44 at most of English web
-# texts and manuals; only lists of names have more. See docs/tagger.md.
+# An English pipeline calls more of Czech, Finnish and German names, and less of English but in lists of names: measured
+# in docs/languages.md.
 _WORDS: Final[int] = 200
 _SHARE: Final[float] = 0.48
 _UNKNOWN: Final[tuple[int, ...]] = (TAG_IDS["PROPN"], TAG_IDS["X"])

@@ -3,16 +3,20 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import TaggingError
 from ..files.read import expand_home
 from ..printing import quoted
 from .annotator_settings import TRAINED
+from .given_pipeline import GivenPipeline, is_pipeline
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource, SpacyTagger, check_source
 from .tag_cache import CachedTagger
 from .tagger import Tagger
 from .tagger_checks import CheckedTagger
+
+if TYPE_CHECKING:
+    from spacy.language import Language
 
 # What makes a tagger of its name and a source of sentences; it raises `TaggingError` for what it cannot make.
 Constructor = Callable[[str, SentenceSource], Tagger]
@@ -45,7 +49,7 @@ def load_tagger(name: str = DEFAULT_PIPELINE, *, sentences: str = "sentencizer")
 
 
 def make_tagger(
-    tagger: str | Tagger, sentences: SentenceSource, cache: bool | str | Path
+    tagger: "str | Tagger | Language", sentences: SentenceSource, cache: bool | str | Path
 ) -> CheckedTagger | CachedTagger:
     """Return a tagger by its name, or the one that is given, with what it answers checked and kept on disk."""
     if not isinstance(tagger, str) and sentences != "sentencizer":
@@ -54,7 +58,11 @@ def make_tagger(
         )
     if not isinstance(cache, bool | str | Path):
         raise TaggingError(f"cache must be True, False or the path of a file, but is {cache!r}")
-    checked = load_tagger(tagger, sentences=sentences) if isinstance(tagger, str) else CheckedTagger(tagger)
+    if isinstance(tagger, str):
+        checked = load_tagger(tagger, sentences=sentences)
+    else:
+        given: Any = tagger
+        checked = CheckedTagger(GivenPipeline(given) if is_pipeline(given) else given)
     if cache is False:
         return checked
     return CachedTagger(checked, None if cache is True else Path(cache))

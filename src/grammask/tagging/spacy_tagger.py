@@ -37,7 +37,7 @@ class SpacyTagger:
     `pipeline` is the name or path of an installed pipeline. Components that tags don't need are left out; sentences
     come from the rule-based sentencizer, or from the dependency parser (slower) with `sentences="parser"`. Texts go
     through `nlp.pipe` in batches of `batch_size`, in `processes` processes. Raises `TaggingError` when spaCy or the
-    pipeline is missing, or gives no UPOS tags.
+    pipeline is missing, or gives no UPOS tags. `nlp` is one that is loaded already.
     """
 
     def __init__(
@@ -47,7 +47,10 @@ class SpacyTagger:
         sentences: SentenceSource = "sentencizer",
         batch_size: int = 256,
         processes: int = 1,
+        nlp: "Language | None" = None,
     ) -> None:
+        if nlp is not None:
+            self._nlp = nlp
         self._pipeline = pipeline
         self._sentences = check_source(sentences)
         self._batch_size = batch_size
@@ -64,7 +67,7 @@ class SpacyTagger:
         """The pipeline; where this was unpickled it is loaded when it is first needed, and must be the same one."""
         nlp = load_pipeline(self._pipeline, self._sentences)
         expected: str | None = vars(self).get("version")
-        if expected is not None and expected != (found := _version(nlp)):
+        if expected is not None and expected != (found := version_of(nlp)):
             raise TaggingError(
                 f"tagger {quoted(self._pipeline)} was {quoted(expected)} in the process that sent it here, but is "
                 f"{quoted(found)}; install the same one in both"
@@ -79,7 +82,7 @@ class SpacyTagger:
     @cached_property
     def version(self) -> str:
         """The pipeline's version and spaCy's, the components that run, and a fingerprint of what is in them."""
-        return _version(self._nlp)
+        return version_of(self._nlp)
 
     @cached_property
     def settings(self) -> TaggerSettings:
@@ -116,7 +119,10 @@ class SpacyTagger:
 
     def _run(self, texts: "Iterable[str | Doc]") -> Iterator[TaggedText]:
         for doc in self._docs(texts):
-            yield read_doc(doc, self.name)
+            yield self._read(doc)
+
+    def _read(self, doc: "Doc") -> TaggedText:
+        return read_doc(doc, self.name)
 
     def _docs(self, texts: "Iterable[str | Doc]") -> "Iterator[Doc]":
         try:
@@ -125,7 +131,8 @@ class SpacyTagger:
             raise _damaged(self.name, "run", error) from error
 
 
-def _version(nlp: "Language") -> str:
+def version_of(nlp: "Language") -> str:
+    """Return a pipeline's version, the components that run, and a fingerprint of what is in them."""
     return f"{nlp.meta['version']} {'+'.join(nlp.pipe_names)} {fingerprint(nlp)}"
 
 

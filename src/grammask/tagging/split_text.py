@@ -16,10 +16,14 @@ from .texts import check_texts
 
 @dataclass(frozen=True)
 class SplitText:
-    """The words of one text, and whether a space follows each; words without a character are none to a tagger."""
+    """The words of one text, and whether a space follows each; words without a character are none to a tagger.
+
+    `tagged` are the words where their tags are known, each as long as one character.
+    """
 
     words: tuple[str, ...]
     spaces: tuple[bool, ...]
+    tagged: TaggedText | None = None
 
     @cached_property
     def visible(self) -> tuple[tuple[str, bool], ...]:

@@ -18,13 +18,17 @@ class CallOptions(TypedDict, total=False):
     They have the tokenizer's meaning, but `padding` and `truncation` that are left out or None: tensors are padded to
     the longest text, and what is longer than the limit is cut. `text` and `text_pair` are the tokenizer's names of
     texts: one text comes back without a batch. `spaces` say which of the words of `is_split_into_words` a space
-    follows. `return_coverage` adds a column of counts, see `Coverage.total`.
+    follows, `tags` the part of speech of each by its name, so that no tagger is asked, and `sentence_ids` the sentence
+    of each, counted from 0; without them all words are one sentence. `return_coverage` adds a column of counts, see
+    `Coverage.total`.
     """
 
     text: str | Iterable[Any]
     text_pair: str | Iterable[Any] | None
     is_split_into_words: bool
     spaces: Sequence[Any] | None
+    tags: Sequence[Any] | None
+    sentence_ids: Sequence[Any] | None
     padding: bool | str | None
     truncation: bool | str | None
     stride: int
