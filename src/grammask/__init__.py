@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .attention.explain_dispatch import explain_dispatch
     from .attention.functional import grammar_attention
     from .attention.make_plan import make_plan
+    from .data.corpus.batch_tagger import BatchTagger
     from .errors import GrammaskError
     from .grammar.file import load_grammar
     from .grammar.grammar import Grammar
@@ -30,6 +31,7 @@ __version__ = version("grammask")
 __all__ = [
     "TAGS",
     "Annotator",
+    "BatchTagger",
     "Collator",
     "Grammar",
     "GrammarCache",
@@ -53,6 +55,7 @@ __all__ = [
 _HOMES = {
     "TAGS": ".grammar.tags",
     "Annotator": ".tagging.annotate",
+    "BatchTagger": ".data.corpus.batch_tagger",
     "Collator": ".tagging.collate",
     "Grammar": ".grammar.grammar",
     "GrammarCache": ".model.cache",

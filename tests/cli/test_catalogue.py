@@ -271,12 +271,27 @@ OPTIONS = {
     },
     ("tagger", "train", "--conllu", "good.txt"): {"--out": ["good.txt", "good.txt/x", "x" * 300, "a\0", "corpora"]},
     ("tagger", "check", "folder", "--conllu", "good.txt"): {"--limit": WHOLE, "--teacher": ["en_core_web_sm"]},
-    ("tag", "a text"): {"--sentences": ["none", "[/x]"], "--nothing": ["x"]},
+    ("tag", "a text"): {"--sentences": ["none", "[/x]"], "--nothing": ["x"], "--keep": ["id"], "--out": ["new"]},
+    ("tag", "--corpus", "corpus.jsonl", "--out", "new"): {
+        "--part-rows": WHOLE,
+        "--workers": WHOLE,
+        "--column": ["", "tags", "row", "problem"],
+        "--keep": ["tags", "row", "text", "a,a"],
+        "--as": ["words", "annotation", "[/x]"],
+        "--model": ["minilm"],
+        "--tagger": ["xx_none", "./missing"],
+        "--sentences": ["none"],
+    },
+    ("tag", "--corpus", "corpus.jsonl"): {
+        "--out": ["good.txt", "good.txt/x", "x" * 300, "a\0", "corpora", ".", "corpus.jsonl"]
+    },
 }
 ALONE = [
     ("nothing",),
     ("grammar", "nothing"),
     ("tag",),
+    ("tag", "--corpus", "corpus.jsonl"),
+    ("tag", "a text", "--corpus", "corpus.jsonl", "--out", "new"),
     ("tagger", "nothing"),
     ("tagger", "train"),
     ("tagger", "train", "--out", "new"),
@@ -357,6 +372,10 @@ CASES = [
     ("induce", "--out", "new.toml", "--conllu", "corpora/head.conllu"),
     *filled({"task": ("compare", "--task", "{}")}, [f"tasks/{name}" for name in TASKS] + PLACES[3:5]),
     *filled(WITH_MODEL, ["./missing", "folder", "good.txt", "x" * 300]),
+    *filled(
+        {"corpus": ("tag", "--out", "new", "--corpus", "{}")},
+        ["texts/empty.txt", "tasks/binary.parquet", "tasks/columns.tsv", *PLACES],
+    ),
     *filled(WITH_TAGGER, ["xx_none", "[/x]", "./missing"]),
     *[(*command, "--out", out) for command in PAGES.values() for out in OUT],
     *[
@@ -376,7 +395,8 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("catalogue")
     for kind, files in {
         "grammars": GRAMMARS, "texts": TEXTS, "grids": GRIDS, "corpora": CORPORA, "tasks": TASKS, "records": RECORDS,
-        ".": {"good.txt": b"Dogs bark.\n" * 20, "empty.txt": b"", "taken.html": b"mine", "taken.toml": b"mine"},
+        ".": {"good.txt": b"Dogs bark.\n" * 20, "corpus.jsonl": b'{"text": "a"}',
+              "empty.txt": b"", "taken.html": b"mine", "taken.toml": b"mine"},
     }.items():  # fmt: skip
         (folder / kind).mkdir(exist_ok=True)
         for name, content in files.items():

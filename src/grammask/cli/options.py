@@ -51,6 +51,15 @@ OwnText = Annotated[
 TextsOfTask = Annotated[str, typer.Option(help="Instead of --text: the dev texts of a task, as compare takes them.")]
 MostTexts = Annotated[int, typer.Option(help="Texts at most.", min=2)]
 
+Corpus = Annotated[Path | None, typer.Option(help="A Parquet or JSONL file, or a folder of them.", show_default=False)]
+Column = Annotated[str, typer.Option(help="With --corpus: the column with the texts.")]
+Keep = Annotated[str, typer.Option(help="With --corpus: other columns to keep, with commas.")]
+PartRows = Annotated[int, typer.Option(help="With --corpus: the most rows of a part.", min=1, max=10_000_000)]
+Workers = Annotated[int | None, typer.Option(help="With --corpus: processes.", min=1, show_default="one a CPU")]
+Address = Annotated[
+    str | None, typer.Option(help="With --corpus: a Ray cluster's address.", show_default="Ray on this machine")
+]
+
 Page = Annotated[Path, typer.Option(help="The page.")]
 Data = Annotated[bool, typer.Option("--data", help="Write what the page shows as JSON next to it, too.")]
 Figures = Annotated[Path | None, typer.Option(help="A folder for every figure as SVG and PNG, and its numbers as CSV.")]

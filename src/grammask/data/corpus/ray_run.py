@@ -1,0 +1,132 @@
+"""Parts on Ray Data: a pool of processes that each load the tagger once, on this machine or a cluster.
+
+Ray Data's own writers name files by their tasks, so that what is written twice is there twice. Here its rows are the
+parts, and each writes its own file: Ray may run a part twice, and nothing is lost or doubled.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from ...errors import ExperimentError, GrammaskError
+from ...printing import reason
+from .corpus_parts import Part
+from .write_part import Done, PartWriter
+
+_MOST_BLOCKS: Final[int] = 10_000  # what Ray schedules at once; more parts share them
+_STORE: Final[int] = 100 << 20  # bytes; only names of parts go through Ray
+# Said before Ray is started: no counting of users, no copy of the working folder, no advice on its own settings.
+_QUIET: Final[dict[str, str]] = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+
+
+@dataclass(frozen=True)
+class RayRun:
+    """Runs parts in `workers` processes, one a CPU by default, of the cluster at `address` or of this machine."""
+
+    address: str | None = None
+    workers: int | None = None
+
+    def __call__(self, write: PartWriter, parts: Sequence[Part]) -> Iterator[Done]:
+        """Return what came of each part as it is done; raises the `GrammaskError` of a worker, or `ExperimentError`."""
+        with self._connected():
+            try:
+                yield from _run(write, parts, self._count(len(parts)))
+            except GrammaskError:
+                raise
+            except Exception as error:  # Ray wraps what a worker raised, several times over
+                raise _cause(error) from error
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        import ray.data
+
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with _hushed():
+                ray.init(**self._place(), log_to_driver=False, logging_level=logging.ERROR)
+            for number, handler in handlers.items():  # Ray answers signals by ending the process
+                signal.signal(number, handler)
+            yield
+        except (ConnectionError, ValueError) as error:
+            where = "Ray cannot be started" if self.address is None else f"--address {self.address}: no cluster there"
+            raise ExperimentError(f"{where}: {reason(error)}") from error
+        finally:
+            ray.shutdown()
+
+    def _place(self) -> dict[str, Any]:
+        if self.address is not None:
+            return {"address": self.address}
+        several = None if self.workers is None else max(self.workers, os.cpu_count() or 1)
+        return {
+            "address": "local", "include_dashboard": False, "num_cpus": several, "object_store_memory": _STORE,
+        }  # fmt: skip
+
+    def _count(self, parts: int) -> int:
+        import ray
+
+        there: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        cpus = int(there.get("CPU", 1))
+        return max(1, min(parts, cpus, self.workers or cpus))
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Drop what Ray's compiled code, which knows no streams of Python, says as it starts; what matters is raised."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+class _Worker:
+    """What a process of the pool does: it holds the tagger, and makes parts."""
+
+    def __init__(self, write: PartWriter) -> None:
+        self._write = write
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
+        done = [self._write.attempt(Part(**json.loads(part))) for part in batch["part"]]
+        return {"done": [json.dumps(asdict(part)) for part in done]}
+
+
+def _run(write: PartWriter, parts: Sequence[Part], workers: int) -> Iterator[Done]:
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    items = [{"part": json.dumps(asdict(part))} for part in parts]
+    pool = ray.data.ActorPoolStrategy(size=workers)
+    waiting = ray.data.from_items(items, override_num_blocks=min(len(items), _MOST_BLOCKS))
+    done = waiting.map_batches(_Worker, fn_constructor_args=(write,), batch_size=1, compute=pool, num_cpus=1)
+    for row in done.iter_rows():
+        yield Done(**json.loads(row["done"]))
+
+
+def _cause(error: BaseException | None) -> GrammaskError:
+    """Return the error of ours that a worker raised, or say what Ray says."""
+    said = error
+    while error is not None:
+        if isinstance(error, GrammaskError):
+            return error
+        error = getattr(error, "cause", None) or error.__cause__
+    return ExperimentError(f"Ray: {reason(said) if said is not None else 'it stopped'}; call again to go on")
