@@ -15,6 +15,7 @@ from helpers.lexicon import LexiconTagger
 from helpers.lexicon import annotator as lexicon_annotator
 from helpers.subword_taggers import random_tagger
 from huggingface_hub import constants
+from peft import LoraConfig, get_peft_model
 from transformers import BertConfig, BertForSequenceClassification, pipeline
 
 import grammask
@@ -245,3 +246,23 @@ def test_a_command_reads_a_model_by_name_in_a_process_of_its_own(hub, saved, tmp
         assert done.returncode == code, done
         assert said in done.stdout + done.stderr
         assert code == 0 or len(done.stderr.splitlines()) == 1
+
+
+def test_an_adapter_comes_by_name_with_its_base_model(hub, tmp_path, monkeypatch):
+    annotate = lexicon_annotator()
+    torch.manual_seed(5)
+    base = BertForSequenceClassification(BertConfig(**SIZES)).eval()
+    base.save_pretrained(tmp_path / "base")
+    hub.add("someone/base", tmp_path / "base")
+    grammask.attach(base, "paper-sinks", annotator=annotate)
+    adapted = get_peft_model(base, LoraConfig(target_modules=["query"], r=2, init_lora_weights=False)).eval()
+    adapted.peft_config["default"].base_model_name_or_path = "someone/base"
+    adapted.save_pretrained(tmp_path / "adapter")
+    hub.add("someone/adapter", tmp_path / "adapter")
+    annotate.tokenizer.save_pretrained(tmp_path / "adapter")
+    hub.add("someone/adapter", tmp_path / "adapter")
+    assert torch.allclose(load("someone/adapter"), answer(adapted, annotate))
+    hub.asked.clear()
+    with offline(monkeypatch):
+        assert torch.allclose(load("someone/adapter"), answer(adapted, annotate))
+    assert hub.asked == []
