@@ -25,7 +25,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Write a grammar": ("load_grammar", "Grammar", "Rule", "Reach", "TAGS"),
     "Use the operator": ("grammar_attention", "make_plan", "explain_dispatch"),
     "Generate": ("GrammarCache",),
-    "Annotate a corpus": ("BatchTagger",),
+    "Annotate a corpus": ("BatchTagger", "BatchEmbedder"),
     "Look inside": ("explain", "to_bertviz"),
 }
 INTRODUCTION: Final = """# The public names

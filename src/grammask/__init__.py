@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .attention.explain_dispatch import explain_dispatch
     from .attention.functional import grammar_attention
     from .attention.make_plan import make_plan
+    from .data.corpus.batch_embedder import BatchEmbedder
     from .data.corpus.batch_tagger import BatchTagger
     from .errors import GrammaskError
     from .grammar.file import load_grammar
@@ -31,6 +32,7 @@ __version__ = version("grammask")
 __all__ = [
     "TAGS",
     "Annotator",
+    "BatchEmbedder",
     "BatchTagger",
     "Collator",
     "Grammar",
@@ -55,6 +57,7 @@ __all__ = [
 _HOMES = {
     "TAGS": ".grammar.tags",
     "Annotator": ".tagging.annotate",
+    "BatchEmbedder": ".data.corpus.batch_embedder",
     "BatchTagger": ".data.corpus.batch_tagger",
     "Collator": ".tagging.collate",
     "Grammar": ".grammar.grammar",

@@ -282,6 +282,11 @@ OPTIONS = {
         "--tagger": ["xx_none", "./missing"],
         "--sentences": ["none"],
     },
+    ("embed", "--corpus", "corpus.jsonl", "--out", "new"): {"--model": ["missing", "folder", "good.txt", "x" * 300]},
+    ("embed", "--model", "missing", "--corpus", "corpus.jsonl", "--out", "new"): {
+        "--part-rows": WHOLE,
+        "--keep": ["row"],
+    },
     ("tag", "--corpus", "corpus.jsonl"): {
         "--out": ["good.txt", "good.txt/x", "x" * 300, "a\0", "corpora", ".", "corpus.jsonl"]
     },
@@ -291,6 +296,10 @@ ALONE = [
     ("grammar", "nothing"),
     ("tag",),
     ("tag", "--corpus", "corpus.jsonl"),
+    ("embed",),
+    ("embed", "--corpus", "corpus.jsonl", "--out", "new"),
+    ("embed", "--model", "missing", "--out", "new"),
+    ("embed", "--model", "missing", "--corpus", "corpus.jsonl"),
     ("tag", "a text", "--corpus", "corpus.jsonl", "--out", "new"),
     ("tagger", "nothing"),
     ("tagger", "train"),

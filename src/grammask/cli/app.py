@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from . import adherence, bench, compare, explain, faithfulness, grammar, induce, perplexity, tag, tagger
+from . import adherence, bench, compare, embed, explain, faithfulness, grammar, induce, perplexity, tag, tagger
 from .console import PlainConsole
 from .endings import ending
 from .signals import Listener
@@ -25,6 +25,7 @@ app.command("adherence")(adherence.adherence_command)
 app.command("faithfulness")(faithfulness.faithfulness_command)
 app.command("induce")(induce.induce_command)
 app.command("tag")(tag.tag_command)
+app.command("embed")(embed.embed_command)
 app.add_typer(grammar.app, name="grammar")
 app.add_typer(tagger.app, name="tagger")
 

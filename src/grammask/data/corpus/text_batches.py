@@ -23,7 +23,7 @@ class Unreadable:
 class TextBatches(ABC):
     """A function of batches of rows that adds columns, among them `problem`: why a row has no answer, else "".
 
-    A row without an answer has empty lists. What is wrong with all texts, such as a missing tagger, is raised.
+    A row without an answer has empty lists and strings. What is wrong with all texts, as a missing tagger, is raised.
     """
 
     def __init__(self, column: str) -> None:
@@ -102,7 +102,7 @@ class TextBatches(ABC):
         problems = [_problem_of(value) for value in values]
         texts = [value for value, problem in zip(values, problems, strict=True) if not problem]
         answers = iter(self._answers(texts))
-        nothing: tuple[Any, ...] = tuple([] for _ in self.columns)
+        nothing: tuple[Any, ...] = tuple("" if kind == "string" else [] for kind in self.columns.values())
         rows: list[tuple[Any, ...]] = []
         for number, problem in enumerate(problems):
             found = problem or next(answers)
