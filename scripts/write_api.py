@@ -20,6 +20,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "Annotator",
         "Collator",
         "SentenceModule",
+        "extend_positions",
         "GrammaskError",
     ),
     "Write a grammar": ("load_grammar", "Grammar", "Rule", "Reach", "TAGS"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .interpret.explain import explain
     from .model.attach import attach, attached, detach
     from .model.cache import GrammarCache
+    from .model.extend_positions import extend_positions
     from .model.from_pretrained import from_pretrained
     from .model.load import load
     from .model.sentence_module import SentenceModule
@@ -46,6 +47,7 @@ __all__ = [
     "detach",
     "explain",
     "explain_dispatch",
+    "extend_positions",
     "from_pretrained",
     "grammar_attention",
     "load",
@@ -71,6 +73,7 @@ _HOMES = {
     "detach": ".model.attach",
     "explain": ".interpret.explain",
     "explain_dispatch": ".attention.explain_dispatch",
+    "extend_positions": ".model.extend_positions",
     "from_pretrained": ".model.from_pretrained",
     "grammar_attention": ".attention.functional",
     "load": ".model.load",

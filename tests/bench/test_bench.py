@@ -333,8 +333,11 @@ def test_longer_positions_change_nothing_within_the_old_ones():
     assert torch.equal(model(tokens).logits, before)
     assert torch.isfinite(model(tokens.repeat(1, 3)).logits).all()
     assert model.config.max_position_embeddings == 200
-    with pytest.raises(ModelError, match="reads at most 80 tokens"):
-        lengthen(tiny_model("roberta"), 200)
+    with pytest.raises(ModelError, match=r"reads at most 80 tokens.*shorter --lengths"):
+        lengthen(tiny_model("gpt2"), 200)
+    behind_padding = tiny_model("roberta")
+    lengthen(behind_padding, 200)
+    assert torch.isfinite(behind_padding(tokens.repeat(1, 3)).logits).all()
 
 
 def test_the_floor_mixes_nothing_and_trains_everything():

@@ -12,6 +12,8 @@ from ..attention.position_mask import PositionMask
 from ..errors import ModelError
 from ..grammar.grammar import Grammar
 from ..model.attach import attach
+from ..model.count_positions import count_positions
+from ..model.extend_positions import extend_positions
 from ..model.model_files import read_config
 from ..model.model_source import ModelSource
 from ..model.named_models import count_key_heads, find_model, load_causal, load_classifier, load_tokenizer
@@ -102,30 +104,18 @@ def _is_causal(source: ModelSource) -> bool:
 
 
 def lengthen(model: PreTrainedModel, length: int) -> None:
-    """Give a BERT-like model positions for `length` tokens, in place, by repeating those it has.
+    """Give a model positions for `length` tokens, in place, where it lacks them, by `extend_positions`.
 
     What it computes there means nothing, but it takes as long as a real one. Rotary positions have no end. Raises
     `ModelError` for a model whose positions are neither.
     """
-    if length <= model.config.max_position_embeddings or hasattr(model.base_model, "rotary_emb"):
+    most = count_positions(model)
+    if most is None or length <= most or hasattr(model.base_model, "rotary_emb"):
         return
-    embeddings: Any = getattr(model.base_model, "embeddings", None)
-    table = getattr(embeddings, "position_embeddings", None)
-    if not isinstance(table, nn.Embedding) or table.padding_idx is not None or model.config.model_type != "bert":
-        raise ModelError(
-            f"{model.config.model_type} reads at most {model.config.max_position_embeddings} tokens, and only BERT's "
-            f"table of positions can be repeated up to {length}; use --model minilm, or shorter --lengths"
-        )
-    had = table.weight.detach()
-    wider = nn.Embedding(length, had.shape[1])
-    wider.weight = nn.Parameter(had.repeat(-(-length // len(had)), 1)[:length].clone())
-    embeddings.position_embeddings = wider
-    embeddings.position_ids = torch.arange(length)[None]
-    embeddings.token_type_ids = torch.zeros(1, length, dtype=torch.long)
-    for module in model.modules():
-        config: Any = getattr(module, "config", None)
-        if config is not None:
-            config.max_position_embeddings = length
+    try:
+        extend_positions(model, length)
+    except ModelError as error:
+        raise ModelError(f"{error}; use --model minilm, or shorter --lengths") from error
 
 
 def _set_attention_dropout(model: PreTrainedModel, share: float) -> None:

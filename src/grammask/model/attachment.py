@@ -6,6 +6,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..errors import ModelError
+from ..tagging.annotate import Annotator
 from . import interface, support
 from .adapters import keep_grammar_with_adapters
 from .configs import Configs, check_is_saved, mark_config, restore_configs, switch_configs
@@ -93,3 +94,9 @@ def guide_of(model: nn.Module) -> Guide:
     if state is None:
         raise ModelError(f"this {type(inner).__name__} has no grammar; call grammask.attach(model, grammar) first")
     return state.guide
+
+
+def annotator_of(model: PreTrainedModel) -> Annotator | None:
+    """Return the annotator that a model was attached with, None where there is none."""
+    state: _State | None = getattr(model.base_model, _STATE, None)
+    return None if state is None else state.guide.annotator

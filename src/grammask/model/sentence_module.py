@@ -162,7 +162,10 @@ class SentenceModule(Transformer):
 
     @max_seq_length.setter
     def max_seq_length(self, value: int | None) -> None:
-        self._cut_at(self.annotator, value)
+        if self._annotates:
+            self._cut_at(self.annotator, value)
+        else:
+            self.processor.model_max_length = value
 
     def _call_processor(
         self, modality: Any, processor_inputs: dict[str, Any], modality_kwargs: dict[str, Any],

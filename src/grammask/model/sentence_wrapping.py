@@ -12,6 +12,7 @@ from torch import nn
 from ..tagging.annotate import Annotator
 from .sentence_parts import check_options
 
+_GUIDED: Final[tuple[str, str]] = (f"{__package__}.sentence_module", "SentenceModule")
 _HOME: Final[str] = "sentence_transformers.base.modules.transformer"
 
 
@@ -31,8 +32,13 @@ def annotate_sentences(model: nn.Module, annotator: Annotator | None) -> None:
 
 def free_sentences(model: nn.Module) -> None:
     """Undo `annotate_sentences`, also for a SentenceModule that was made as one."""
-    for module in _modules(model, f"{__package__}.sentence_module", "SentenceModule"):
+    for module in _modules(model, *_GUIDED):
         module.give_back()
+
+
+def sentence_modules(model: nn.Module) -> list[Any]:
+    """Return the modules of sentence-transformers in `model` that read texts, guided or not."""
+    return [*_modules(model, _HOME, "Transformer"), *_modules(model, *_GUIDED)]
 
 
 def _modules(model: nn.Module, home: str, name: str) -> Iterator[Any]:

@@ -49,6 +49,12 @@ class AnnotatorState:
         made._max_length = None if max_length is None else check_limit(max_length, self.tokenizer, pairs=False)
         return made
 
+    def lengthen(self, max_length: int) -> None:
+        """Cut at `max_length` from now on, in place, and let the tokenizer do so too: the model reads more."""
+        self.tokenizer.model_max_length = max_length
+        if self._max_length is not None:
+            self._max_length = max_length
+
     @property
     def _parts(self) -> dict[str, Any]:
         return {name: part for name, part in vars(self).items() if name != "_language"}
