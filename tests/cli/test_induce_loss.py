@@ -9,26 +9,48 @@ from grammask.grammar.file import load_grammar
 
 def test_the_loss_gives_grammar_record_and_curve(grammask, tmp_path):
     model = tmp_path / "model"
-    language_model("llama", vocab_size=len(bare_tokenizer()), max_position_embeddings=512).save_pretrained(model)
+    language_model("llama", vocab_size=len(bare_tokenizer()), max_position_embeddings=2048).save_pretrained(model)
     bare_tokenizer().save_pretrained(model)
     folder = tmp_path / "texts"
     folder.mkdir()
     for number in range(5):
-        (folder / f"{number}.txt").write_text("The film was quiet. Nobody saw it again. " * (12 + number))
-    options = ("--length", "80", "--at", "96", "--full-heads", "1", "--named-heads", "2", "--budget", "0.5")
+        (folder / f"{number}.txt").write_text("Mr Ross saw the film in Berlin. Nobody saw it again. " * (48 + number))
     done = grammask(
-        "induce", "--from", "loss", "--text", str(folder), "--model", str(model), *options,
-        "--out", str(tmp_path / "far.toml"),
+        "induce", "--from", "loss", "--text", folder, "--model", model, "--length", "640", "--steps", "2",
+        "--budget", "0.9", "--out", tmp_path / "far.toml",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "far.json").read_text())
     grammar = load_grammar(tmp_path / "far.toml")
     assert record["documents"] == ["0.txt", "1.txt", "2.txt", "4.txt"]
     assert record["held_out"] == ["3.txt"]
-    assert record["pairs"] <= 0.5
+    assert record["pairs"] <= 0.9
+    assert sum(record["heads"].values()) == 3 * 4
     assert len(record["curve"]) == 4
     assert "<svg" in (tmp_path / "far.svg").read_text()
-    assert any(rule.name == "any word reads all far words" for rule in grammar.rules)
+    assert (
+        grammar.source
+        == f"grammask induce --from loss --budget 0.9 --length 640 --steps 2 --model {model}, on 4 documents"
+    )
+    assert grammar.rules[1].name == "any word reads the 64 words before it"
+    assert str(tmp_path / "far.toml") in done.stdout
+
+
+def test_texts_of_the_wrong_length_are_refused_in_one_line(grammask, tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"{number}.txt").write_text("The film was quiet.")
+    done = grammask("induce", "--from", "loss", "--text", folder, "--out", tmp_path / "far.toml", "--model", "smollm2")
+    assert done.returncode == 2
+    assert "0.txt has 5 tokens, but --from loss needs texts of at least 512" in done.stderr
+    done = grammask(
+        "induce", "--from", "loss", "--text", folder, "--out", tmp_path / "far.toml", "--model", "smollm2",
+        "--length", "9000",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--length 9000 is more than the 8192 tokens that model 'smollm2' reads; take fewer" in done.stderr
+    assert not (tmp_path / "far.toml").exists()
 
 
 def test_options_of_one_source_are_refused_for_another(grammask, tmp_path):
@@ -37,7 +59,7 @@ def test_options_of_one_source_are_refused_for_another(grammask, tmp_path):
     assert (done.returncode, done.stderr) == (
         2, "grammask: --scope and --from loss exclude each other; leave one out\n",
     )  # fmt: skip
-    done = grammask(*out, "--full-heads", "3")
+    done = grammask(*out, "--steps", "3")
     assert (done.returncode, done.stderr) == (
-        2, "grammask: --full-heads and --from arcs exclude each other; it is for --from loss\n",
+        2, "grammask: --steps and --from arcs exclude each other; it is for --from loss\n",
     )  # fmt: skip

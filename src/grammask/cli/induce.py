@@ -19,7 +19,7 @@ from .outputs import check_file
 _LOSS: Final[str] = "loss"
 # Options of every source, and those of the loss alone.
 _SHARED: Final[tuple[str, ...]] = ("out", "source", "text", "model", "tagger", "budget", "description", "force")
-_OF_LOSS: Final[tuple[str, ...]] = ("full_heads", "named_heads", "length", "at")
+_OF_LOSS: Final[tuple[str, ...]] = ("length", "steps", "names")
 
 
 def induce_command(
@@ -63,15 +63,13 @@ def induce_command(
     strength: Annotated[
         float, typer.Option(help="Strength of every rule that is found, for soft attention; 0 is for hard only.")
     ] = 0.0,
-    full_heads: Annotated[int, typer.Option(help="--from loss: heads that read everything.", min=0)] = 10,
-    named_heads: Annotated[int, typer.Option(help="--from loss: heads that read far names and numbers.", min=0)] = 40,
     length: Annotated[
-        int, typer.Option(help="--from loss: tokens of each text whose loss is differentiated.", min=64)
-    ] = 1536,
-    at: Annotated[
-        int,
-        typer.Option(help="--from loss: tokens of a text that the budget is for, and of held-out ones.", min=64),
+        int, typer.Option(help="--from loss: tokens of a text that the budget is for; longer ones are cut.", min=512)
     ] = 4096,
+    steps: Annotated[int, typer.Option(help="--from loss: steps in which heads learn what to read.", min=1)] = 100,
+    names: Annotated[
+        bool, typer.Option("--names/--no-names", help="--from loss: let heads read far names; without, the control.")
+    ] = True,
     description: Annotated[str, typer.Option(help="Description in the grammar's file.")] = "",
     force: Force = False,
 ) -> None:
@@ -92,8 +90,8 @@ def induce_command(
     if source == _LOSS:
         refuse_others(context, (*_SHARED, *_OF_LOSS), "--from loss exclude each other; leave one out")
         induce_from_loss(
-            files, text=text, model=model or "smollm2", tagger=tagger, budget=budget, length=length, at=at,
-            full_heads=full_heads, named_heads=named_heads, description=description, console=console,
+            files, text=text, model=model or "smollm2", tagger=tagger, budget=budget, length=length,
+            steps=steps, names=names, description=description, console=console,
         )  # fmt: skip
         return
     others = tuple(name for name in context.params if name not in _OF_LOSS)

@@ -1,6 +1,6 @@
 """`grammask induce --from loss`: a grammar for long texts, from what a causal model's loss says of its heads."""
 
-from dataclasses import asdict
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +8,20 @@ from ..errors import ExperimentError
 from .console import PlainConsole
 
 _HELD_OUT = 4  # every fourth document
+_READS = ("near", "near_names", "wide", "wide_names", "everything")
 
 
 def induce_from_loss(
-    files: dict[str, Path], *, text: Path | None, model: str, tagger: str, budget: float, length: int, at: int,
-    full_heads: int, named_heads: int, description: str, console: PlainConsole,
+    files: dict[str, Path], *, text: Path | None, model: str, tagger: str, budget: float, length: int, steps: int,
+    names: bool, description: str, console: PlainConsole,
 ) -> None:  # fmt: skip
     """Write the grammar, its record and its curve; raises `ExperimentError` for too few documents."""
     with console.loading():
         from ..data.read_documents import read_documents
         from ..files.write import dump, write_whole
-        from ..induce.far_loss import FarRecipe, annotate_texts, build, costs_of, curve, differences, measure, worth_of
+        from ..induce.far_loss import costs_of, curve, differences, find_grammar, measure
+        from ..induce.long_texts import read_long_texts
+        from ..model.count_positions import check_length
         from ..model.named_models import count_key_heads, find_model, load_causal, load_tokenizer
         from ..report.loss_curve import loss_curve
         from ..tagging.annotate import Annotator
@@ -31,45 +34,41 @@ def induce_from_loss(
         )
     source = find_model(model)
     loaded, annotate = load_causal(source), Annotator(load_tokenizer(source), tagger)
+    check_length(loaded, length, source.name)
     held_out = [document for number, document in enumerate(documents) if number % _HELD_OUT == _HELD_OUT - 1]
     train = [document for document in documents if document not in held_out]
-    read = annotate_texts(annotate, [document.text for document in train], length)
-    measured_on = annotate_texts(annotate, [document.text for document in held_out], at)
-    costs = costs_of(read, at)
-    recipe = FarRecipe(full_heads, named_heads, budget, costs.words, length // 4)
-    steps = iter(console.progress(range(2 * len(read)), "differentiating the loss"))
-
-    def step(_: int) -> None:
-        next(steps, None)
-
-    worth = worth_of(loaded, read, recipe, step)
-    settings = (
-        f"--from loss --budget {budget:g} --full-heads {full_heads} --named-heads {named_heads} --length {length} "
-        f"--at {at} --model {model}"
+    read, measured_on = read_long_texts(annotate, train, length), read_long_texts(annotate, held_out, length)
+    costs = costs_of(read, length)
+    found = find_grammar(loaded, read, costs, budget=budget, names=names, steps=steps, bar=console.progress)
+    settings = f"--from loss --budget {budget:g} --length {length} --steps {steps} --model {model}" + (
+        "" if names else " --no-names"
     )
     name = files["toml"].stem
-    found = build(
-        worth, recipe, costs, name=name, description=description,
-        source=f"grammask induce {settings}, on {len(train)} documents",
-    )  # fmt: skip
+    grammar = found.grammar(
+        name=name, description=description, source=f"grammask induce {settings}, on {len(train)} documents"
+    )
     console.say("measuring on held-out documents")
-    full = measure(loaded, measured_on, None, recipe.skip)
-    lost = differences(measure(loaded, measured_on, found.grammar, recipe.skip), full)
-    rows = curve(loaded, measured_on, worth, recipe, costs, full, console.say)
-    key_heads = count_key_heads(loaded.config)
+    full = measure(loaded, measured_on, None)
+    lost = differences(measure(loaded, measured_on, grammar), full)
+    rows = curve(loaded, measured_on, found, costs, full, console.say)
+    counts = Counter(found.choice.flatten().tolist())
     record: dict[str, Any] = {
         "settings": settings, "model": source.name, "model_sha256": source.sha256, "tagger": annotate.tagger.version,
         "documents": [document.name for document in train], "held_out": [document.name for document in held_out],
-        **asdict(recipe), "window": found.window, "names_share": costs.names,
-        "pairs": costs.pairs(found.choice, found.window), "cache": costs.keys(found.choice, found.window, key_heads),
-        "full": full, **lost, "curve": rows, "worth": {"names": worth.names.tolist(), "full": worth.full.tolist()},
+        "parts": len(read), "words": costs.words, "names_share": costs.names,
+        "near": found.windows.near, "wide": found.windows.wide,
+        "heads": {read: counts[number] for number, read in enumerate(_READS)},
+        "pairs": costs.pairs(found.choice, found.windows),
+        "cache": costs.keys(found.choice, found.windows, count_key_heads(loaded.config)),
+        "full": full, **lost, "curve": rows,
     }  # fmt: skip
     write_whole(files["json"], dump(record))
     write_whole(files["svg"], loss_curve(rows, name=name).svg())
-    write_whole(files["toml"], found.grammar.to_toml())
+    write_whole(files["toml"], grammar.to_toml())
     console.say(
-        f"window of {found.window} words; {record['pairs']:.1%} of the causal pairs, {record['cache']:.1%} of the keys "
-        f"kept; loss {lost['loss_difference']:+.3f} nats to full, names {lost['names_loss_difference']:+.3f}"
+        f"windows of {found.windows.near} and {found.windows.wide} words; {record['pairs']:.1%} of the causal pairs, "
+        f"{record['cache']:.1%} of the keys kept; loss {lost['loss_difference']:+.3f} nats to full, names "
+        f"{lost['names_loss_difference']:+.3f}, answers about facts {lost['answers_loss_difference']:+.3f}"
     )
     for file in files.values():
         console.say(str(file))

@@ -1,10 +1,11 @@
-"""What far reading costs in a text of a given length: shares of causal pairs, and of the keys that a cache keeps."""
+"""What reads cost in a text of a given length: shares of causal pairs, and of the keys that a cache keeps."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .far_reads import FULL, NAMED, NEAR, Choice
+from .far_reads import FULL, NAMED, READS, Choice, Windows
 
 
 @dataclass(frozen=True)
@@ -21,24 +22,33 @@ class FarCosts:
         inside = self.words * (back + 1) - back * (back + 1) / 2
         return inside / (self.words * (self.words + 1) / 2)
 
-    def pairs(self, choice: Choice, window: int) -> float:
-        """Return the share of causal pairs that heads read, a mean over them."""
-        near = self.window(window)
-        each = {NEAR: near, NAMED: near + (1 - near) * self.names, FULL: 1.0}
-        return float(np.mean([each[int(reads)] for reads in choice.flat]))
+    def of_reads(self, windows: Windows) -> NDArray[np.float64]:
+        """Return the share of causal pairs of each read, (reads,)."""
+        return np.array([self._with_names(read, self.window(windows.of(read))) for read in range(READS)])
 
-    def keys(self, choice: Choice, window: int, key_heads: int) -> float:
+    def pairs(self, choice: Choice, windows: Windows) -> float:
+        """Return the share of causal pairs that heads read, a mean over them."""
+        return float(self.of_reads(windows)[choice].mean())
+
+    def keys(self, choice: Choice, windows: Windows, key_heads: int) -> float:
         """Return the share of keys that a cache keeps at the end of the text, a mean over key-value heads."""
         layers, heads = choice.shape
-        most = choice.reshape(layers, key_heads, heads // key_heads).max(-1)  # each reads no less than the one before
-        near = min(1.0, window / self.words)
-        each = {NEAR: near, NAMED: near + (1 - near) * self.names, FULL: 1.0}
-        return float(np.mean([each[int(reads)] for reads in most.flat]))
+        own = choice.reshape(layers * key_heads, heads // key_heads)
+        # Heads that share keys keep the longest of their windows, and names where one of them reads names.
+        spans = np.array([min(1.0, windows.of(read) / self.words) for read in range(READS)])[own].max(1)
+        kept = np.where(np.isin(own, NAMED).any(1), spans + (1 - spans) * self.names, spans)
+        return float(np.where((own == FULL).any(1), 1.0, kept).mean())
 
-    def longest_window(self, choice: Choice, budget: float) -> int | None:
-        """Return the longest window within a `budget` of causal pairs, None where not even one word fits."""
+    def widest(self, choice: Choice, near: int, budget: float) -> Windows | None:
+        """Return the windows whose `wide` is the longest within a `budget` of causal pairs, None where none fits."""
         low, high = 0, self.words
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if self.pairs(choice, middle) <= budget else (low, middle - 1)
-        return low or None
+            fits = self.pairs(choice, Windows(near, middle)) <= budget
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return Windows(near, low) if low >= near else None
+
+    def _with_names(self, read: int, near: float) -> float:
+        if read == FULL:
+            return 1.0
+        return near + (1 - near) * self.names if read in NAMED else near

@@ -1,7 +1,7 @@
 """A grammar from what the loss says of a model's heads, and how it does on texts that were held out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -10,112 +10,95 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from ..grammar.grammar import Grammar
-from ..grammar.tags import NAMES, TAG_IDS, UPOS
+from ..grammar.tags import UPOS
 from ..model.reading_under import reading_under
 from ..model.token_losses import token_losses
-from ..tagging.annotate import Annotator
-from .choose_far import choose_far
 from .far_costs import FarCosts
 from .far_grammar import far_grammar
-from .far_reads import Choice
-from .head_worth import HeadWorth, LongText, head_worth
+from .far_reads import Choice, Windows, is_name
+from .learn_gates import Bar, learn_gates
+from .long_texts import LongText
 
-# Of the window that heads have while their worth is measured; the grammar's own follows from the budget.
-_WINDOW: Final[int] = 128
-_CURVE: Final[tuple[float, ...]] = (0.6, 0.8, 1.0, 1.4)  # budgets of the curve, times the grammar's
-
-
-@dataclass(frozen=True)
-class FarRecipe:
-    """How many heads read everything and how many far names, within a `budget` of the causal pairs of `words` words.
-
-    The first `skip` tokens of each text don't count.
-    """
-
-    full_heads: int
-    named_heads: int
-    budget: float
-    words: int
-    skip: int
+# While heads learn; the wide window of the grammar follows from the budget.
+_WINDOWS: Final[Windows] = Windows(near=64, wide=256)
+_CURVE: Final[tuple[float, ...]] = (0.25, 0.5, 1.0, 2.0)  # of the wide window
 
 
 @dataclass(frozen=True, eq=False)
 class FarGrammar:
-    """A grammar, what its heads read, and its `window` in words."""
+    """What heads read, and their windows."""
 
-    grammar: Grammar
     choice: Choice
-    window: int
+    windows: Windows
+
+    def grammar(self, **named: str) -> Grammar:
+        """Return it as a grammar; `named` is its name, description and source."""
+        return far_grammar(self.choice, self.windows, **named)
 
 
-def annotate_texts(annotate: Annotator, texts: Sequence[str], length: int) -> list[LongText]:
-    """Return at most `length` tokens of each text, annotated."""
-    found = []
-    for text in texts:
-        inputs = annotate(text, max_length=length, return_tensors="pt")
-        found.append(LongText(inputs["input_ids"], inputs["tag_ids"], inputs["word_ids"]))
-    return found
-
-
-def worth_of(
-    model: PreTrainedModel, texts: Sequence[LongText], recipe: FarRecipe, progress: Callable[[int], None]
-) -> HeadWorth:
-    """Return what far reading is worth to each head of a model; see `head_worth`."""
-    return head_worth(model, texts, window=_WINDOW, skip=recipe.skip, progress=progress)
-
-
-def costs_of(texts: Sequence[LongText], tokens: int) -> FarCosts:
+def costs_of(long_texts: Sequence[LongText], tokens: int) -> FarCosts:
     """Return what reading costs in a text of so many tokens, as rich in words and names as these texts."""
-    tags = torch.cat([text.tag_ids[0] for text in texts])
-    words = sum(int(text.word_ids.max()) + 1 for text in texts)
-    named = torch.isin(tags, torch.tensor([TAG_IDS[name] for name in NAMES])).sum()
-    return FarCosts(max(1, tokens * words // len(tags)), float(named / (tags < len(UPOS)).sum().clamp(min=1)))
+    tags = torch.cat([long_text.tag_ids[0, long_text.of_text] for long_text in long_texts])
+    words = sum(len(set(long_text.word_ids[0, long_text.of_text].tolist())) for long_text in long_texts)
+    return FarCosts(
+        max(1, tokens * words // len(tags)), float(is_name(tags).sum() / (tags < len(UPOS)).sum().clamp(min=1))
+    )
 
 
-def build(worth: HeadWorth, recipe: FarRecipe, costs: FarCosts, **named: str) -> FarGrammar:
-    """Return the grammar of a recipe; `named` is its name, description and source.
+def find_grammar(
+    model: PreTrainedModel, long_texts: Sequence[LongText], costs: FarCosts, *, budget: float, names: bool, steps: int,
+    bar: Bar,
+) -> FarGrammar:  # fmt: skip
+    """Learn what the heads of a model are to read, within a `budget` of causal pairs; see `learn_gates`.
 
-    Raises `InputError` for a budget that the far reading alone spends.
+    Raises `InputError` for a budget that the learned reads spend without their wide window.
     """
-    choice = choose_far(worth, full=recipe.full_heads, named=recipe.named_heads)
-    window = costs.longest_window(choice, recipe.budget)
-    if window is None:
+    choice = learn_gates(
+        model, long_texts, costs, windows=_WINDOWS, budget=budget, names=names, steps=steps, bar=bar
+    )  # fmt: skip
+    windows = costs.widest(choice, _WINDOWS.near, budget)
+    if windows is None:
+        least = costs.pairs(choice, Windows(_WINDOWS.near, _WINDOWS.near))
         raise InputError(
-            f"--budget {recipe.budget:g} leaves nothing for a window: {recipe.full_heads} heads that read everything "
-            f"and {recipe.named_heads} that read names spend it; give a larger budget or fewer heads"
+            f"--budget {budget:g} is too small: with windows of {_WINDOWS.near} words alone the heads read {least:.1%} "
+            "of the pairs; give a larger budget, more --steps or longer texts"
         )
-    return FarGrammar(far_grammar(choice, window, **named), choice, window)
+    return FarGrammar(choice, windows)
 
 
-def measure(model: PreTrainedModel, texts: Sequence[LongText], grammar: Grammar | None, skip: int) -> dict[str, float]:
-    """Return the loss of held-out texts, in nats a token, over all tokens and over names and numbers alone."""
-    losses, names = [], []
+def measure(model: PreTrainedModel, long_texts: Sequence[LongText], grammar: Grammar | None) -> dict[str, float]:
+    """Return the loss, in nats a token: of texts behind their first quarter, names in them, and answers about facts."""
+    losses, of = [], []
     with reading_under(model, grammar):
-        for text in texts:
-            inputs = {"input_ids": text.input_ids}
-            if grammar is not None:
-                inputs |= {"tag_ids": text.tag_ids, "word_ids": text.word_ids}
-            losses.append(token_losses(model, inputs, skip))
-            names.append(np.isin(text.tag_ids[0, skip:].numpy(), [TAG_IDS[name] for name in NAMES]))
-    together, is_name = np.concatenate(losses), np.concatenate(names)
-    return {"loss": float(together.mean()), "names_loss": float(together[is_name].mean()) if is_name.any() else np.nan}
+        for long_text in long_texts:
+            annotation = {} if grammar is None else {"tag_ids": long_text.tag_ids, "word_ids": long_text.word_ids}
+            losses.append(token_losses(model, {"input_ids": long_text.input_ids, **annotation}, 1))
+            of.append(_counted(long_text))
+    values, masks = np.concatenate(losses), np.concatenate(of, axis=1)
+    return {
+        key: float(values[mask].mean()) if mask.any() else np.nan
+        for key, mask in zip(("loss", "names_loss", "answers_loss"), masks, strict=True)
+    }
+
+
+def _counted(long_text: LongText) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Tell which tokens but the first count as text, as names and numbers of it, and as answers: (3, length - 1)."""
+    text = long_text.of_text & (torch.arange(len(long_text.of_text)) >= long_text.asked // 4)
+    return torch.stack([text, text & is_name(long_text.tag_ids[0]), long_text.of_answers])[:, 1:].numpy()
 
 
 def curve(
-    model: PreTrainedModel, texts: Sequence[LongText], worth: HeadWorth, recipe: FarRecipe, costs: FarCosts,
-    full: Mapping[str, float], say: Callable[[str], None],
+    model: PreTrainedModel, held_out: Sequence[LongText], found: FarGrammar, costs: FarCosts, full: Mapping[str, float],
+    say: Callable[[str], None],
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Return what grammars of other budgets lose on held-out texts, each with heads in proportion to its budget."""
+    """Return what the same heads lose on held-out texts with other wide windows."""
     rows = []
     for share in _CURVE:
-        of_budget = FarRecipe(
-            round(recipe.full_heads * share), round(recipe.named_heads * share), recipe.budget * share, recipe.words,
-            recipe.skip,
-        )  # fmt: skip
-        say(f"curve: {of_budget.budget:.1%} of the causal pairs")
-        found = build(worth, of_budget, costs, name="curve")
-        measured = measure(model, texts, found.grammar, recipe.skip)
-        rows.append({**asdict(of_budget), "window": found.window, **differences(measured, full)})
+        windows = Windows(found.windows.near, max(found.windows.near, round(share * found.windows.wide)))
+        pairs = costs.pairs(found.choice, windows)
+        say(f"curve: wide window of {windows.wide} words, {pairs:.1%} of the causal pairs")
+        measured = measure(model, held_out, FarGrammar(found.choice, windows).grammar(name="curve"))
+        rows.append({"wide": windows.wide, "pairs": pairs, **differences(measured, full)})
     return rows
 
 

@@ -1,5 +1,6 @@
-"""What a head of a causal model may read beyond its window: nothing, names and numbers, or everything."""
+"""What a head of a causal model may read: a near or a wide window, far names and numbers besides, or everything."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,24 +11,41 @@ from torch import Tensor
 from ..grammar.tags import NAMES, TAG_IDS
 
 SINK_TOKENS: Final[int] = 4  # at the beginning of each text, read by all
-NEAR, NAMED, FULL = range(3)  # what a head may read, from the least to the most
-# Which cells each of them reads, float32 (cells, reads): pairs that are always read, far names, other far words.
-READS: Final[Tensor] = torch.tensor([[1.0, 1.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
-_ALWAYS, _FAR_NAME, _FAR = range(3)
+NEAR, NEAR_NAMED, WIDE, WIDE_NAMED, FULL = range(5)
+READS: Final[int] = 5
+NAMED: Final[tuple[int, ...]] = (NEAR_NAMED, WIDE_NAMED)
+WIDER: Final[tuple[int, ...]] = (WIDE, WIDE_NAMED)
 
-Choice = NDArray[np.int64]  # (layers, heads): NEAR, NAMED or FULL
-Floats = NDArray[np.float64]
+Choice = NDArray[np.int64]  # (layers, heads): one of the reads
 
 
-def cells_of(tag_ids: Tensor, word_ids: Tensor, window: int) -> Tensor:
-    """Return the cell of each pair of one text, int16 (query, key); `tag_ids` and `word_ids` are (length,).
+@dataclass(frozen=True)
+class Windows:
+    """How many words back heads read: those that read `near`, and those that read `wide`."""
 
-    Far is what stands more than `window` words back. A token of no word stands where the word before it stands.
+    near: int
+    wide: int
+
+    def of(self, read: int) -> int:
+        """Return the window of a read other than everything, in words."""
+        return self.wide if read in WIDER else self.near
+
+
+def is_name(tag_ids: Tensor) -> Tensor:
+    """Tell which tokens belong to names and numbers."""
+    return torch.isin(tag_ids, torch.tensor([TAG_IDS[name] for name in NAMES]))
+
+
+def masks_of_reads(tag_ids: Tensor, word_ids: Tensor, windows: Windows, first: int) -> list[Tensor]:
+    """Return for each read which keys the tokens from `first` on read, bool (queries, keys); the ids are (length,).
+
+    A token of no word stands where the word before it stands.
     """
-    places = word_ids.cummax(0).values.clamp(min=0)
-    is_near = places[:, None] - places[None, :] <= window
-    names = torch.isin(tag_ids, torch.tensor([TAG_IDS[name] for name in NAMES]))
-    cells = torch.where(names, _FAR_NAME, _FAR).to(torch.int16).expand(len(tag_ids), -1).clone()
-    cells[is_near] = _ALWAYS
-    cells[:, :SINK_TOKENS] = _ALWAYS
-    return cells
+    places, tokens = word_ids.cummax(0).values.clamp(min=0), torch.arange(len(word_ids))
+    earlier = tokens <= tokens[first:, None]
+    back = places[first:, None] - places
+    masks = []
+    for read in range(FULL):
+        reached = (back <= windows.of(read)) | (tokens < SINK_TOKENS)
+        masks.append(earlier & (reached | is_name(tag_ids) if read in NAMED else reached))
+    return [*masks, earlier]

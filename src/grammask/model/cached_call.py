@@ -1,11 +1,12 @@
 """The key-value cache of a call: which caches a guided model reads, and how they lie to the text they stand for."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any, Final
 
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import Cache
+from transformers import Cache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from ..errors import InputError, ModelError
@@ -26,6 +27,11 @@ def cache_of(arguments: Mapping[str, Any]) -> Cache | None:
     if len(given) > 1 and given[1] is not given[0]:
         raise ModelError(f"two caches were given, as {_NAMES[0]}= and as {_NAMES[1]}=, its older name; give one")
     return given[0] if given else None
+
+
+def cache_argument(model: PreTrainedModel) -> str:
+    """Return what a model's forward calls its cache: that depends on the version of transformers."""
+    return next(name for name in _NAMES if name in signature(type(model).forward).parameters)
 
 
 def check_cache(cache: Cache) -> None:

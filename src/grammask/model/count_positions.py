@@ -1,7 +1,9 @@
-"""How many tokens a model reads."""
+"""How many tokens a model reads, and texts that are longer."""
 
 from torch import nn
 from transformers import PreTrainedModel
+
+from ..errors import ModelError
 
 
 def count_positions(model: PreTrainedModel) -> int | None:
@@ -13,3 +15,10 @@ def count_positions(model: PreTrainedModel) -> int | None:
         if name.split(".")[-1] == "position_embeddings" and isinstance(table, nn.Embedding)
     ]
     return min([*tables, *([positions] if isinstance(positions, int) and positions > 0 else [])], default=None)
+
+
+def check_length(model: PreTrainedModel, length: int, name: str) -> None:
+    """Raise `ModelError` where `--length` is more than a model, known by its `name`, reads."""
+    most = count_positions(model)
+    if most is not None and length > most:
+        raise ModelError(f"--length {length} is more than the {most} tokens that model {name!r} reads; take fewer")

@@ -1,20 +1,24 @@
 """A figure of what grammars of growing budgets lose on long texts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from matplotlib.figure import Figure
 
 from .figure import COLOURS, INK, Picture, style
 
+_LINES: Final[tuple[tuple[str, str], ...]] = (
+    ("loss", "all tokens"), ("names_loss", "names"), ("answers_loss", "answers about facts"),
+)  # fmt: skip
+
 
 def loss_curve(rows: Sequence[Mapping[str, Any]], *, name: str) -> Picture:
-    """Return the loss less that of the full model against the share of causal pairs: all tokens, and names alone."""
+    """Return the loss less that of the full model against the share of causal pairs: all tokens, names, answers."""
     with style("loss-curve"):
         figure = Figure(figsize=(6, 3.8), layout="constrained")
         axes = figure.subplots()
-        for number, (key, label) in enumerate((("loss_difference", "all tokens"), ("names_loss_difference", "names"))):
-            points = [(100 * row["budget"], row[key]) for row in rows]
+        for number, (key, label) in enumerate(_LINES):
+            points = [(100 * row["pairs"], row[f"{key}_difference"]) for row in rows]
             axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[number], label=label)
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.set_xlabel("share of causal pairs in %")

@@ -12,9 +12,8 @@ from transformers import PreTrainedModel
 
 from ...data.read_documents import Document, read_documents
 from ...environment import environment
-from ...errors import ModelError
 from ...grammar.grammar import Grammar
-from ...model.count_positions import count_positions
+from ...model.count_positions import check_length
 from ...model.model_source import ModelSource
 from ...model.named_models import find_model, load_causal, load_tokenizer
 from ...model.reading_under import reading_under
@@ -69,7 +68,7 @@ def run_perplexity(config: PerplexityConfig, out: Path, *, resume: bool, progres
         model: PreTrainedModel = load_causal(source).to(torch.float32)  # type: ignore[arg-type]
         model.train(False)
         shape = find_shape(model, [grammar for grammar, _ in grammars.values()])
-        _check_length(config, model)
+        check_length(model, config.length, config.model)
         texts = prepare_texts(documents, annotate, config, progress)
         counter = PairCounter([text.text for text in texts], shape.layers, shape.heads, shape.positions)
         say(_sizes(texts, config))
@@ -174,14 +173,6 @@ def _future(grammars: Sequence[Grammar], shape: CausalShape) -> dict[str, str]:
     """Return for each grammar how tags of the future decide what is read; it holds nothing where they don't."""
     found = {grammar.name: warn_of_future(grammar, layers=shape.layers, heads=shape.heads) for grammar in grammars}
     return {name: said for name, said in found.items() if said}
-
-
-def _check_length(config: PerplexityConfig, model: PreTrainedModel) -> None:
-    most = count_positions(model)
-    if most is not None and config.length > most:
-        raise ModelError(
-            f"--length {config.length} is more than the {most} tokens that model {config.model!r} reads; take fewer"
-        )
 
 
 def _sizes(texts: Sequence[PreparedText], config: PerplexityConfig) -> str:

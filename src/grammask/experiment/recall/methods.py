@@ -13,11 +13,12 @@ from transformers import PreTrainedModel
 from ...grammar.grammar import Grammar
 from ...model.attach import attached
 from ...model.cache import GrammarCache
+from ...model.cached_call import cache_argument
 from ..kept_keys import heads_of
 from .cache_share import kept_share
 from .passages import Passage
 from .prefill import Prefill, prefill
-from .score import CachedContext, ReadContext, cache_argument
+from .score import CachedContext, ReadContext
 
 # When keys are dropped: never; before the question is known; when it is.
 Moment = Literal["never", "before", "known"]

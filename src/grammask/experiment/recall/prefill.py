@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 from ...errors import ModelError
+from ...model.cached_call import cache_argument
 from .passages import Passage
-from .score import cache_argument
 
 
 @dataclass(frozen=True, eq=False)

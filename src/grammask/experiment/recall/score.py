@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
-from inspect import signature
 from typing import Protocol
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import Cache, PreTrainedModel
 
+from ...model.cached_call import cache_argument
 from .passages import Passage, join_passages
 
 
@@ -64,11 +64,6 @@ class CachedContext:
                 **annotation,
             ).logits
         return score_logits(logits[0], passage.inputs["input_ids"][0, -scored:])
-
-
-def cache_argument(model: PreTrainedModel) -> str:
-    """Return what a model's forward calls its cache: that depends on the version of transformers."""
-    return "cache" if "cache" in signature(type(model).forward).parameters else "past_key_values"
 
 
 def score_logits(logits: Tensor, tokens: Tensor) -> Scores:
