@@ -6,6 +6,7 @@ import pytest
 from helpers.loss_results import found, loss_results, loss_row, recall_results, recall_row
 
 from grammask.report.perplexity_page import perplexity_page, write_perplexity_figures
+from grammask.report.perplexity_plots import tag_plot
 
 
 @pytest.mark.parametrize(
@@ -137,3 +138,14 @@ class TestRecall:
         lines = (tmp_path / "reading-on.csv").read_text(encoding="utf-8").splitlines()
         assert lines[0] == "row,keys,cache,stratum,loss,difference,difference_low,difference_high"
         assert len(lines) == 1 + 2 * 2
+
+
+def test_no_point_stands_at_the_edge_of_a_figure():
+    difference = {"mean": 0.1, "low": 0.05, "high": 0.15}
+    known = {"control": None, "of": None, "difference": difference, "difference_by_tag": {"names": difference}}
+    full = {"name": "full", "pairs": 1.0, "control": None, "of": None, "difference": None, "difference_by_tag": {}}
+    figure = tag_plot([full, {"name": "near", "pairs": 0.1, **known}, {"name": "far", "pairs": 0.2, **known}]).figure
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        assert low == 0
+        assert high == pytest.approx(21)

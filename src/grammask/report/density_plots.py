@@ -6,7 +6,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .figure import COLOURS, INK, Picture, style
+from .figure import COLOURS, INK, Picture, from_zero, style
 
 _LINES = ("-", "--", ":", "-.")
 
@@ -38,7 +38,7 @@ def density_plot(marks: Sequence[Mark], name: str, *, label: str, title: str, li
                           ha="right", color=INK, fontsize=8)  # fmt: skip
         axes.set_xlabel("word density in %: the share of word pairs that are read")
         axes.set_ylabel(label)
-        axes.set_xlim(left=0)
+        from_zero(axes)
         axes.grid(alpha=0.2)
         if marks:
             figure.legend(loc="outside right upper", frameon=False, fontsize=8)

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -35,6 +37,12 @@ def style(name: str) -> Iterator[None]:
     """Draw in the pages' style; `name` is the figure's, so that its ids are the same each time."""
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         yield
+
+
+def from_zero(axes: Axes) -> None:
+    """Let the x axis go from 0 to a little behind the last point."""
+    last = axes.dataLim.x1
+    axes.set_xlim(0, 1.05 * last if 0 < last < inf else None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .figure import COLOURS, INK, Picture, style
+from .figure import COLOURS, INK, Picture, from_zero, style
 
 GROUPS: Final[tuple[str, ...]] = ("names", "nouns", "verbs", "others")
 DISTANCES: Final[tuple[str, ...]] = ("new", "within", "beyond")
@@ -32,7 +32,7 @@ def tag_plot(rows: _Rows) -> Picture:
             axes.axhline(0, color=INK, linewidth=0.8)
             for mark, row in _marked(rows):
                 _point(axes, places[row["name"]], row["difference_by_tag"].get(group), mark, loss_row_name(row))
-            axes.set_xlim(left=0)
+            from_zero(axes)
             axes.set_title(group, fontsize=10)
             axes.grid(alpha=0.2)
         for axes in panels[1]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .figure import COLOURS, Picture, style
+from .figure import COLOURS, Picture, from_zero, style
 
 _SHAPES: Final[tuple[str, ...]] = ("o", "s", "^", "D", "v", "P", "X", "*")
 _Rows = Sequence[Mapping[str, Any]]
@@ -31,7 +31,7 @@ def recall_cache_plot(rows: _Rows) -> Picture:
             axes.vlines(100 * row["share"], *_in_percent(row["exact"]["interval"]), alpha=0.35, color=_colour(number))
             _line(axes, [100 * row["share"]], [100 * row["exact"]["value"]], number, row)
         _finish(figure, axes)
-        axes.set_xlim(left=0)
+        from_zero(axes)
         axes.set_xlabel("keys that are kept, % of the context's")
         return Picture(figure, "recall-by-cache", "Facts that are copied against the share of the cache that is kept")
 
