@@ -8,7 +8,6 @@ from ..errors import ExperimentError
 from .console import PlainConsole
 
 _HELD_OUT = 4  # every fourth document
-_READS = ("near", "near_names", "wide", "wide_names", "everything")
 
 
 def induce_from_loss(
@@ -20,6 +19,7 @@ def induce_from_loss(
         from ..data.read_documents import read_documents
         from ..files.write import dump, write_whole
         from ..induce.far_loss import costs_of, curve, differences, find_grammar, measure
+        from ..induce.far_reads import READ_NAMES
         from ..induce.long_texts import read_long_texts
         from ..model.count_positions import check_length
         from ..model.named_models import count_key_heads, find_model, load_causal, load_tokenizer
@@ -57,7 +57,7 @@ def induce_from_loss(
         "documents": [document.name for document in train], "held_out": [document.name for document in held_out],
         "parts": len(read), "words": costs.words, "names_share": costs.names,
         "near": found.windows.near, "wide": found.windows.wide,
-        "heads": {read: counts[number] for number, read in enumerate(_READS)},
+        "heads": {read: counts[number] for number, read in enumerate(READ_NAMES)},
         "pairs": costs.pairs(found.choice, found.windows),
         "cache": costs.keys(found.choice, found.windows, count_key_heads(loaded.config)),
         "full": full, **lost, "curve": rows,

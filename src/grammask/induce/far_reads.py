@@ -11,8 +11,9 @@ from torch import Tensor
 from ..grammar.tags import NAMES, TAG_IDS
 
 SINK_TOKENS: Final[int] = 4  # at the beginning of each text, read by all
-NEAR, NEAR_NAMED, WIDE, WIDE_NAMED, FULL = range(5)
-READS: Final[int] = 5
+READ_NAMES: Final[tuple[str, ...]] = ("near", "near_names", "wide", "wide_names", "everything")  # in records
+READS: Final[int] = len(READ_NAMES)
+NEAR, NEAR_NAMED, WIDE, WIDE_NAMED, FULL = range(READS)
 NAMED: Final[tuple[int, ...]] = (NEAR_NAMED, WIDE_NAMED)
 WIDER: Final[tuple[int, ...]] = (WIDE, WIDE_NAMED)
 

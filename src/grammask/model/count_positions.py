@@ -10,11 +10,16 @@ def count_positions(model: PreTrainedModel) -> int | None:
     """Return how many tokens a model reads, None where its config sets no limit."""
     positions = getattr(model.config, "max_position_embeddings", None)
     tables = [
-        table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)  # RoBERTa's start behind it
+        table.num_embeddings - first_position(table)
         for name, table in model.base_model.named_modules()
         if name.split(".")[-1] == "position_embeddings" and isinstance(table, nn.Embedding)
     ]
     return min([*tables, *([positions] if isinstance(positions, int) and positions > 0 else [])], default=None)
+
+
+def first_position(table: nn.Embedding) -> int:
+    """Return the row of a text's first token: RoBERTa's begin behind the row of padding."""
+    return 0 if table.padding_idx is None else table.padding_idx + 1
 
 
 def check_length(model: PreTrainedModel, length: int, name: str) -> None:

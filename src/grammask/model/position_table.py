@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError, ModelError
 from ..printing import quoted
+from .count_positions import first_position
 
 PositionMethod = Literal["tile", "interpolate"]
 # Each is under a test.
@@ -74,8 +75,7 @@ def find_table(model: PreTrainedModel) -> PositionTable:
         raise _refusal(model, f"its table of positions has {rows} rows, but its config says {said}")
     if table.weight.is_meta:
         raise _refusal(model, "its weights are not in memory; load it without offloading, extend it and save it")
-    # RoBERTa's tokens begin behind the row of padding.
-    return PositionTable(embeddings, table, 0 if table.padding_idx is None else table.padding_idx + 1)
+    return PositionTable(embeddings, table, first_position(table))
 
 
 def _reason(model: PreTrainedModel) -> str:
