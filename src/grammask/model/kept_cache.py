@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import Cache
 
 from ..attention.kept.board import ROOM, Board
+from ..attention.kept.joined_runs import JoinedRuns
 from ..attention.kept.patterns import compile_patterns
 from ..attention.kept.slots import Tokens
 from ..attention.plan import Plan
@@ -57,6 +58,7 @@ class KeptCache(Cache):
             layer.reset()
         self._board: Board | None = None
         self._text: Tokens | None = None
+        self._joined: JoinedRuns | None = None
         self._reads: KeptReads | None = None
 
     def check(self) -> None:
@@ -81,7 +83,9 @@ class KeptCache(Cache):
                 if board.fresh + queries > board.room:
                     self._let_go(board, max(ROOM, queries))
                 board.add(text)
-                self._reads = KeptReads(board, new)
+                if self._joined is None:
+                    self._joined = board.join(part.distinct for own in self.layers for part in own.parts)
+                self._reads = KeptReads(board, self._joined, new)
         for layer in self.layers:
             layer.is_open = True
 
@@ -132,7 +136,7 @@ class KeptCache(Cache):
                 self._let_go(board, ROOM)
 
     def _let_go(self, board: Board, room: int) -> None:
-        stay = board.let_go(room)
+        stay, self._joined = board.let_go(room), None
         for layer in self.layers:
             layer.let_go(stay, room)
 

@@ -1,6 +1,5 @@
 """What the tokens of one pass read in a cache that lets keys go: one call of attention for each part of a layer."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
@@ -9,7 +8,7 @@ from torch.nn import functional as F
 
 from ..attention.blocks.block import ALL
 from ..attention.kept.board import Board
-from ..attention.kept.slots import Run
+from ..attention.kept.joined_runs import JoinedRuns
 from .kept_layer import KeptLayer
 from .kept_parts import Part
 
@@ -18,10 +17,11 @@ _FEW: Final[int] = 4  # runs up to which the masks of several queries are kept f
 
 
 class KeptReads:
-    """The reads of the last tokens on a board, which have these tags (batch, tokens)."""
+    """The reads of the last tokens on a board, which have these tags (batch, tokens), in runs that are joined."""
 
-    def __init__(self, board: Board, tags: Tensor) -> None:
+    def __init__(self, board: Board, joined: JoinedRuns, tags: Tensor) -> None:
         self._board = board
+        self._joined = joined
         self._tags = tags
         self._is_alone = tags.shape[1] == 1
         self._of_all: Tensor | None = None
@@ -61,27 +61,17 @@ class KeptReads:
         key = part.distinct, rows.start
         mask = self._masks.get(key)
         if mask is None:
-            mask = self._joined([self._board.runs[run] for run in part.distinct], rows, dtype)
+            mask = self._of_slots(self._joined.columns[part.distinct], rows, dtype)
             batch, shared, queries, _ = mask.shape
             mask = mask.view(batch, shared, queries, len(part.distinct), -1).permute(0, 3, 1, 2, 4).flatten(2, 3)
             if self._is_alone or len(self._board.runs) <= _FEW:
                 self._masks[key] = mask
         return mask.narrow(3, 0, slots)
 
-    def _joined(self, runs: Sequence[Run], rows: slice, dtype: torch.dtype) -> Tensor:
-        """Return what some queries read in the slots of each run, as many as the longest has, behind each other."""
-        most, pieces = max(run.kept for run in runs), []
-        for run in runs:
-            own = self._of_run(run.slots(self._board.room), rows, dtype)
-            pieces.append(own)
-            if run.kept < most:  # nobody reads the slots behind a shorter run
-                pieces.append(own.new_full((1, 1, 1, 1), -torch.inf).expand(*own.shape[:3], most - run.kept))
-        return torch.cat(pieces, 3) if len(pieces) > 1 else pieces[0]
-
-    def _of_run(self, slots: slice, rows: slice, dtype: torch.dtype) -> Tensor:
-        """Return what some queries read in a run's slots: (batch, query heads of a key, queries, slots)."""
+    def _of_slots(self, columns: slice, rows: slice, dtype: torch.dtype) -> Tensor:
+        """Return what some queries read in some of the joined slots: (batch, query heads of a key, queries, slots)."""
         if not self._is_alone:
-            return self._board.mask(slots, self._tags, rows, dtype)
-        if self._of_all is None:  # what one query reads is looked up for all runs at once
-            self._of_all = self._board.mask(ALL, self._tags, rows, dtype)
-        return self._of_all[..., slots]
+            return self._board.mask(self._joined.index[columns], self._tags, rows, dtype)
+        if self._of_all is None:  # what one query reads is looked up for all layers at once
+            self._of_all = self._board.mask(ALL, self._tags, rows, dtype).index_select(3, self._joined.index)
+        return self._of_all[..., columns]

@@ -1,6 +1,6 @@
 """The board of a key-value cache: the runs of all patterns in one row of slots, and what queries read of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..blocks.head_bits import EVERY, NONE, additive_mask
 from ..position_mask import PositionMask
+from .joined_runs import JoinedRuns
 from .patterns import NOBODY, Patterns
 from .slots import Run, Tokens, later_tokens, may_be_read
 
@@ -20,8 +21,8 @@ _ANY: Final[int] = 1 << 29  # tokens to the left that no window bounds
 class Board:
     """Which tokens stand in which slots, for a batch of texts of which `seen` tokens each were read.
 
-    `fresh` tokens were read since keys were let go, for which there is `room`. `has_lost` (batch,) tells of each text
-    whether any run has let a token go.
+    `fresh` tokens were read since keys were let go, for which there is `room`. Nobody reads the last slot. `has_lost`
+    (batch,) tells of each text whether any run has let a token go.
     """
 
     def __init__(self, patterns: Patterns, text: Tokens) -> None:
@@ -111,7 +112,12 @@ class Board:
             slots.index_copy_(1, index, value.repeat(1, len(self.runs)))
         self._first_cells.index_add_(1, index, self._origins.repeat_interleave(count).expand(len(tokens.words), -1))
 
-    def mask(self, slots: slice, tags: Tensor, queries: slice, dtype: torch.dtype) -> Tensor:
+    def join(self, joined: Iterable[tuple[int, ...]]) -> JoinedRuns:
+        """Find the slots of runs that are read together; they hold until keys are let go again."""
+        nobody = self._slots.places.shape[1] - 1
+        return JoinedRuns.of(joined, self.runs, self.room, nobody).to(self.has_lost.device)
+
+    def mask(self, slots: slice | Tensor, tags: Tensor, queries: slice, dtype: torch.dtype) -> Tensor:
         """Return what some `queries` of the last tokens, whose tags are (batch, tokens), read in some slots.
 
         It is as attention adds it: (batch, heads, queries, slots).
@@ -148,8 +154,8 @@ class Board:
             for run, start, count in zip(self.runs, starts, counts, strict=True)
         ]  # fmt: skip
         device = self.has_lost.device
-        free = Tokens.free(len(self.has_lost), self.room, device)
-        self._slots = Tokens.joined([part for tokens in kept for part in (tokens, free)])
+        free, last = (Tokens.free(len(self.has_lost), count, device) for count in (self.room, 1))
+        self._slots = Tokens.joined([*(part for tokens in kept for part in (tokens, free)), last])
         starts = [run.start + run.kept for run in self.runs]
         self._next = torch.tensor(starts, dtype=torch.int64, device=device)
         self._derive()
@@ -157,13 +163,15 @@ class Board:
     def _derive(self) -> None:
         """Derive from the tokens in the slots what look-ups ask for."""
         device = self.has_lost.device
-        sizes = torch.tensor([run.kept + self.room for run in self.runs], dtype=torch.int64, device=device)
-        patterns = torch.tensor([run.pattern for run in self.runs], dtype=torch.int32, device=device)
-        lefts = [_ANY if run.left is None else run.left for run in self.runs]
-        self._origins = patterns * self.patterns.cells_each
+        counts = [*(run.kept + self.room for run in self.runs), 1]  # the last slot is nobody's
+        sizes = torch.tensor(counts, dtype=torch.int64, device=device)
+        patterns = torch.tensor([*(run.pattern for run in self.runs), 0], dtype=torch.int32, device=device)
+        lefts = [*(_ANY if run.left is None else run.left for run in self.runs), _ANY]
+        origins = patterns * self.patterns.cells_each
+        self._origins = origins[:-1]
         self._lefts = torch.tensor(lefts, dtype=torch.int32, device=device).repeat_interleave(sizes)
         self._key_words = _beyond(self._slots.words)
-        self._first_cells = self._slots.kinds * self.patterns.width + self._origins.repeat_interleave(sizes)
+        self._first_cells = self._slots.kinds * self.patterns.width + origins.repeat_interleave(sizes)
 
 
 def _beyond(words: Tensor) -> Tensor:
