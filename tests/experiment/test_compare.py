@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import transformers
+from datasets import Dataset
 from helpers.comparisons import run
 from helpers.records import a_record
 from helpers.tiny_models import tiny_model
@@ -22,15 +23,17 @@ from grammask.experiment import compare as module
 from grammask.experiment import train as running
 from grammask.experiment.adaptations import ADAPTATIONS
 from grammask.experiment.config import make_config
-from grammask.experiment.cost import measure_shape
+from grammask.experiment.cost import ModelShape, measure_cost, measure_shape
 from grammask.experiment.folder import Folder
 from grammask.experiment.plan_runs import plan_runs
 from grammask.experiment.ramp import Ramp
 from grammask.files.write import write_whole
 from grammask.grammar.file import load_grammar
-from grammask.grammar.masks import count_pairs
+from grammask.grammar.masks import allowed_pairs, count_pairs
+from grammask.grammar.tables import compile_layers
 from grammask.grammar.tags import CLS, SEP
 from grammask.model.attach import attach, grammar_of
+from grammask.tagging.collate import Collator
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -289,6 +292,23 @@ def test_flops_are_counted_exactly():
     assert shape.per_token == pytest.approx(per_token)
     assert shape.per_text == pytest.approx(2 * (32 * 32 + 32 * 3))
     assert (shape.layers, shape.heads) == (3, 4)
+
+
+@pytest.mark.parametrize("name", ["paper", "minilm-heads"])
+@pytest.mark.parametrize("strategy", ["full", "soft", "hard"])
+def test_pairs_are_those_of_every_layer_and_head(name, strategy):
+    """Heads that share a mask are counted once, and weigh as many."""
+    grammar, shape = load_grammar(name), ModelShape(6, 12, 1.0, 1.0, 1.0)
+    annotation = {"tag_ids": [CLS, *range(9), SEP], "word_ids": [-1, *range(9), -1], "sentence_ids": [0] * 11}
+    data = Dataset.from_list([{"input_ids": [1] * 11, "attention_mask": [1] * 11, **annotation}] * 2)
+    counts = measure_cost(
+        data, Collator(tokenizer("wordpiece")), shape, grammar=grammar, strategy=strategy, batch_size=2
+    ).counts
+    layers = compile_layers(grammar, layers=6, heads=12) if strategy == "hard" else ()
+    given = {column: torch.tensor([values]) for column, values in annotation.items()}
+    masks = [allowed_pairs(tables, **given).expand(2, 12, -1, -1) for tables in layers]
+    allowed = sum(int(mask.sum()) for mask in masks) if masks else counts.pairs
+    assert (counts.allowed, counts.pairs) == (allowed, 2 * 12 * 11 * 11 * (1 if strategy == "full" else 6))
 
 
 def test_a_model_that_cannot_be_guided_is_refused_before_any_run(settings, tmp_path):

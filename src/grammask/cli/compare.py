@@ -49,10 +49,14 @@ def compare_command(
     epochs: Annotated[float, setting(Config, "epochs")] = DEFAULTS.epochs,
     batch_size: Annotated[int, setting(Config, "batch_size")] = DEFAULTS.batch_size,
     learning_rate: Annotated[float, setting(Config, "learning_rate")] = DEFAULTS.learning_rate,
+    positions: Annotated[int | None, setting(Config, "positions", default="those of the model")] = DEFAULTS.positions,
+    position_method: Annotated[str, setting(Config, "position_method")] = DEFAULTS.position_method,
     # None, for a length that was asked for is never cut to what the model reads, and the default is.
     max_length: Annotated[
-        int | None, setting(Config, "max_length", default=f"{DEFAULTS.max_length}, or all that the model reads")
+        int | None,
+        setting(Config, "max_length", default=f"--positions; else {DEFAULTS.max_length}, or all that the model reads"),
     ] = None,
+    group_by_length: Annotated[bool, setting(Config, "group_by_length")] = DEFAULTS.group_by_length,
     precision: Annotated[str, setting(Config, "precision")] = DEFAULTS.precision,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/<time>")] = None,
     metric: Annotated[str, setting(Config, "metric")] = DEFAULTS.metric,
@@ -104,7 +108,8 @@ def compare_command(
         "strategies": split(strategies), "controls": split(controls), "adaptations": split(adapt),
         "seeds": whole_numbers(seeds, option="--seeds", example="0,1,2"),
         "train_size": train_size, "eval_size": eval_size, "epochs": epochs, "batch_size": batch_size,
-        "learning_rate": learning_rate, "precision": precision, "metric": metric, "margin": margin,
+        "learning_rate": learning_rate, "positions": positions, "position_method": position_method,
+        "group_by_length": group_by_length, "precision": precision, "metric": metric, "margin": margin,
         **({} if max_length is None else {"max_length": max_length}),
     }  # fmt: skip
     run_comparison(settings, out, resume=resume, keep_models=keep_models, figures=figures)

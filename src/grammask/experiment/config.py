@@ -2,11 +2,12 @@
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ..environment import LARGEST_SEED
 from ..errors import ExperimentError, setting_error
 from ..grammar.rules import STRATEGIES, check_strategy
+from ..model.position_methods import PositionMethod
 from ..tagging.load_tagger import TAGGER_HELP
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 from .adaptations import Adaptation
@@ -62,7 +63,14 @@ class Config(BaseModel):
     learning_rate: float = Field(
         default=1e-4, gt=0, le=10, allow_inf_nan=False, description="Highest learning rate; it falls linearly to 0."
     )
+    positions: int | None = Field(
+        default=None, ge=8, le=1_000_000, description="Tokens that a BERT-like model reads, beyond its own positions."
+    )
+    position_method: PositionMethod = Field(default="tile", description="How --positions makes the new ones.")
     max_length: int = Field(default=128, ge=8, le=1_000_000, description="Tokens after which a text is cut.")
+    group_by_length: bool = Field(
+        default=False, description="Whether batches hold texts of about the same length, which saves padding."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="What models compute in.")
     metric: Literal["accuracy", "matthews"] = Field(default="accuracy", description="What differences are measured in.")
     margin: float = Field(
@@ -77,6 +85,20 @@ class Config(BaseModel):
     def shared(self) -> dict[str, Any]:
         """The settings that all runs of a folder share; grammars, strategies and seeds may be added to it later."""
         return self.model_dump(mode="json", exclude={*CHOICES, *_JUDGED})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cut_at_positions(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Cut texts at `positions` where no length is named: who asks for them wants them read."""
+        positions = settings.get("positions")
+        return settings if positions is None else {"max_length": positions, **settings}
+
+    @field_validator("position_method")
+    @classmethod
+    def _of_positions(cls, method: PositionMethod, info: ValidationInfo) -> PositionMethod:
+        if method != "tile" and info.data.get("positions") is None:
+            raise ValueError("it is how --positions are made; name their number too")
+        return method
 
     @field_validator("strategies")
     @classmethod
@@ -110,6 +132,12 @@ class Config(BaseModel):
                 f"--epochs {self.epochs:g} of {texts:,} texts in batches of {self.batch_size} is less than one step of "
                 f"training; take at least {1 / batches:.2g}"
             )
+
+
+# Settings that came later, and what they were before: what folders without them were made with.
+ADDED: Final[dict[str, Any]] = {
+    name: Config.model_fields[name].default for name in ("positions", "position_method", "group_by_length")
+}
 
 
 def make_config(**settings: object) -> Config:

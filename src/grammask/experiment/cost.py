@@ -97,11 +97,9 @@ def measure_cost(
         real = annotation.tag_ids != PAD
         texts += len(real)
         tokens += int(real.sum())
-        readable = (real[:, None, :, None] & real[:, None, None, :]).expand(-1, shape.heads, -1, -1)
+        readable = real[:, None, :, None] & real[:, None, None, :]
         if strategy == "full":
-            counts += count_pairs(
-                readable, tag_ids=annotation.tag_ids, word_ids=annotation.word_ids, causal=shape.causal
-            )
+            counts += _count(readable, annotation, shape)
             continue
         start = time.perf_counter()
         plan = Plan(annotation, strategy=strategy, layer_tables=layer_tables)
@@ -110,8 +108,7 @@ def measure_cost(
         planning += time.perf_counter() - start
         for mask, times in Counter(masks).items():
             assert mask is not None  # noqa: S101 - only full has none
-            allowed = ~blocked(mask).expand_as(readable) & readable if strategy == "hard" else readable
-            found = count_pairs(allowed, tag_ids=annotation.tag_ids, word_ids=annotation.word_ids, causal=shape.causal)
+            found = _count(~blocked(mask) & readable if strategy == "hard" else readable, annotation, shape)
             for _ in range(times):
                 counts += found
     pairs = counts.pairs / (shape.heads * (1 if strategy == "full" else shape.layers))
@@ -125,6 +122,12 @@ def measure_cost(
         model_flops_relative=(fixed + attention) / (fixed + full),
         planning_seconds=planning,
     )
+
+
+def _count(allowed: Tensor, annotation: Annotation, shape: ModelShape) -> PairCounts:
+    """Count the pairs of all heads, those that share a mask (batch, 1 or heads, length, length) once."""
+    found = count_pairs(allowed, tag_ids=annotation.tag_ids, word_ids=annotation.word_ids, causal=shape.causal)
+    return sum((found for _ in range(shape.heads // allowed.shape[1])), PairCounts())
 
 
 def _batches(dataset: Dataset, collator: Collator, batch_size: int) -> Iterator[Mapping[str, Tensor]]:

@@ -11,6 +11,7 @@ from ..files.lock import LOCK, is_unused, locked
 from ..files.write import dump, write_whole
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
+from .config import ADDED
 from .records import read_json, read_record
 
 CONFIG: Final[str] = "config.json"
@@ -44,7 +45,7 @@ class Folder:
 
     def check(self, identity: dict[str, Any]) -> None:
         """Raise `ExperimentError` where the experiment on disk differs in one of the keys of `identity`."""
-        before, now = read_json(self.path / CONFIG), json.loads(dump(identity))
+        before, now = {**ADDED, **read_json(self.path / CONFIG)}, json.loads(dump(identity))
         changed = [
             f"{key} was {_short(before.get(key))}, is {_short(now[key])}"
             for key in sorted(now)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import ExperimentError
 from ..resampling import RESAMPLES, Floats, interval
+from .config import ADDED
 from .plan_runs import FULL, RowKey, row_key_of
 from .results import ComparisonResults, read_results
 from .statistics import RunOutcome, difference, group_by_row, paired_scores
@@ -85,6 +86,7 @@ def _task(name: str, finished: ComparisonResults) -> dict[str, Any]:
         "name": name,
         **{key: facts["task"][key] for key in ("labels", "train_rows", "dev_rows", "sha256")},
         **{key: facts["config"][key] for key in _SETTINGS},
+        **{key: facts["config"][key] for key in ADDED if facts["config"].get(key, ADDED[key]) != ADDED[key]},
         "model_sha256": facts["model"]["sha256"],
         "environments": _distinct([record["environment"] for record in finished.records]),
         "rows": [{key: row[key] for key in _KEPT} for row in finished.summary],

@@ -10,6 +10,7 @@ from ..errors import ExperimentError
 from ..files.names import check_file_name
 from ..files.read import parse_json_object, read_bytes
 from ..grammar.rules import Strategy
+from ..model.position_methods import PositionMethod
 from .adaptations import Adaptation
 from .controls.registry import find_control
 from .plan_runs import RowKey, RunSpec, row_key_of
@@ -125,6 +126,9 @@ class ReportedSettings(Schema):
     batch_size: Count
     learning_rate: Amount
     max_length: Count
+    positions: Count | None = None
+    position_method: PositionMethod = "tile"
+    group_by_length: bool = False
     metric: Literal["accuracy", "matthews"]
     margin: Share
 

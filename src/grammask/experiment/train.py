@@ -16,10 +16,10 @@ from transformers.trainer_callback import ProgressCallback
 
 from ..errors import ExperimentError
 from ..model.attach import attach, set_mask_transform
-from ..model.named_models import load_classifier
 from ..tagging.collate import Collator
 from .adaptations import ADAPTATIONS
 from .controls.apply import Controlled
+from .load_model import load_model
 from .plan_runs import RunSpec
 from .ramp import Ramp
 from .setup import Setup
@@ -47,6 +47,7 @@ def train_and_evaluate(setup: Setup, spec: RunSpec, controlled: Controlled, *, k
         start = time.perf_counter()
         training_loss = trainer.train().training_loss
         trained = time.perf_counter()
+        trainer.args.train_sampling_strategy = "sequential"  # or grouped texts are answered in an order of their own
         logits = np.asarray(trainer.predict(controlled.dev).predictions, dtype=np.float64)
         evaluated = time.perf_counter()
         if not np.isfinite(logits).all():
@@ -59,7 +60,7 @@ def train_and_evaluate(setup: Setup, spec: RunSpec, controlled: Controlled, *, k
 
 def _load_model(setup: Setup, spec: RunSpec, controlled: Controlled) -> PreTrainedModel:
     """Load a model and put the grammar of the run into it."""
-    model = load_classifier(setup.source, setup.task.label_names, pad_token_id=setup.tokenizer.pad_token_id).model
+    model = load_model(setup.config, setup.task, setup.source, setup.tokenizer).model
     if controlled.grammar is not None:
         learned = ADAPTATIONS[spec.adaptation].learn_strengths if spec.adaptation else None
         attach(model, controlled.grammar, spec.strategy, learn_strengths=learned)
@@ -131,6 +132,7 @@ def _arguments(setup: Setup, seed: int, scratch: str) -> TrainingArguments:
         per_device_train_batch_size=setup.config.batch_size,
         per_device_eval_batch_size=setup.config.batch_size,
         learning_rate=setup.config.learning_rate,
+        train_sampling_strategy="group_by_length" if setup.config.group_by_length else "random",
         seed=seed,
         bf16=setup.precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),

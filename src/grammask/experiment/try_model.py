@@ -14,11 +14,11 @@ from ..grammar.grammar import Grammar
 from ..model.attach import attached
 from ..model.count_positions import count_positions
 from ..model.model_source import ModelSource
-from ..model.named_models import load_classifier
 from ..printing import reason
 from ..tagging.encode import encode
 from .config import Config
 from .cost import ModelShape, measure_shape
+from .load_model import load_model
 
 _TEXTS = ("a", "a b c", "a b c d")  # lengths that no number but 1 divides, for what a model computes in parts
 
@@ -42,7 +42,7 @@ def try_model(
     Raises `ModelError`, so that a model that cannot be used says so now and not after the first run.
     """
     set_seed(0)
-    loaded = load_classifier(source, task.label_names, pad_token_id=tokenizer.pad_token_id)
+    loaded = load_model(config, task, source, tokenizer)
     model = loaded.model
     fitted = fit_length(config, model)
     try_classifier(model, tokenizer, source, pairs=task.train.pairs is not None, max_length=fitted.max_length)

@@ -12,7 +12,8 @@ from ..errors import InputError, ModelError
 from ..printing import quoted
 from ..tagging.annotate import Annotator
 from .attachment import annotator_of
-from .position_table import PositionMethod, check_method, find_table
+from .position_methods import PositionMethod, check_method
+from .position_table import find_table
 from .sentence_wrapping import sentence_modules
 from .wrappers import inner_model
 

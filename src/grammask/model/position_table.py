@@ -1,18 +1,17 @@
 """Tables of learned positions: where BERT-like models keep them, and how they are made longer."""
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from transformers import PreTrainedModel
 
-from ..errors import InputError, ModelError
-from ..printing import quoted
+from ..errors import ModelError
 from .count_positions import first_position
+from .position_methods import PositionMethod
 
-PositionMethod = Literal["tile", "interpolate"]
 # Each is under a test.
 EXTENDABLE: Final[tuple[str, ...]] = (
     "albert", "bert", "camembert", "data2vec-text", "distilbert", "electra", "ernie", "esm", "layoutlm", "mobilebert",
@@ -54,14 +53,6 @@ def longer(rows: Tensor, count: int, method: PositionMethod) -> Tensor:
         return rows[torch.arange(count, device=rows.device) % len(rows)]
     exact = rows.T[None].to(torch.promote_types(rows.dtype, torch.float32))
     return interpolate(exact, size=count, mode="linear", align_corners=True)[0].T.to(rows.dtype).contiguous()
-
-
-def check_method(method: object) -> PositionMethod:
-    """Return the name of a method; raises `InputError` for any other value."""
-    for known in get_args(PositionMethod):
-        if method == known:
-            return known  # type: ignore[no-any-return]
-    raise InputError(f"method must be one of {', '.join(get_args(PositionMethod))}, but is {quoted(method)}")
 
 
 def find_table(model: PreTrainedModel) -> PositionTable:

@@ -50,9 +50,16 @@ def _command(task: Mapping[str, Any]) -> str:
     return (
         f"grammask compare --task {quote(task['task'])} --model {quote(task['model'])}{size} "
         f"--epochs {task['epochs']:g} --batch-size {task['batch_size']} --learning-rate {task['learning_rate']:g} "
-        f"--max-length {task['max_length']} --precision {precision} --metric {task['metric']} "
+        f"--max-length {task['max_length']}{_later(task)} --precision {precision} --metric {task['metric']} "
         f"--out {quote('runs/' + task['name'])}"
     )
+
+
+def _later(task: Mapping[str, Any]) -> str:
+    """Return the settings that records name only where they aren't as they always were."""
+    positions = f" --positions {task['positions']}" if "positions" in task else ""
+    method = f" --position-method {task['position_method']}" if "position_method" in task else ""
+    return positions + method + (" --group-by-length" if "group_by_length" in task else "")
 
 
 def results_plot(grid: Mapping[str, Any]) -> Picture:
