@@ -40,6 +40,7 @@ def compare_command(
     strategies: Annotated[str, setting(Config, "strategies")] = joined(DEFAULTS.strategies),
     controls: Annotated[str, setting(Config, "controls", default="none")] = joined(DEFAULTS.controls),
     adapt: Annotated[str, setting(Config, "adaptations", default="none")] = joined(DEFAULTS.adaptations),
+    attention: Annotated[str, setting(Config, "attention")] = DEFAULTS.attention,
     seeds: Annotated[str, setting(Config, "seeds")] = joined(DEFAULTS.seeds),
     train_size: Annotated[
         int | None, setting(Config, "train_size", default=f"{_BUILT_IN_TRAIN_SIZE} of {DEFAULTS.task}, else all")
@@ -106,6 +107,7 @@ def compare_command(
         "task": task, "text_column": text_column, "pair_column": pair_column, "label_column": label_column,
         "header": header, "model": model, "tagger": tagger, "sentences": sentences, "grammars": tuple(grammar),
         "strategies": split(strategies), "controls": split(controls), "adaptations": split(adapt),
+        "attention": attention,
         "seeds": whole_numbers(seeds, option="--seeds", example="0,1,2"),
         "train_size": train_size, "eval_size": eval_size, "epochs": epochs, "batch_size": batch_size,
         "learning_rate": learning_rate, "positions": positions, "position_method": position_method,

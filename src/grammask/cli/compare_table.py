@@ -23,7 +23,7 @@ def summary_table(results: dict[str, Any]) -> Table:
             least, most = row["difference_interval"]
             difference = f"{100 * row['difference']:+.1f}\n{100 * least:+.1f}..{100 * most:+.1f}"
         table.add_row(
-            f"{row['control'] or row['adaptation'] or row['strategy']}\n{row['grammar'] or ''}",
+            f"{_kind(row)}\n{row['grammar'] or ''}",
             f"{100 * row['accuracy']:.1f}\n{100 * low:.1f}..{100 * high:.1f}",
             difference,
             f"{row['matthews']:.3f}",
@@ -33,3 +33,8 @@ def summary_table(results: dict[str, Any]) -> Table:
             f"{row['training_seconds']:.0f}",
         )
     return table
+
+
+def _kind(row: dict[str, Any]) -> str:
+    kind: str = row["control"] or row["adaptation"] or row["strategy"]
+    return kind if row["attention"] is None else f"{kind}, {row['attention']}"

@@ -1,10 +1,13 @@
-"""Ways of training a model under a grammar, by name."""
+"""Ways of training a model under a grammar, by name, and which weights of its attention training begins with."""
 
 from typing import Final, Literal, NamedTuple
 
 from ..grammar.rules import Strategy
 
 Adaptation = Literal["ramp", "learn-layer", "learn-head"]
+Attention = Literal["kept", "fresh", "as-paper"]
+Weights = Literal["fresh"]  # of a run's attention; None for those that the model brings
+FRESH: Final[str] = "query, key and value weights are drawn anew before training"
 
 
 class Way(NamedTuple):
@@ -20,3 +23,8 @@ ADAPTATIONS: Final[dict[Adaptation, Way]] = {
     "learn-layer": Way("soft", "strengths are learned, a tag x tag table for each layer", learn_strengths="layer"),
     "learn-head": Way("soft", "strengths are learned, a tag x tag table for each head", learn_strengths="head"),
 }
+
+
+def weights_of(attention: Attention, strategy: str) -> Weights | None:
+    """Return the weights that a run of this strategy begins with: "as-paper" leaves full attention its own."""
+    return None if attention == "kept" or (attention == "as-paper" and strategy == "full") else "fresh"

@@ -87,4 +87,5 @@ def _sizes(setup: Setup) -> str:
 def _title(spec: RunSpec) -> str:
     parts = (("grammar", spec.grammar), ("control", spec.control), ("adaptation", spec.adaptation))
     named = ", ".join(f"{kind} {name}" for kind, name in parts if name is not None)
-    return f"{spec.strategy} attention" + (f", {named}" if named else "") + f", seed {spec.seed}"
+    weights = "" if spec.attention is None else f"{spec.attention} "
+    return f"{weights}{spec.strategy} attention" + (f", {named}" if named else "") + f", seed {spec.seed}"

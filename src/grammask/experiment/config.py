@@ -10,7 +10,7 @@ from ..grammar.rules import STRATEGIES, check_strategy
 from ..model.position_methods import PositionMethod
 from ..tagging.load_tagger import TAGGER_HELP
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
-from .adaptations import Adaptation
+from .adaptations import Adaptation, Attention
 from .controls.registry import CONTROLS, find_control
 
 # Settings that choose the runs. All others are the same for all runs of a folder, except those of judgement.
@@ -53,6 +53,11 @@ class Config(BaseModel):
         description=f"Controls of hard grammars: {', '.join(CONTROLS)}. NAME:controls is for one grammar only.",
     )
     adaptations: tuple[Adaptation, ...] = Field(default=(), description="Ways of training besides the plain one.")
+    attention: Attention = Field(
+        default="kept",
+        description="Query, key and value weights: kept; drawn anew in all runs (fresh), or in those of a grammar only "
+        "(as-paper), as the paper's code does.",
+    )
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="Seeds of the runs.")
     train_size: int | None = Field(default=None, ge=2, le=_MOST_TEXTS, description="Training texts.")
     eval_size: int | None = Field(default=None, ge=2, le=_MOST_TEXTS, description="Evaluation texts.")
@@ -136,7 +141,7 @@ class Config(BaseModel):
 
 # Settings that came later, and what they were before: what folders without them were made with.
 ADDED: Final[dict[str, Any]] = {
-    name: Config.model_fields[name].default for name in ("positions", "position_method", "group_by_length")
+    name: Config.model_fields[name].default for name in ("positions", "position_method", "group_by_length", "attention")
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ExperimentError
 from ..resampling import RESAMPLES, Floats, interval
 from .config import ADDED
-from .plan_runs import FULL, RowKey, row_key_of
+from .plan_runs import RowKey, row_key_of
 from .results import ComparisonResults, read_results
 from .statistics import RunOutcome, difference, group_by_row, paired_scores
 
@@ -42,18 +42,19 @@ def summarise_grid(finished: Mapping[str, ComparisonResults]) -> dict[str, Any]:
     metrics = {name: found.facts["config"]["metric"] for name, found in finished.items()}
     known = list(dict.fromkeys(row for of_task in rows.values() for row in of_task))
     hard = [row for row in known if row.strategy == "hard" and row.control is None]
-    means = [_mean(rows, metrics, row, FULL) for row in known if row != FULL]
+    full = [row for row in known if row.strategy == "full"]
+    means = [_mean(rows, metrics, row, other) for row in known if row not in full for other in full]
     controls = [
         _mean(rows, metrics, row, other)
         for row in hard
         for other in known
-        if other.control is not None and other.grammar == row.grammar and row.adaptation is None
+        if other.control is not None and other == row._replace(control=other.control)
     ]
     others = [
         _mean(rows, metrics, row, other)
         for number, row in enumerate(hard)
         for other in hard[number + 1 :]
-        if row.adaptation == other.adaptation and _are_equally_dense(finished, row, other)
+        if row._replace(grammar=other.grammar) == other and _are_equally_dense(finished, row, other)
     ]
     return {
         "format": 1,

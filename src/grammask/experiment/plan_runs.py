@@ -9,7 +9,7 @@ from ..errors import ExperimentError
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
-from .adaptations import ADAPTATIONS, Adaptation
+from .adaptations import ADAPTATIONS, Adaptation, Weights, weights_of
 from .config import Config
 
 _GUIDED: Final[tuple[Strategy, ...]] = ("hard", "soft")
@@ -22,6 +22,7 @@ class RowKey(NamedTuple):
     strategy: str
     control: str | None = None
     adaptation: str | None = None
+    attention: str | None = None
 
     def __str__(self) -> str:
         return " ".join(part for part in self if part)
@@ -31,14 +32,15 @@ FULL: Final = RowKey(None, "full")
 
 
 def row_key_of(fields: Mapping[str, Any]) -> RowKey:
-    """Return the key of the row that a record, or another row of fields, belongs to."""
-    return RowKey(*(fields[name] for name in RowKey._fields))
+    """Return the key of the row that a record, or another row of fields, belongs to; old ones lack `attention`."""
+    return RowKey(**{name: fields[name] for name in RowKey._fields if name in fields})
 
 
 class RunSpec(BaseModel):
     """One run: a strategy under a grammar (None for full), with a seed.
 
     `control` names what is broken on purpose, `adaptation` a way of training; they are None where there is none.
+    `attention` is "fresh" where query, key and value weights are drawn anew, None where they are the model's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,12 +49,13 @@ class RunSpec(BaseModel):
     strategy: Strategy
     control: str | None = None
     adaptation: Adaptation | None = None
+    attention: Weights | None = None
     seed: int
 
     @property
     def id(self) -> str:
-        """A name for files: paper-hard-seed0, paper-hard-random-seed0."""
-        parts = (self.grammar, self.strategy, self.control, self.adaptation, f"seed{self.seed}")
+        """A name for files: paper-hard-seed0, paper-hard-random-seed0, full-fresh-seed0."""
+        parts = (self.grammar, self.strategy, self.control, self.adaptation, self.attention, f"seed{self.seed}")
         return "-".join(part for part in parts if part)
 
 
@@ -69,7 +72,8 @@ def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
         if grammars.setdefault(grammar.name, grammar) != grammar:
             raise ExperimentError(f"two different grammars are called {grammar.name!r}; rename one of them in its file")
         rows.update(dict.fromkeys(_rows_of(grammar, path, limit, config)))
-    specs = tuple(RunSpec(**row._asdict(), seed=seed) for seed in config.seeds for row in rows)
+    begun = [row._replace(attention=weights_of(config.attention, row.strategy)) for row in rows]
+    specs = tuple(RunSpec(**row._asdict(), seed=seed) for seed in config.seeds for row in begun)
     if not specs:
         raise ExperimentError(
             f"no run is left: strategies are {', '.join(config.strategies)}, grammars {config.grammars}"

@@ -11,7 +11,7 @@ from ..files.names import check_file_name
 from ..files.read import parse_json_object, read_bytes
 from ..grammar.rules import Strategy
 from ..model.position_methods import PositionMethod
-from .adaptations import Adaptation
+from .adaptations import Adaptation, Attention, Weights
 from .controls.registry import find_control
 from .plan_runs import RowKey, RunSpec, row_key_of
 
@@ -41,6 +41,7 @@ class RowSchema(Schema):
     strategy: Strategy
     control: str | None
     adaptation: Adaptation | None
+    attention: Weights | None = None
 
     @property
     def row_key(self) -> RowKey:
@@ -129,6 +130,7 @@ class ReportedSettings(Schema):
     positions: Count | None = None
     position_method: PositionMethod = "tile"
     group_by_length: bool = False
+    attention: Attention = "kept"
     metric: Literal["accuracy", "matthews"]
     margin: Share
 

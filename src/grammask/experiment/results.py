@@ -13,7 +13,7 @@ from ..errors import ExperimentError
 from ..files.lock import locked
 from ..files.write import dump, write_whole
 from ..report.compare_page import write_report
-from .adaptations import ADAPTATIONS
+from .adaptations import ADAPTATIONS, FRESH
 from .controls.registry import find_control
 from .folder import KEPT, REPORT, RESULTS
 from .label_line import read_label_line
@@ -39,7 +39,7 @@ class ComparisonResults:
             RunOutcome(
                 record["grammar"], record["strategy"], record["seed"], labels,
                 read_label_line(record["predictions"]), len(self.facts["task"]["labels"]),
-                record["control"], record["adaptation"],
+                record["control"], record["adaptation"], record.get("attention"),
             )
             for record in self.records
         ]  # fmt: skip
@@ -128,6 +128,7 @@ def _meanings(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     return {
         **{row["control"]: find_control(row["control"]).description for row in rows if row["control"]},
         **{row["adaptation"]: ADAPTATIONS[row["adaptation"]].description for row in rows if row["adaptation"]},
+        **{row["attention"]: FRESH for row in rows if row["attention"]},
     }
 
 

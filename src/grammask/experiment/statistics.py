@@ -20,7 +20,7 @@ from ..resampling import (
     interval,
 )
 from .metrics import classification_metrics
-from .plan_runs import FULL, RowKey, row_key_of
+from .plan_runs import RowKey, row_key_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class RunOutcome:
     classes: int
     control: str | None = None
     adaptation: str | None = None
+    attention: str | None = None
 
     @property
     def row_key(self) -> RowKey:
@@ -56,6 +57,7 @@ class SummaryRow:
     strategy: str
     control: str | None
     adaptation: str | None
+    attention: str | None
     seeds: tuple[int, ...]
     accuracy: float
     accuracy_interval: Interval
@@ -72,9 +74,9 @@ class SummaryRow:
 def summarise(
     runs: Sequence[RunOutcome], *, metric: Metric = "accuracy", margin: float = 0.01
 ) -> tuple[SummaryRow, ...]:
-    """Return one row for each grammar, strategy, control and adaptation, in order of first appearance."""
+    """Return one row for each `RowKey`, in order of first appearance; a comparison has one row of full attention."""
     rows = group_by_row(runs)
-    full = rows.get(FULL, {})
+    full = next((members for row, members in rows.items() if row.strategy == "full"), {})
     found = [_summary(members, full, metric, margin) for members in rows.values()]
     tested = [row.p_value for row in found if row.p_value is not None]
     if not tested:
@@ -118,6 +120,7 @@ def _summary(members: dict[int, RunOutcome], full: dict[int, RunOutcome], metric
         strategy=first.strategy,
         control=first.control,
         adaptation=first.adaptation,
+        attention=first.attention,
         seeds=tuple(members),
         accuracy=float(accuracy.by_run.mean()),
         accuracy_interval=figures[0].accuracy_interval if len(figures) == 1 else interval(bootstrap_mean(accuracy)),

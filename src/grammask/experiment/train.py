@@ -16,6 +16,7 @@ from transformers.trainer_callback import ProgressCallback
 
 from ..errors import ExperimentError
 from ..model.attach import attach, set_mask_transform
+from ..model.projections import renew_projections
 from ..tagging.collate import Collator
 from .adaptations import ADAPTATIONS
 from .controls.apply import Controlled
@@ -61,6 +62,8 @@ def train_and_evaluate(setup: Setup, spec: RunSpec, controlled: Controlled, *, k
 def _load_model(setup: Setup, spec: RunSpec, controlled: Controlled) -> PreTrainedModel:
     """Load a model and put the grammar of the run into it."""
     model = load_model(setup.config, setup.task, setup.source, setup.tokenizer).model
+    if spec.attention == "fresh":
+        renew_projections(model, spec.seed)
     if controlled.grammar is not None:
         learned = ADAPTATIONS[spec.adaptation].learn_strengths if spec.adaptation else None
         attach(model, controlled.grammar, spec.strategy, learn_strengths=learned)

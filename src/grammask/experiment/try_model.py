@@ -14,6 +14,7 @@ from ..grammar.grammar import Grammar
 from ..model.attach import attached
 from ..model.count_positions import count_positions
 from ..model.model_source import ModelSource
+from ..model.projections import renew_projections
 from ..printing import reason
 from ..tagging.encode import encode
 from .config import Config
@@ -46,6 +47,8 @@ def try_model(
     model = loaded.model
     fitted = fit_length(config, model)
     try_classifier(model, tokenizer, source, pairs=task.train.pairs is not None, max_length=fitted.max_length)
+    if config.attention != "kept":
+        renew_projections(model, seed=0)
     for grammar in grammars:
         with attached(model, grammar):
             pass

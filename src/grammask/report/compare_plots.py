@@ -10,11 +10,12 @@ from .figure import COLOURS, Picture, style
 
 
 def row_name(row: Mapping[str, Any]) -> str:
-    """Return the name of a row: full, strategy and grammar, or control and grammar; and the way of training."""
-    if row["control"] is not None:
-        return f"{row['control']} of {row['grammar']}"
+    """Return the name of a row: strategy or control, grammar, the way of training, and weights that are fresh."""
     name = str(row["strategy"]) if row["grammar"] is None else f"{row['strategy']} {row['grammar']}"
-    return name if row["adaptation"] is None else f"{name}, {row['adaptation']}"
+    if row["control"] is not None:
+        name = f"{row['control']} of {row['grammar']}"
+    # The first records don't name their weights.
+    return ", ".join(part for part in (name, row["adaptation"], row.get("attention")) if part)
 
 
 def accuracy_plot(rows: Sequence[Mapping[str, Any]]) -> Picture:

@@ -59,7 +59,8 @@ def _later(task: Mapping[str, Any]) -> str:
     """Return the settings that records name only where they aren't as they always were."""
     positions = f" --positions {task['positions']}" if "positions" in task else ""
     method = f" --position-method {task['position_method']}" if "position_method" in task else ""
-    return positions + method + (" --group-by-length" if "group_by_length" in task else "")
+    attention = f" --attention {task['attention']}" if "attention" in task else ""
+    return positions + method + (" --group-by-length" if "group_by_length" in task else "") + attention
 
 
 def results_plot(grid: Mapping[str, Any]) -> Picture:
@@ -82,8 +83,11 @@ def results_plot(grid: Mapping[str, Any]) -> Picture:
 
 
 def _density(tasks: Sequence[Mapping[str, Any]], mean: Mapping[str, Any]) -> float:
-    parts = ("grammar", "strategy", "control", "adaptation")
+    parts = ("grammar", "strategy", "control", "adaptation", "attention")
     found = [
-        row["word_density"] for task in tasks for row in task["rows"] if all(row[part] == mean[part] for part in parts)
+        row["word_density"]
+        for task in tasks
+        for row in task["rows"]
+        if all(row.get(part) == mean.get(part) for part in parts)
     ]
     return float(sum(found) / len(found))
