@@ -11,6 +11,7 @@ from ..grammar.tags import TAGS
 from .blocks.block import Block, BlockGroup, TokenIndex, as_bias
 from .blocks.head_bits import additive_mask
 from .gather import gather, scatter, scatter_permuted
+from .head_order import HeadOrder
 from .scratch import scratch
 
 _COPY: Final[int] = 1 << 22  # bytes of one reordered copy
@@ -32,12 +33,23 @@ class HeadGroup:
 
     @property
     def in_place(self) -> bool:
-        """Whether results can be written, or merged, where they belong at once."""
+        """Whether results can be written, or merged, where they belong; else in a copy that is put back."""
         return _is_view(self.block_group.rows, self.heads)
 
     def adds(self, block: Block) -> bool:
-        """Tell whether other pairs of a block's queries were read before, and their results are where its go."""
-        return block.accumulates or (self.block_group.accumulates and self.in_place)
+        """Tell whether other pairs of a block's queries were read before: their results are where its go."""
+        return block.accumulates or self.block_group.accumulates
+
+    def results(self, name: str, batch: Tensor) -> Tensor:
+        """Return where the group's results for (batch, heads, queries, ...) go: (heads, rows, ...).
+
+        They hold what earlier groups read, if there is any.
+        """
+        if self.in_place or self.block_group.accumulates:
+            return self.take_rows(name, batch)
+        text = batch[self.block_group.text]
+        shape = (self.block_group.rows.count, len(text[self.heads]), *text.shape[2:])
+        return scratch(name, shape, batch.dtype).transpose(0, 1)
 
     @property
     def keys_in_place(self) -> bool:
@@ -55,13 +67,13 @@ class HeadGroup:
         """Return the group's keys of (batch, key heads, keys, ...), in the same way."""
         return gather(batch[self.block_group.text][self.key_heads], self.block_group.keys.positions, name)
 
-    def put_rows(self, batch: Tensor, values: Tensor, *, adding: bool) -> None:
-        """Write (heads, rows, ...) where `take_rows` took it from, or add it to what is there."""
-        _put(batch[self.block_group.text], self.heads, self.block_group.rows, values, adding=adding)
+    def put_rows(self, batch: Tensor, values: Tensor) -> None:
+        """Write (heads, rows, ...) where `take_rows` took it from."""
+        _put(batch[self.block_group.text], self.heads, self.block_group.rows, values, adding=False)
 
-    def put_keys(self, batch: Tensor, values: Tensor, *, adding: bool) -> None:
-        """Write (key heads, keys, ...) where `take_keys` took it from, or add it to what is there."""
-        _put(batch[self.block_group.text], self.key_heads, self.block_group.keys, values, adding=adding)
+    def add_keys(self, batch: Tensor, values: Tensor) -> None:
+        """Add (key heads, keys, ...) to what is where `take_keys` took it from."""
+        _put(batch[self.block_group.text], self.key_heads, self.block_group.keys, values, adding=True)
 
     def bias(self, block: Block, strengths: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return a block's bias as floats that broadcast to (stack, heads, queries, keys), None where there is none.
@@ -114,7 +126,9 @@ class HeadGroup:
         return tensor[self.heads] if axis == 0 else tensor[:, self.heads]
 
 
-def head_groups(block_groups: Sequence[BlockGroup], query: Tensor, key: Tensor, *, drops: bool) -> Iterator[HeadGroup]:
+def head_groups(
+    block_groups: Sequence[BlockGroup], query: Tensor, key: Tensor, order: HeadOrder | None, *, drops: bool
+) -> Iterator[HeadGroup]:
     """Yield the groups, a few heads at a time, so that copies of what they reorder stay small.
 
     Keys are never repeated: heads of `query` that share one of `key` come together, or some of them where the group is
@@ -126,18 +140,23 @@ def head_groups(block_groups: Sequence[BlockGroup], query: Tensor, key: Tensor, 
     for group in block_groups:
         copied = max(tokens.count * isinstance(tokens.positions, Tensor) for tokens in (group.rows, group.keys))
         one = query.element_size() * query.shape[3] * max(copied, 1)
-        for heads, key_heads in _few_heads(group, query.shape[1], key.shape[1], max(_COPY // one, abreast)):
+        for heads, key_heads in _few_heads(group, order, query.shape[1], key.shape[1], max(_COPY // one, abreast)):
             yield HeadGroup(group, heads, key_heads, query.shape[1])
 
 
 def _few_heads(
-    group: BlockGroup, heads: int, key_heads: int, most: int
+    group: BlockGroup, order: HeadOrder | None, heads: int, key_heads: int, most: int
 ) -> Iterator[tuple[slice | Tensor, slice | Tensor]]:
     """Yield the group's heads, and those of the keys, at `most` so many at a time but all that share one."""
     sharing = heads // key_heads
     if group.heads is None:
         for some in _runs(key_heads, max(most // sharing, 1)):
             yield slice(some.start * sharing, some.stop * sharing), some
+    elif order is not None:
+        for of_one, keys in order.runs(group.heads):
+            for some in _runs(of_one.stop - of_one.start, most):
+                own = keys if sharing > 1 else slice(keys.start + some.start, keys.start + some.stop)
+                yield slice(of_one.start + some.start, of_one.start + some.stop), own
     elif sharing == 1:
         for some in _runs(len(group.heads), most):
             yield group.heads[some], group.heads[some]

@@ -19,6 +19,7 @@ from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
 from .blocks.block import BlockGroup
+from .blocks.head_tables import HeadTables, tables_by_head
 from .blocks.lookup import PairLookup, compile_lookup
 from .blocks.make_blocks import make_block_groups
 from .blocks.sorted import START
@@ -79,6 +80,7 @@ class Plan:
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._sharing = Counter(map(id, layer_tables))
         self._block_groups: dict[tuple[int, PositionMask, int, bool, int], tuple[object, tuple[BlockGroup, ...]]] = {}
+        self._of_tables = self._block_groups.copy()  # the same, of tables that heads of several layers share
         self._texts: dict[tuple[PositionMask, int], tuple[Text, ...]] = {}
         self._masks: dict[tuple[int, int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
         # What dispatch chose for each call, by all that the choice hangs on.
@@ -102,14 +104,16 @@ class Plan:
         dropped: then each pair is read only once. `start` is what starting a block costs, in pairs that could be
         computed meanwhile. Raises `InputError` where a band needs another order of words.
         """
-        tables, queries = self.layer_tables[layer], self.shape[1] if queries is None else queries
+        queries = self.shape[1] if queries is None else queries
+        tables = self.layer_tables[layer]
         key = (id(tables), position, queries, drops, start)
         if key not in self._block_groups:
             with outside_inference_mode():
-                if (position, queries) not in self._texts:
-                    self._texts[position, queries] = tuple(texts_of(self._checked, position, queries))
-                texts, learns = self._texts[position, queries], self.learned is not None
-                groups = make_block_groups(texts, tables, self.strategy, learned=learns, drops=drops, start=start)
+                groups = tuple(
+                    group if own.heads is None else replace(group, heads=own.heads)
+                    for own in self._by_head(tables)
+                    for group in self._groups_of(own.tables, position, queries, drops=drops, start=start)
+                )
             self._block_groups.setdefault(key, (tables, groups))
         return self._block_groups[key][1]
 
@@ -162,6 +166,25 @@ class Plan:
                 mask = self._maker.fixed(layer, model_mask, dtype, part)
             self._masks.setdefault(key, (tables, model_mask, mask))
         return self._masks[key][2]
+
+    def _by_head(self, tables: tuple[ReachTables, ...]) -> tuple[HeadTables, ...]:
+        """Return the tables of a layer, apart for heads that read alike; soft biases are made for all at once."""
+        if self.strategy != "hard" or len(tables[0].allowed) == 1:
+            return (HeadTables(tables),)
+        return tables_by_head(tuple(self.layer_tables))[id(tables)]
+
+    def _groups_of(
+        self, tables: tuple[ReachTables, ...], position: PositionMask, queries: int, *, drops: bool, start: int
+    ) -> tuple[BlockGroup, ...]:
+        """Return the groups of blocks under some tables, for all heads."""
+        key = (id(tables), position, queries, drops, start)
+        if key not in self._of_tables:
+            if (position, queries) not in self._texts:
+                self._texts[position, queries] = tuple(texts_of(self._checked, position, queries))
+            texts, learns = self._texts[position, queries], self.learned is not None
+            groups = make_block_groups(texts, tables, self.strategy, learned=learns, drops=drops, start=start)
+            self._of_tables.setdefault(key, (tables, groups))
+        return self._of_tables[key][1]
 
     @property
     def padding(self) -> Tensor | None:

@@ -12,6 +12,7 @@ from . import kernels
 from .blocks.block import Block, BlockGroup
 from .gather import own_rows, put_rows, scatter, stack_keys, stack_rows, unstack
 from .head_groups import HeadGroup, covers_all, head_groups, results_like, scratch_like
+from .head_order import HeadOrder
 from .kernels import Dropout
 from .shared_keys import SharedKeys
 
@@ -42,31 +43,30 @@ def sparse_attention(
         and any(tensor is not None and tensor.requires_grad for tensor in (query, key, value, strengths))
     )
     with torch.autocast("cpu", enabled=False):  # sums are kept in float32
+        order = HeadOrder.of(block_groups, query.shape[1], key.shape[1])
+        if order is not None:
+            query, key, value = map(order.take, (query, key, value))
         output: Tensor = _SparseAttention.apply(
-            query, key, value, strengths, block_groups, scale, Dropout(dropout, seed), needs_lse
+            query, key, value, strengths, block_groups, order, scale, Dropout(dropout, seed), needs_lse
         )
-    return output
+        return output if order is None else order.put_back(output)
 
 
 class _SparseAttention(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, strengths: Tensor | None,
-        block_groups: Sequence[BlockGroup], scale: float, dropout: Dropout, needs_lse: bool,
+        block_groups: Sequence[BlockGroup], order: HeadOrder | None, scale: float, dropout: Dropout, needs_lse: bool,
     ) -> Tensor:  # fmt: skip
         output = results_like(query)
         if not covers_all(block_groups, query):  # padding belongs to no group
             output.zero_()
         lse = query.new_full(query.shape[:-1] if needs_lse else (), -torch.inf, dtype=kernels.wide(query.dtype))
         drawn = dropout
-        for group in head_groups(block_groups, query, key, drops=dropout.share > 0):
+        for group in head_groups(block_groups, query, key, order, drops=dropout.share > 0):
             queries = group.take_rows("query", query)
             keys, values = group.take_keys("key", key), group.take_keys("value", value)
-            of_rows = (
-                group.take_rows("", output) if group.in_place else scratch_like("output", queries, output.dtype),
-                lse if not needs_lse else group.take_rows("", lse) if group.in_place
-                else lse.new_empty(queries.shape[:-1]),
-            )  # fmt: skip
+            of_rows = group.results("output", output), group.results("lse", lse) if needs_lse else lse
             for block in group.block_group.blocks:
                 rows, block_keys = stack_rows(queries, block), stack_keys("block key", keys, block)
                 shared = SharedKeys.of(rows, block_keys)
@@ -80,15 +80,11 @@ class _SparseAttention(torch.autograd.Function):
                 _put(of_rows, group, block, block_output, block_lse if needs_lse else None)
             if group.in_place:
                 continue
-            if group.block_group.accumulates:
-                before = group.take_rows("before", output), group.take_rows("lse", lse)
-                _merge(*before, *of_rows)
-                of_rows = before
-            group.put_rows(output, of_rows[0], adding=False)
+            group.put_rows(output, of_rows[0])
             if needs_lse:
-                group.put_rows(lse, of_rows[1], adding=False)
+                group.put_rows(lse, of_rows[1])
         ctx.save_for_backward(query, key, value, strengths, output, lse)
-        ctx.block_groups, ctx.scale, ctx.dropout = block_groups, scale, dropout
+        ctx.block_groups, ctx.order, ctx.scale, ctx.dropout = block_groups, order, scale, dropout
         return output
 
     @staticmethod
@@ -102,15 +98,13 @@ class _SparseAttention(torch.autograd.Function):
             total.zero_()
         to_table = None if strengths is None else torch.zeros_like(strengths, dtype=lse.dtype)
         drawn = ctx.dropout
-        for group in head_groups(ctx.block_groups, query, key, drops=ctx.dropout.share > 0):
+        for group in head_groups(ctx.block_groups, query, key, ctx.order, drops=ctx.dropout.share > 0):
             of_rows = [
                 group.take_rows(name, tensor)
                 for name, tensor in (("grad", grad), ("query", query), ("output", output), ("lse", lse))
             ]
             keys, values = group.take_keys("key", key), group.take_keys("value", value)
-            to_query = (
-                group.take_rows("", totals[0]) if group.in_place else scratch_like("to query", of_rows[1], lse.dtype)
-            )
+            to_query = group.results("to query", totals[0])
             if group.keys_in_place:
                 to_key, to_value = (group.take_keys("", total) for total in totals[1:])
             else:
@@ -137,12 +131,12 @@ class _SparseAttention(torch.autograd.Function):
                 scatter(to_key, block.keys, unstack(block_grads[1]), adding=True)
                 scatter(to_value, block.keys, unstack(block_grads[2]), adding=True)
             if not group.in_place:
-                group.put_rows(totals[0], to_query, adding=group.block_group.accumulates)
+                group.put_rows(totals[0], to_query)
             if not group.keys_in_place:
-                group.put_keys(totals[1], to_key, adding=True)
-                group.put_keys(totals[2], to_value, adding=True)
+                group.add_keys(totals[1], to_key)
+                group.add_keys(totals[2], to_value)
         to_strengths = None if strengths is None or to_table is None else to_table.to(strengths.dtype)
-        return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None, None
+        return *(total.to(query.dtype) for total in totals), to_strengths, None, None, None, None, None
 
 
 def _put(of_rows: tuple[Tensor, Tensor], group: HeadGroup, block: Block, output: Tensor, lse: Tensor | None) -> None:

@@ -9,6 +9,8 @@ rectangle. Those are stacked, so that there are few calls.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -53,14 +55,12 @@ def limited_blocks(
         at = np.unique(np.searchsorted(rectangle.rows, starts[starts <= rectangle.rows[-1]]))
     chunks = _Chunks.of(text, rectangle, at)
     slab = 1 if starts is not None or COPYING * chunks.edge > start else _SLAB
-    # What is merged in place has been written before.
-    skips = accumulates and rectangle.heads is None and isinstance(rows.positions, slice)
     blocks = []
     for first in range(0, len(chunks.starts), slab):
         some = chunks.at(slice(first, first + slab))
-        if some.edge > 0 or not skips:
+        if some.edge > 0 or not accumulates:
             blocks.append(_edges(text, rectangle, some))
-        blocks += _insides(rectangle, some)
+    blocks += _insides(rectangle, chunks)
     return _group(text, rectangle, rows, blocks, accumulates=accumulates)
 
 
@@ -134,11 +134,11 @@ class _Chunks:
 
 def _insides(rectangle: Rectangle, chunks: _Chunks) -> list[Block]:
     """Return the blocks without masks: results are merged with those of the edges."""
-    bounds = zip(*(values.tolist() for values in (chunks.starts, chunks.stops, chunks.open, chunks.close)), strict=True)
+    bounds = zip(*(values.tolist() for values in (chunks.open, chunks.close, chunks.starts, chunks.stops)), strict=True)
     return [
-        _unmasked(rectangle, slice(first, last), slice(opens, closes), accumulates=True)
-        for first, last, opens, closes in bounds
-        if closes > opens
+        _unmasked(rectangle, slice(some[0][2], some[-1][3]), slice(opens, closes), accumulates=True)
+        for (opens, closes), same in groupby(bounds, itemgetter(0, 1))
+        if closes > opens and (some := [*same])  # neighbours with the same keys are one block
     ]
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ...grammar.rules import Strategy
 from ..blocks.block import Block, BlockGroup
-from ..head_groups import head_groups
+from ..head_groups import HeadGroup, head_groups
+from ..head_order import HeadOrder
 from ..plan import Plan
 from ..position_mask import FREE, PositionMask
 from .parts import DenseParts, MaskParts, PlanParts, SparseParts
@@ -80,11 +81,13 @@ def sparse_parts(block_groups: Sequence[BlockGroup], shape: Shape, dtype: torch.
     counts["calls"], counts["numbers_out"] = 1, batch * heads * shape.rows * head_dim
     query = torch.empty((batch, heads, shape.rows, head_dim), dtype=dtype, device="meta")
     key = torch.empty((batch, key_heads, length, head_dim), dtype=dtype, device="meta")
-    for group in head_groups(block_groups, query, key, drops=drops):
+    order = HeadOrder.of(block_groups, heads, key_heads)
+    counts["copied_rows"] += 0 if order is None else 2 * batch * heads * shape.rows * head_dim  # there and back
+    for group in head_groups(block_groups, query, key, order, drops=drops):
         width = head_dim * _count(group.heads), head_dim * _count(group.key_heads)
         _count_group(counts, group.block_group, *width)
         for block in group.block_group.blocks:
-            _count_block(counts, block, _count(group.heads), head_dim, width[1])
+            _count_block(counts, group, block, head_dim, width[1])
     return SparseParts(**counts)
 
 
@@ -100,11 +103,10 @@ def _count_group(counts: dict[str, float], group: BlockGroup, width: int, key_wi
     if isinstance(group.keys.positions, Tensor):
         counts["copies"] += group.keys.count
         counts["copied_keys"] += group.keys.count * key_width
-    if group.accumulates:
-        counts["merged"] += group.rows.count * width
 
 
-def _count_block(counts: dict[str, float], block: Block, heads: int, head_dim: int, key_width: int) -> None:
+def _count_block(counts: dict[str, float], group: HeadGroup, block: Block, head_dim: int, key_width: int) -> None:
+    heads = _count(group.heads)
     queries = block.chunk or block.rows.stop - block.rows.start
     tiles = heads * block.stack * -(-queries // tile(queries))
     scores = heads * block.pairs
@@ -113,7 +115,7 @@ def _count_block(counts: dict[str, float], block: Block, heads: int, head_dim: i
     counts["loads"] += tiles * head_dim * block.pairs / (block.stack * queries)
     counts["products"] += scores * head_dim
     counts["scores"] += scores
-    if block.accumulates:
+    if group.adds(block):
         counts["merged"] += (block.rows.stop - block.rows.start) * heads * head_dim
     if isinstance(block.keys, Tensor):
         counts["copies"] += len(block.keys)
