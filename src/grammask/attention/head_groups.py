@@ -153,10 +153,10 @@ def _few_heads(
         for some in _runs(key_heads, max(most // sharing, 1)):
             yield slice(some.start * sharing, some.stop * sharing), some
     elif order is not None:
-        for of_one, keys in order.runs(group.heads):
-            for some in _runs(of_one.stop - of_one.start, most):
+        for places, keys in order.runs(group.heads):
+            for some in _runs(places.stop - places.start, most):
                 own = keys if sharing > 1 else slice(keys.start + some.start, keys.start + some.stop)
-                yield slice(of_one.start + some.start, of_one.start + some.stop), own
+                yield slice(places.start + some.start, places.start + some.stop), own
     elif sharing == 1:
         for some in _runs(len(group.heads), most):
             yield group.heads[some], group.heads[some]

@@ -73,5 +73,5 @@ class KeptReads:
         if not self._is_alone:
             return self._board.mask(self._joined.index[columns], self._tags, rows, dtype)
         if self._of_all is None:  # what one query reads is looked up for all layers at once
-            self._of_all = self._board.mask(ALL, self._tags, rows, dtype).index_select(3, self._joined.index)
+            self._of_all = self._board.mask(ALL, self._tags, rows, dtype, joined=self._joined.index)
         return self._of_all[..., columns]

@@ -117,10 +117,12 @@ class Board:
         nobody = self._slots.places.shape[1] - 1
         return JoinedRuns.of(joined, self.runs, self.room, nobody).to(self.has_lost.device)
 
-    def mask(self, slots: slice | Tensor, tags: Tensor, queries: slice, dtype: torch.dtype) -> Tensor:
+    def mask(
+        self, slots: slice | Tensor, tags: Tensor, queries: slice, dtype: torch.dtype, *, joined: Tensor | None = None
+    ) -> Tensor:
         """Return what some `queries` of the last tokens, whose tags are (batch, tokens), read in some slots.
 
-        It is as attention adds it: (batch, heads, queries, slots).
+        It is as attention adds it: (batch, heads, queries, slots). `joined` selects of these slots.
         """
         last = self.text.at(slice(self.seen - tags.shape[1], None)).at(queries)
         keys = self._first_cells[:, slots], self._key_words[:, slots]
@@ -132,7 +134,7 @@ class Board:
             bits.masked_fill_(key < query - self._lefts[slots], NONE)
         if bool((last.words < 0).any()):  # all others belong to their own word
             bits.masked_fill_(key == query, EVERY)
-        return additive_mask(bits, self.patterns.heads, dtype)
+        return additive_mask(bits if joined is None else bits.index_select(3, joined), self.patterns.heads, dtype)
 
     def select(self, rows: Tensor) -> None:
         """Go on with some of the texts, in another order or several times."""
