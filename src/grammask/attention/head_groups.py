@@ -11,7 +11,7 @@ from ..grammar.tags import TAGS
 from .blocks.block import Block, BlockGroup, TokenIndex, as_bias
 from .blocks.head_bits import additive_mask
 from .gather import gather, scatter, scatter_permuted
-from .head_order import HeadOrder
+from .head_order import HeadOrder, few_heads
 from .scratch import scratch
 
 _COPY: Final[int] = 1 << 22  # bytes of one reordered copy
@@ -140,38 +140,8 @@ def head_groups(
     for group in block_groups:
         copied = max(tokens.count * isinstance(tokens.positions, Tensor) for tokens in (group.rows, group.keys))
         one = query.element_size() * query.shape[3] * max(copied, 1)
-        for heads, key_heads in _few_heads(group, order, query.shape[1], key.shape[1], max(_COPY // one, abreast)):
+        for heads, key_heads in few_heads(group, order, query.shape[1], key.shape[1], max(_COPY // one, abreast)):
             yield HeadGroup(group, heads, key_heads, query.shape[1])
-
-
-def _few_heads(
-    group: BlockGroup, order: HeadOrder | None, heads: int, key_heads: int, most: int
-) -> Iterator[tuple[slice | Tensor, slice | Tensor]]:
-    """Yield the group's heads, and those of the keys, at `most` so many at a time but all that share one."""
-    sharing = heads // key_heads
-    if group.heads is None:
-        for some in _runs(key_heads, max(most // sharing, 1)):
-            yield slice(some.start * sharing, some.stop * sharing), some
-    elif order is not None:
-        for places, keys in order.runs(group.heads):
-            for some in _runs(places.stop - places.start, most):
-                own = keys if sharing > 1 else slice(keys.start + some.start, keys.start + some.stop)
-                yield slice(places.start + some.start, places.start + some.stop), own
-    elif sharing == 1:
-        for some in _runs(len(group.heads), most):
-            yield group.heads[some], group.heads[some]
-    else:
-        for key_head in range(key_heads):
-            of_one = group.heads[group.heads // sharing == key_head]
-            for some in _runs(len(of_one), most):
-                yield of_one[some], slice(key_head, key_head + 1)
-
-
-def _runs(count: int, most: int) -> Iterator[slice]:
-    """Cut a range into runs of about equal size."""
-    runs = -(-count // most)
-    for first in range(0, count, step := max(-(-count // max(runs, 1)), 1)):
-        yield slice(first, min(first + step, count))
 
 
 def covers_all(block_groups: Sequence[BlockGroup], query: Tensor) -> bool:

@@ -1,4 +1,7 @@
-"""Heads in the order of what they read: those of a group are neighbours then, so that nothing of theirs is copied."""
+"""Which heads of a group come together, and in which order.
+
+In the order of what they read, those of a group are neighbours, so that nothing of theirs is copied.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -49,3 +52,33 @@ class HeadOrder(NamedTuple):
     @staticmethod
     def _index(places: Sequence[int]) -> Tensor:
         return torch.tensor(places, dtype=torch.int64, device="cpu")
+
+
+def few_heads(
+    group: BlockGroup, order: HeadOrder | None, heads: int, key_heads: int, most: int
+) -> Iterator[tuple[slice | Tensor, slice | Tensor]]:
+    """Yield the group's heads, and those of the keys, at `most` so many at a time but all that share one."""
+    sharing = heads // key_heads
+    if group.heads is None:
+        for some in _cut(key_heads, max(most // sharing, 1)):
+            yield slice(some.start * sharing, some.stop * sharing), some
+    elif order is not None:
+        for places, keys in order.runs(group.heads):
+            for some in _cut(places.stop - places.start, most):
+                own = keys if sharing > 1 else slice(keys.start + some.start, keys.start + some.stop)
+                yield slice(places.start + some.start, places.start + some.stop), own
+    elif sharing == 1:
+        for some in _cut(len(group.heads), most):
+            yield group.heads[some], group.heads[some]
+    else:
+        for key_head in range(key_heads):
+            of_one = group.heads[group.heads // sharing == key_head]
+            for some in _cut(len(of_one), most):
+                yield of_one[some], slice(key_head, key_head + 1)
+
+
+def _cut(count: int, most: int) -> Iterator[slice]:
+    """Cut a range into runs of about equal size."""
+    runs = -(-count // most)
+    for first in range(0, count, step := max(-(-count // max(runs, 1)), 1)):
+        yield slice(first, min(first + step, count))

@@ -18,12 +18,10 @@ from ..grammar.caching import outside_inference_mode
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Strategy
 from ..grammar.tables import ReachTables
+from .block_maker import BlockCall, BlockMaker
 from .blocks.block import BlockGroup
-from .blocks.head_tables import HeadTables, tables_by_head
 from .blocks.lookup import PairLookup, compile_lookup
-from .blocks.make_blocks import make_block_groups
 from .blocks.sorted import START
-from .blocks.text import Text, texts_of
 from .dense import heads_of
 from .inputs import Annotation
 from .mask_maker import MaskMaker, MaskTransform
@@ -73,15 +71,16 @@ class Plan:
         self.is_given = is_given
         self._own_masks = None if annotation is None else OwnMasks(annotation)
         # Strategy "full" makes none.
+        self._blocks = (
+            None if annotation is None
+            else BlockMaker(annotation, strategy, layer_tables, learns=learned is not None)
+        )  # fmt: skip
         self._maker = (
             None if annotation is None
             else MaskMaker(annotation, strategy, layer_tables, learned, mask_transform, lookups)
         )  # fmt: skip
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._sharing = Counter(map(id, layer_tables))
-        self._block_groups: dict[tuple[int, PositionMask, int, bool, int], tuple[object, tuple[BlockGroup, ...]]] = {}
-        self._of_tables = self._block_groups.copy()  # the same, of tables that heads of several layers share
-        self._texts: dict[tuple[PositionMask, int], tuple[Text, ...]] = {}
         self._masks: dict[tuple[int, int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
         # What dispatch chose for each call, by all that the choice hangs on.
         self.choices: dict[object, Any] = {}
@@ -104,18 +103,9 @@ class Plan:
         dropped: then each pair is read only once. `start` is what starting a block costs, in pairs that could be
         computed meanwhile. Raises `InputError` where a band needs another order of words.
         """
+        assert self._blocks is not None  # noqa: S101 - strategy "full" has none
         queries = self.shape[1] if queries is None else queries
-        tables = self.layer_tables[layer]
-        key = (id(tables), position, queries, drops, start)
-        if key not in self._block_groups:
-            with outside_inference_mode():
-                groups = tuple(
-                    group if own.heads is None else replace(group, heads=own.heads)
-                    for own in self._by_head(tables)
-                    for group in self._groups_of(own.tables, position, queries, drops=drops, start=start)
-                )
-            self._block_groups.setdefault(key, (tables, groups))
-        return self._block_groups[key][1]
+        return self._blocks.groups(layer, BlockCall(position, queries, drops, start))
 
     def adds_nothing(self, layer: int) -> bool:
         """Tell whether the rules of a layer leave all scores as they are: soft, and none of them has a strength."""
@@ -166,25 +156,6 @@ class Plan:
                 mask = self._maker.fixed(layer, model_mask, dtype, part)
             self._masks.setdefault(key, (tables, model_mask, mask))
         return self._masks[key][2]
-
-    def _by_head(self, tables: tuple[ReachTables, ...]) -> tuple[HeadTables, ...]:
-        """Return the tables of a layer, apart for heads that read alike; soft biases are made for all at once."""
-        if self.strategy != "hard" or len(tables[0].allowed) == 1:
-            return (HeadTables(tables),)
-        return tables_by_head(tuple(self.layer_tables))[id(tables)]
-
-    def _groups_of(
-        self, tables: tuple[ReachTables, ...], position: PositionMask, queries: int, *, drops: bool, start: int
-    ) -> tuple[BlockGroup, ...]:
-        """Return the groups of blocks under some tables, for all heads."""
-        key = (id(tables), position, queries, drops, start)
-        if key not in self._of_tables:
-            if (position, queries) not in self._texts:
-                self._texts[position, queries] = tuple(texts_of(self._checked, position, queries))
-            texts, learns = self._texts[position, queries], self.learned is not None
-            groups = make_block_groups(texts, tables, self.strategy, learned=learns, drops=drops, start=start)
-            self._of_tables.setdefault(key, (tables, groups))
-        return self._of_tables[key][1]
 
     @property
     def padding(self) -> Tensor | None:
