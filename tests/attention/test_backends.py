@@ -257,7 +257,7 @@ def test_dispatch_says_what_it_chose_and_why():
     assert str(chosen).startswith("mixed: cheaper than dense (estimates a layer: dense ")
     assert choice(2048, "paper", "full").backend == "dense"
     everything = Grammar("all", rules=(Rule(NAMED, NAMED),))
-    assert choice(1024, everything, device="cuda").reason.endswith("runs on cpu only, but the tensors are on cuda")
+    assert choice(1024, everything, device="mps").reason.endswith("runs on cpu only, but the tensors are on mps")
 
 
 def test_words_are_tokens_where_none_are_given():

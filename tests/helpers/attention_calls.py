@@ -122,9 +122,10 @@ def compare(
 
 
 def fitting_backends(grammar, strategy, *, layer=0, heads=HEADS):
-    """Return every backend that does the grammar; sparse ones are the third and later, in the order of the table."""
+    """Return every backend of the CPU that does the grammar; sparse ones are the third and later, as in the table."""
     reaches = compile_lookup(compile_tables(grammar, layer=layer, heads=heads)).reaches
-    return ("dense", "auto", *(backend.name for backend in SPARSE if backend.does(strategy, reaches)))
+    blocks = [backend for backend in SPARSE if backend.kernel == "blocks"]  # flex has no backward pass on the CPU
+    return ("dense", "auto", *(backend.name for backend in blocks if backend.does(strategy, reaches)))
 
 
 def short_chunks(patch, chunk, *, views):

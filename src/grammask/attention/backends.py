@@ -12,8 +12,10 @@ from ..printing import quoted
 
 # Which reaches a layer's rules have: document only, bounded (words, sentences) only from word to word, or both.
 Reaches = Literal["document", "bounded", "both"]
-Kernel = Literal["dense", "blocks"]
-BackendName = Literal["auto", "dense", "sorted", "banded", "mixed", "biased"]  # for type checkers; a test compares
+Kernel = Literal["dense", "blocks", "flex"]
+BackendName = Literal[
+    "auto", "dense", "sorted", "banded", "mixed", "biased", "flex"
+]  # for type checkers; a test compares
 
 _ALL: Final[tuple[Reaches, ...]] = ("document", "bounded", "both")
 
@@ -44,6 +46,11 @@ class Backend:
 
 
 DENSE: Final = Backend("dense", "all n x n pairs under a mask", STRATEGIES, _ALL, "dense", devices=None)
+# Uncompiled on the CPU, where it is only good for checking: the rows before it are taken there.
+FLEX: Final = Backend(
+    "flex", "PyTorch's FlexAttention: blocks of 128 x 128 pairs that hold an allowed one", ("hard", "soft"), _ALL,
+    "flex", devices=("cpu", "cuda"),
+)  # fmt: skip
 SPARSE: Final[tuple[Backend, ...]] = (
     Backend(
         "sorted", "the allowed pairs, almost all without masks", ("hard",), ("document",), "blocks",
@@ -61,9 +68,11 @@ SPARSE: Final[tuple[Backend, ...]] = (
         "biased", "all pairs, with one row of bias for each block instead of an n x n bias", ("soft",), _ALL, "blocks",
         "the strategy is soft",
     ),
+    FLEX,
 )  # fmt: skip
 TABLE: Final[dict[str, Backend]] = {backend.name: backend for backend in (DENSE, *SPARSE)}
 BACKENDS: Final[tuple[BackendName, ...]] = ("auto", *(backend.name for backend in TABLE.values()))
+FOR_CPU: Final[tuple[BackendName, ...]] = tuple(name for name in BACKENDS if name != FLEX.name)  # made to be fast there
 
 
 def check_name(backend: str) -> str:

@@ -33,18 +33,20 @@ class Choice:
     """What a call takes, "dense" or a sparse backend, why, and the estimates behind it (None: not needed).
 
     Estimates are milliseconds of one layer's pass on this machine, planning included unless the plan was given, by
-    `rates`: those that were measured here, or the defaults of this kind of processor. `start` is what starting a block
-    costs by them, in pairs.
+    `rates`: those that were measured here, or the defaults of this kind of processor. On other devices than the CPU
+    nothing was measured, and there are none. `start` is what starting a block costs by them, in pairs.
     """
 
     backend: str
     reason: str
-    dense_ms: float
+    dense_ms: float | None = None
     sparse_ms: float | None = None
     rates: str = ""
     start: int = START
 
     def __str__(self) -> str:
+        if self.dense_ms is None:
+            return f"{self.backend}: {self.reason} ({self.rates})"
         sparse = "" if self.sparse_ms is None else f", sparse {self.sparse_ms:.2f} ms"
         estimates = f"dense {self.dense_ms:.2f} ms{sparse}; {self.rates}"
         return f"{self.backend}: {self.reason} (estimates a layer: {estimates})"
@@ -76,7 +78,8 @@ def choose_backend(plan: Plan, call: Call) -> Choice:
     """Choose for one call; raises as `explain_dispatch` does."""
     check_name(call.backend)
     # What is dropped must not hang on threads: a recomputed pass may have others.
-    rates = rates_for(call.dtype, 1 if call.drops else torch.get_num_threads())
+    threads = 1 if call.drops else torch.get_num_threads()
+    rates = rates_for(call.dtype, threads) if call.device.type == "cpu" else None
     # Worked out once for all layers whose rules are of one kind.
     rules = (plan.lookup(call.layer).kind, plan.sharing(call.layer)) if plan.layer_tables else None
     key = (rules, rates, call[1:])
@@ -87,12 +90,12 @@ def choose_backend(plan: Plan, call: Call) -> Choice:
     return choice
 
 
-def _choose(plan: Plan, call: Call, rates: Rates) -> Choice:
-    batch, length = plan.shape
-    shape = Shape(batch, call.heads, call.key_heads, length, call.head_dim, call.queries)
-    passes = {"trains": call.trains, "drops": call.drops}
-    estimate = Estimate(plan, call.layer, shape, call.dtype, call.position, **passes, rates=rates)
-    answer = partial(Choice, dense_ms=estimate.dense_ms, rates=rates.source, start=estimate.start)
+def _choose(plan: Plan, call: Call, rates: Rates | None) -> Choice:
+    estimate = None if rates is None else _estimate(plan, call, rates)
+    if estimate is None:
+        answer = partial(Choice, rates=f"unmeasured: there are no estimates on {call.device.type}")
+    else:
+        answer = partial(Choice, dense_ms=estimate.dense_ms, rates=estimate.rates.source, start=estimate.start)
     named = TABLE.get(call.backend)
     if plan.strategy == "full":
         if named not in (None, DENSE):
@@ -111,14 +114,17 @@ def _choose(plan: Plan, call: Call, rates: Rates) -> Choice:
             raise InputError(f'backend {named.name!r} cannot be used here: {obstacle}; use backend="dense" or "auto"')
         if named is not fitting:
             check_backend(named.name, plan.strategy, reaches, plan.name)
-        return answer(named.name, "asked for", sparse_ms=estimate.sparse_ms)
+        sparse_ms = estimate.sparse_ms if estimate is not None and named.kernel == "blocks" else None
+        return answer(named.name, "asked for", sparse_ms=sparse_ms)
     if obstacle is not None:
         return answer(DENSE.name, obstacle)
+    if estimate is None:
+        return answer(DENSE.name, f"{fitting.name} was never measured on {call.device.type}; ask for it by name")
     if plan.adds_nothing(call.layer) and call.position.is_free and plan.padding is None:
         return answer(DENSE.name, "no rule has a strength, so it is the stock model's attention")
     # Making blocks takes long, so it is left out where less tells that they cost too much.
     if estimate.dense_ms <= _DOUBT * estimate.starting_ms or estimate.dense_ms <= _DOUBT * estimate.least_sparse_ms:
-        return answer(DENSE.name, f"{batch} x {length} tokens are too few for anything else")
+        return answer(DENSE.name, f"{' x '.join(map(str, plan.shape))} tokens are too few for anything else")
     try:
         sparse_ms = estimate.sparse_ms
     except UnsortedError as error:
@@ -126,6 +132,12 @@ def _choose(plan: Plan, call: Call, rates: Rates) -> Choice:
     if estimate.dense_ms <= _DOUBT * sparse_ms:
         return answer(DENSE.name, "the blocks of this grammar would cost as much or more", sparse_ms=sparse_ms)
     return answer(fitting.name, "cheaper than dense", sparse_ms=sparse_ms)
+
+
+def _estimate(plan: Plan, call: Call, rates: Rates) -> Estimate:
+    shape = Shape(plan.shape[0], call.heads, call.key_heads, plan.shape[1], call.head_dim, call.queries)
+    passes = {"trains": call.trains, "drops": call.drops}
+    return Estimate(plan, call.layer, shape, call.dtype, call.position, **passes, rates=rates)
 
 
 def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
@@ -136,6 +148,10 @@ def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
         return (
             f"{backend.name} runs on {' and '.join(backend.devices or ())} only, but the tensors are on {call.device}"
         )
+    if backend.kernel == "flex" and call.drops:
+        return "FlexAttention has no attention dropout"
+    if backend.kernel == "flex" and call.trains and call.device.type == "cpu":
+        return "FlexAttention has no backward pass on the CPU"
     if plan.mask_transform is not None:
         return "a mask transform decides what is read, not the rules alone"
     return None

@@ -32,6 +32,7 @@ def explain_dispatch(
 
     Every call logs the same line at debug level. Estimates are for the present number of PyTorch's threads, by rates
     that were measured on this machine (`grammask bench --calibrate`) or else the defaults of its kind of processor.
+    There are none on other devices than the CPU, where nothing was measured.
 
     Args:
         plan: What `make_plan` made.
@@ -48,8 +49,9 @@ def explain_dispatch(
         window: As for `grammar_attention`.
 
     Returns:
-        The `backend`, the `reason`, the estimates `dense_ms` and `sparse_ms` (None: not needed), in milliseconds of one
-        layer's pass, and the `rates` behind them. Planning isn't in them, since any number of calls share such a plan.
+        The `backend`, the `reason`, the estimates `dense_ms` and `sparse_ms` (None: not needed, or unmeasured), in
+        milliseconds of one layer's pass, and the `rates` behind them. Planning isn't in them, since any number of
+        calls share such a plan.
 
     Raises:
         GrammarError: For a backend that is unknown or cannot do the grammar.

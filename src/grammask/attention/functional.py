@@ -10,9 +10,10 @@ from ..grammar.grammar import Grammar
 from ..grammar.limits import MAX_LAYERS
 from ..grammar.rules import check_strategy
 from .arguments import check_dropout, check_inputs, check_scale
-from .backends import TABLE
+from .backends import FLEX, TABLE
 from .dense_attention import dense_attention
 from .dispatch import Call, choose_backend
+from .flex.attend_calls import flex_attention
 from .inputs import check_whole
 from .make_plan import plan_batch
 from .mask_maker import with_new
@@ -126,9 +127,9 @@ def attend(
         check_traceable(backend)
         return dense_attention(query, key, value, plan, layer, model_mask, position, scale=scale, dropout=dropout)
     obstacle = None
-    if query.device.type == "cpu" and not is_padding_only(plan, model_mask):
+    if (query.device.type == "cpu" or backend == FLEX.name) and not is_padding_only(plan, model_mask):
         obstacle = "the model has a mask of its own that is more than padding, causality or a sliding window"
-    elif value.shape[-1] != query.shape[-1]:
+    elif value.shape[-1] != query.shape[-1] and backend != FLEX.name:
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
     _, heads, queries, head_dim = query.shape
     dtype = _dtype(query)
@@ -142,9 +143,11 @@ def attend(
     )  # fmt: skip
     if TABLE[choice.backend].kernel == "dense":
         return dense_attention(query, key, value, plan, layer, model_mask, position, scale=scale, dropout=dropout)
-    groups = plan.block_groups(layer, position, queries=queries, drops=dropout > 0, start=choice.start)
     strengths = None if plan.learned is None else with_new(plan.learned[layer])
     inputs = query.to(dtype), key.to(dtype), value.to(dtype)
+    if TABLE[choice.backend].kernel == "flex":
+        return flex_attention(*inputs, plan.flex_calls(layer, position, queries), scale=scale, strengths=strengths)
+    groups = plan.block_groups(layer, position, queries=queries, drops=dropout > 0, start=choice.start)
     return sparse_attention(*inputs, groups, scale=scale, dropout=dropout, strengths=strengths)
 
 

@@ -23,6 +23,7 @@ from .blocks.block import BlockGroup
 from .blocks.lookup import PairLookup, compile_lookup
 from .blocks.sorted import START
 from .dense import heads_of
+from .flex.calls import FlexCall, FlexCalls
 from .inputs import Annotation
 from .mask_maker import MaskMaker, MaskTransform
 from .own_masks import OwnMasks, version
@@ -79,6 +80,7 @@ class Plan:
             None if annotation is None
             else MaskMaker(annotation, strategy, layer_tables, learned, mask_transform, lookups)
         )  # fmt: skip
+        self._flex = None if annotation is None else FlexCalls(annotation, strategy, learned)
         # Keyed by identity: the keys' objects are held beside the value, so that no identity is used again.
         self._sharing = Counter(map(id, layer_tables))
         self._masks: dict[tuple[int, int, int, int, torch.dtype], tuple[object, object, Tensor]] = {}
@@ -106,6 +108,11 @@ class Plan:
         assert self._blocks is not None  # noqa: S101 - strategy "full" has none
         queries = self.shape[1] if queries is None else queries
         return self._blocks.groups(layer, BlockCall(position, queries, drops, start))
+
+    def flex_calls(self, layer: int, position: PositionMask, queries: int) -> tuple[FlexCall, ...]:
+        """Return the calls of FlexAttention of a layer for the last `queries` places of the batch."""
+        assert self._flex is not None  # noqa: S101 - strategy "full" has no such backend
+        return self._flex.of(self.layer_tables[layer], self.lookup(layer).reaches, position, queries)
 
     def adds_nothing(self, layer: int) -> bool:
         """Tell whether the rules of a layer leave all scores as they are: soft, and none of them has a strength."""

@@ -38,6 +38,11 @@ class Contender:
     kind: Kind
     make: Callable[[], Ready]
 
+    @property
+    def label(self) -> str:
+        """What tells it apart: a backend of ours may have the name of a peer."""
+        return f"{self.kind} {self.name}"
+
 
 def warm(contender: Contender) -> tuple[Ready, Outputs] | str:
     """Prepare a contender and run it once; return it with its outputs, or the reason why it cannot run.

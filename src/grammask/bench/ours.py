@@ -62,13 +62,15 @@ def _attend(inputs: OperatorInputs, plan: Plan, backend: BackendName) -> Tensor:
 
 
 def _prepare(inputs: OperatorInputs, backend: BackendName) -> tuple[Plan, Choice]:
-    """Do all that a call with a new plan does before it attends; the choice makes a sparse backend's blocks."""
+    """Do all that a call with a new plan does before it attends; choosing makes the blocks of the CPU."""
     plan = _new_plan(inputs)
     _, heads, length, head_dim = inputs.shape
     choice = explain_dispatch(
         plan, heads=heads, head_dim=head_dim, layer=inputs.layer, causal=inputs.position.causal,
         window=inputs.position.window, backend=backend,
     )  # fmt: skip
+    if TABLE[choice.backend].kernel == "flex":
+        plan.flex_calls(inputs.layer, inputs.position, length)
     if TABLE[choice.backend].kernel == "dense" and not plan.is_passing(inputs.layer, length):
         plan.mask(inputs.layer, None, inputs.query.dtype, inputs.position)
     return plan, choice

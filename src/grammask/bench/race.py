@@ -15,25 +15,25 @@ def race(
     The row of a contender that cannot run has the `reason`. Where the contender `reference` runs, rows of exact
     contenders have their `difference` from it. `other_cores` is how many cores other processes kept busy.
     """
-    warmed = {contender.name: warm(contender) for contender in contenders}
+    warmed = {contender.label: warm(contender) for contender in contenders}
     running = {name: found for name, found in warmed.items() if not isinstance(found, str)}
-    compared = _differences(running, reference)
+    compared = _differences(running, next((one.label for one in contenders if one.name == reference), None))
     ready = {name: found for name, (found, _) in running.items()}
     with OtherLoad() as others:
         taken = time_rounds({name: found.call for name, found in ready.items()}, seconds=seconds)
-    base = taken.get(contenders[0].name)
+    base = taken.get(contenders[0].label)
     rows = []
     for contender in contenders:
         row: dict[str, Any] = {"contender": contender.name, "kind": contender.kind}
-        found = warmed[contender.name]
+        found = warmed[contender.label]
         if isinstance(found, str):
             row["reason"] = found
         elif base is None:
             row["reason"] = f"ran, but {contenders[0].name} did not, so there is nothing to compare with"
         else:
-            row |= summarise_rounds(taken[contender.name], base, ideal=ideal)
-            row |= {"other_cores": others.cores, **ready[contender.name].facts}
-            row |= {"difference": compared[contender.name]} if contender.name in compared else {}
+            row |= summarise_rounds(taken[contender.label], base, ideal=ideal)
+            row |= {"other_cores": others.cores, **ready[contender.label].facts}
+            row |= {"difference": compared[contender.label]} if contender.label in compared else {}
         rows.append(row)
     return rows
 

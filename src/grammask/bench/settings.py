@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from ..attention.backends import BACKENDS, BackendName
+from ..attention.backends import FOR_CPU, BackendName
 from ..environment import LARGEST_SEED
 from ..errors import ExperimentError, setting_error
 from ..grammar.file import load_grammar
@@ -76,7 +76,7 @@ class BenchConfig(BaseModel):
         description="What is computed in; for whole models, bfloat16 is autocast, bfloat16-weights a cast model.",
     )
     backends: tuple[BackendName, ...] = Field(
-        default=BACKENDS, description="Backends of grammask at the operator level."
+        default=FOR_CPU, description="Backends of grammask at the operator level."
     )
     peers: tuple[Peer, ...] = Field(
         default=("dense-masked", "flex", "longformer", "bigbird"),
