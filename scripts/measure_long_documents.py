@@ -5,8 +5,8 @@
 
 ARTICLES.tsv has lines of a label, 0 or 1, and a document. Each document is tested once, by models that were trained on
 the other folds. FOLDER gets the folds, and a folder of `grammask compare` for each length and fold: what is finished
-there is not run again, and the record is of the arms that are finished in all folds. With --speed nothing is trained:
-the record gets the times of answering and of training steps, measured in turns, for a machine that does nothing else.
+there is not run again. The record is written after each fold, and is of those until then. With --speed nothing is
+trained: the record gets the times of answering and of training steps, measured in turns; run it alone on a machine.
 
 The model's attention has no dropout, in all arms: PyTorch's fused attention on a CPU has none.
 """
@@ -121,13 +121,13 @@ def main() -> None:
         raise SystemExit(f"no arm {min(unknown)!r}; there are {', '.join(arm.name for arm in ARMS)}")
     arms = [arm for arm in ARMS if arm.name in names]
     if options.speed:
-        record = read_json(options.out) | {"speed": measure_speed(arms, documents, model, options)}
+        measured = measure_speed(arms, documents, model, options)
+        write_whole(options.out, dump(read_json(options.out) | {"speed": measured}))
     else:
-        for arm in arms:
-            for fold, numbers in enumerate(documents.folds(options.folds)):
+        for fold, numbers in enumerate(documents.folds(options.folds)):
+            for arm in arms:
                 run_fold(arm, fold, numbers, documents, model, options)
-        record = make_record(documents, model, options)
-    write_whole(options.out, dump(record))
+            write_whole(options.out, dump(make_record(fold + 1, arms, documents, model, options)))
 
 
 def without_dropout(name: str, folder: Path) -> str:
@@ -186,65 +186,65 @@ def run_fold(
     )  # fmt: skip
 
 
-def make_record(documents: Documents, model: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings, what is known of the documents, the arms that are finished in all folds, and differences."""
-    arms = {arm.name: found for arm in ARMS if (found := finished(arm, documents, model, options))}
-    if not arms:
-        raise SystemExit(f"no arm is finished in all {options.folds} folds")
-    first = read_json(next(iter(sorted(options.work.glob("*-fold-0/results.json")))))
+def make_record(
+    folds: int, arms: list[Arm], documents: Documents, model: str, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Return the settings, what is known of the documents, and the arms and their differences in the first folds."""
+    paths = {arm.name: [find_records(arm, fold, model, options)[1][-1] for fold in range(folds)] for arm in arms}
+    records = {name: [read_json(path) for path in found] for name, found in paths.items()}
+    right = {name: right_of(found, documents, options) for name, found in records.items()}
+    first = read_json(find_records(arms[0], 0, model, options)[0] / "results.json")
+    names = ("model", "folds", "epochs", "batch_size", "learning_rate", "threads", "shared_machine")
     return {
-        "settings": {
-            name: getattr(options, name)
-            for name in ("model", "folds", "epochs", "batch_size", "learning_rate", "threads", "shared_machine")
-        } | {"note": NOTE, "seed": 0, "group_by_length": True, "position_method": "tile"},
+        "settings": {name: getattr(options, name) for name in names}
+        | {"folds_tested": folds, "seed": 0, "group_by_length": True, "position_method": "tile", "note": NOTE},
         "documents": facts_of(documents),
         "tagger": {name: first["tagger"][name] for name in ("name", "version")},
         "model_sha256": find_model(options.model).sha256,
         "environment": first["runs"][0]["environment"],
-        "arms": list(arms.values()),
+        "arms": [
+            {**vars(arm), **summary_of(records[arm.name]), "accuracy": split_estimate(right[arm.name], documents),
+             "correct": "".join("-" if np.isnan(value) else str(int(value)) for value in right[arm.name])}
+            for arm in arms
+        ],
         "differences": [
-            {"arm": one, "against": other, **split_estimate(right_of(arms[one]) - right_of(arms[other]), documents)}
+            {"arm": one, "against": other, **split_estimate(right[one] - right[other], documents)}
             for one, other in AGAINST
-            if one in arms and other in arms
+            if one in right and other in right
         ],
         "speed": None,
     }  # fmt: skip
 
 
-def finished(arm: Arm, documents: Documents, model: str, options: argparse.Namespace) -> dict[str, Any] | None:
-    """Return what an arm's runs came to, None where a fold is missing."""
-    paths = [find_records(arm, fold, model, options)[1][-1] for fold in range(options.folds)]
-    if not all(path.is_file() for path in paths):
-        return None
-    records = [read_json(path) for path in paths]
-    right = np.zeros(len(documents.labels))
-    for (_, tested), record in zip(documents.folds(options.folds), records, strict=True):
+def right_of(records: list[dict[str, Any]], documents: Documents, options: argparse.Namespace) -> Floats:
+    """Return 1 for each document that an arm got right, else 0, and NaN for those that weren't tested yet."""
+    right = np.full(len(documents.labels), np.nan)
+    for (_, tested), record in zip(documents.folds(options.folds), records, strict=False):  # some folds may be missing
         answers = read_label_line(record["predictions"])
         right[tested] = np.equal([documents.labels[number] for number in tested], answers)
+    return right
+
+
+def summary_of(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the means over the folds of an arm, and the most memory."""
     return {
-        **vars(arm),
-        "accuracy": split_estimate(right, documents),
         "density": float(np.mean([record["density"] for record in records])),
-        "peak_memory_bytes": max(record["peak_memory_bytes"] for record in records),
         "training_loss": float(np.mean([record["training_loss"] for record in records])),
-        "correct": "".join(str(int(value)) for value in right),
+        "peak_memory_bytes": max(record["peak_memory_bytes"] for record in records),
     }
 
 
-def right_of(arm: dict[str, Any]) -> Floats:
-    """Return 1 for each document that an arm got right, else 0."""
-    return np.array([*map(float, arm["correct"])])
-
-
 def split_estimate(values: Floats, documents: Documents) -> dict[str, Any]:
-    """Return the mean of values of all documents, and of those that are longer than 512 tokens, with 95 % intervals."""
-    longer = np.array(documents.tokens) > CUT
-    return {"all": mean_of(values), "longer": mean_of(values[longer])}
+    """Return the mean of values of all tested documents, and of those of more than 512 tokens, with 95 % intervals."""
+    tested, longer = ~np.isnan(values), np.array(documents.tokens) > CUT
+    return {"all": mean_of(values[tested]), "longer": mean_of(values[tested & longer])}
 
 
 def mean_of(values: Floats) -> dict[str, Any]:
-    """Return a mean over documents with its bootstrap interval."""
-    return estimate(lambda times: times @ values / len(values), len(values))
+    """Return a mean over documents with its bootstrap interval, and their number."""
+    if not len(values):
+        return {"value": None, "interval": None, "documents": 0}
+    return {**estimate(lambda times: times @ values / len(values), len(values)), "documents": len(values)}
 
 
 def facts_of(documents: Documents) -> dict[str, Any]:
