@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.conllu import CONLLU
+from helpers.tiny_models import tiny_model
 from helpers.tokenizers_for_tests import CORPUS, PatternTagger, tokenizer
 
 from grammask.errors import ExperimentError, InputError
@@ -74,13 +75,21 @@ def test_what_was_learnt_is_what_answers():
         torch.testing.assert_close(learner.learnt()(ids, cues, real), learner(ids, cues, real))
 
 
-def test_a_tagger_learns_what_it_is_taught(tmp_path):
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Save a small model with its tokenizer: all that a tagger's training reads of one, in no time."""
+    folder, own = tmp_path_factory.mktemp("small"), tokenizer("wordpiece")
+    tiny_model("bert", vocab_size=len(own)).save_pretrained(folder)
+    own.save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_tagger_learns_what_it_is_taught(tmp_path, small):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(f"{one} {number}" for number in range(8) for one in CORPUS[:4]))
     (tmp_path / "dogs.conllu").write_text(CONLLU)
-    config = make_tagger_config(
-        conllu=tmp_path / "dogs.conllu", held_out=tmp_path / "dogs.conllu", epochs=30, name="dogs"
-    )
+    dogs = {"model": small, "conllu": tmp_path / "dogs.conllu", "held_out": tmp_path / "dogs.conllu"}
+    config = make_tagger_config(**dogs, epochs=30, name="dogs")
     said = []
     trained = train_tagger(config, said.append)
     assert trained.tagger.name == "dogs"
@@ -95,6 +104,11 @@ def test_a_tagger_learns_what_it_is_taught(tmp_path):
     assert (score.texts, score.accuracy, score.parting) == (5, 1, 1)
     assert checked.speed.network > checked.speed.texts > 0
     assert score_tagger(trained.tagger, known()).accuracy < 1
+    said.clear()
+    both = train_tagger(make_tagger_config(**dogs, text=text, teacher=str(tmp_path / "dogs"), epochs=30), said.append)
+    assert [line.split()[1] for line in said if line.startswith("teaching")] == ["28", "1"]  # the treebank last
+    assert both.tagger.taught["texts"] == 29
+    assert [(score.texts, score.accuracy) for score in both.scores.values()][1] == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_weights_that_do_not_fit_are_one_line(tmp_path, change):
 def damaged(folder, file, content):
     grammask.Annotator(tokenizer("wordpiece"), random_tagger(), cache=False).save_pretrained(folder)
     (folder / file).unlink() if content is None else (folder / file).write_bytes(content)
-    for load in (SubwordTagger.from_folder, grammask.Annotator.from_pretrained):
+    for load in (SubwordTagger.load, grammask.Annotator.from_pretrained):
         with pytest.raises(TaggingError, match="grammask_tagger|tokenizer|tagger") as raised:
             load(folder)
         assert "\n" not in str(raised.value)

@@ -53,10 +53,12 @@ def train_command(
 
 @app.command("check")
 def check_command(
-    folder: Annotated[str, typer.Argument(help="The tagger's folder, or that of a model that it was saved with.")],
+    tagger: Annotated[
+        str, typer.Argument(help="A shipped tagger's name, a tagger's folder, or that of a model it was saved with.")
+    ],
     conllu: Annotated[Path | None, typer.Option(help="A treebank in CoNLL-U: how many words have its tags.")] = None,
     text: Annotated[Path | None, typer.Option(help="UTF-8 text, one text a line: how often --teacher agrees.")] = None,
-    teacher: Annotated[str | None, typer.Option(help="A spaCy pipeline, or another trained tagger's folder.")] = None,
+    teacher: Annotated[str | None, typer.Option(help="A spaCy pipeline, or another tagger of subwords.")] = None,
     limit: Annotated[int | None, typer.Option(help="Texts of each source at most.", min=1)] = None,
 ) -> None:
     """Measure a trained tagger: its tags, where it begins words, and its speed on one thread."""
@@ -67,7 +69,7 @@ def check_command(
     console = PlainConsole()
     with console.loading():
         from ..experiment.taggers.check_tagger import check_tagger
-    checked = check_tagger(folder, conllu=conllu, text=text, teacher=teacher, limit=limit)
+    checked = check_tagger(tagger, conllu=conllu, text=text, teacher=teacher, limit=limit)
     console.print(_scores(checked.scores))
     console.say(_speed(checked.speed))
 

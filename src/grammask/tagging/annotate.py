@@ -31,8 +31,9 @@ class Annotator(SavedAnnotator, TokenizerLike):
 
     Args:
         tokenizer: A fast transformers tokenizer, the model's own.
-        tagger: The name of a spaCy pipeline ("en_core_web_sm"), the folder of a trained tagger, a pipeline that spaCy
-            has loaded (`nlp`), or any object with `name`, `version` and `tag(texts)`.
+        tagger: The name of a spaCy pipeline ("en_core_web_sm"), "english-subwords", which needs no spaCy, the folder of
+            a trained tagger, a pipeline that spaCy has loaded (`nlp`), or any object with `name`, `version` and
+            `tag(texts)`.
         sentences: Where a pipeline's sentence numbers come from: the rule-based "sentencizer" or the "parser".
         cache: Whether tags are kept on disk; a path names the cache's file.
         strict: The least share of words that must get a subword in every call, 0 to 1; None asks for none. Under it, a

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import TaggingError
-from ..files.read import expand_home
 from ..printing import quoted
 from .annotator_settings import TRAINED
 from .given_pipeline import GivenPipeline, is_pipeline
+from .shipped_taggers import ENGLISH, tagger_folder
 from .spacy_tagger import DEFAULT_PIPELINE, SentenceSource, SpacyTagger, check_source
 from .tag_cache import CachedTagger
 from .tagger import Tagger
@@ -27,20 +27,24 @@ def _spacy(pipeline: str, sentences: SentenceSource) -> Tagger:
 
 
 def _by_place(name: str, sentences: SentenceSource) -> Tagger:
-    """Return the trained tagger of a folder that holds one, or else a spaCy pipeline."""
-    if not name or not os.path.isfile(expand_home(name) / TRAINED):
+    """Return the shipped tagger of this name, the trained one of a folder that holds one, or else a spaCy pipeline."""
+    if not name or not os.path.isfile(tagger_folder(name) / TRAINED):
         return _spacy(name, sentences)
     if sentences != "sentencizer":
-        raise TaggingError(f'the tagger in {quoted(name)} parses nothing; take sentences="sentencizer"')
+        raise TaggingError(f'the tagger {quoted(name)} parses nothing; take sentences="sentencizer"')
     from .subwords.subword_tagger import SubwordTagger  # torch takes a second to import: only where it is used
 
-    return SubwordTagger.from_folder(name)
+    return SubwordTagger.load(name)
 
 
-# To add a tagger: its module next to `spacy_tagger`, and a line here. Every other name is a folder's or a pipeline's.
+# To add a tagger: its module next to `spacy_tagger`, and a line here. Every other name is a shipped tagger's, a
+# folder's or a pipeline's.
 TAGGERS: Final[dict[str, Constructor]] = {DEFAULT_PIPELINE: _spacy}
 # The help of every --tagger.
-TAGGER_HELP: Final[str] = "A spaCy pipeline that gives UPOS tags, by its name or folder; or a trained tagger's folder."
+TAGGER_HELP: Final[str] = (
+    f"A spaCy pipeline that gives UPOS tags, by its name or folder; {ENGLISH}, which needs no spaCy; or a trained "
+    "tagger's folder."
+)
 
 
 def load_tagger(name: str = DEFAULT_PIPELINE, *, sentences: str = "sentencizer") -> CheckedTagger:

@@ -13,6 +13,7 @@ from ..files.read import expand_home
 from ..printing import quoted, reason
 from .annotator_settings import TaggerSettings
 from .fingerprint import fingerprint
+from .shipped_taggers import ENGLISH
 from .spacy_columns import read_doc
 from .split_text import SplitText
 from .tagger import TaggedText
@@ -151,7 +152,8 @@ def require_spacy() -> None:
         import spacy  # noqa: F401 - it takes seconds to import: only where it is used
     except ImportError as error:
         raise TaggingError(
-            "tagging needs spaCy, which is not installed: pip install 'grammask[spacy,offline]'"
+            "tagging needs spaCy, which is not installed: pip install 'grammask[spacy,offline]'; for English texts, "
+            f"the tagger {ENGLISH} needs none"
         ) from error
 
 

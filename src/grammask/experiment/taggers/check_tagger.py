@@ -21,13 +21,13 @@ class TaggerCheck:
 
 
 def check_tagger(
-    folder: str, *, conllu: Path | None, text: Path | None, teacher: str | None, limit: int | None
+    name: str, *, conllu: Path | None, text: Path | None, teacher: str | None, limit: int | None
 ) -> TaggerCheck:
     """Measure a tagger on a treebank, or on texts that a teacher tags, or both.
 
     Raises `TaggingError` and `InputError`.
     """
-    tagger = SubwordTagger.from_folder(folder)
+    tagger = SubwordTagger.load(name)
     known = dict[str, TaggedTexts]()
     if conllu is not None:
         known[conllu.name] = treebank_texts(conllu, limit)

@@ -27,9 +27,6 @@ class TaggedTexts:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def __add__(self, other: "TaggedTexts") -> "TaggedTexts":
-        return TaggedTexts([*self.texts, *other.texts], [*self.words, *other.words])
-
     def split(self, every: int) -> "tuple[TaggedTexts, TaggedTexts]":
         """Return all but each so many-th text, and those; raises `InputError` where there are too few."""
         if len(self) < every:

@@ -30,10 +30,10 @@ from .tagger_config import HELD_OUT, TaggerConfig
 from .teach import teach
 
 # The network: numbers of a subword, numbers of a layer, how far each layer looks to both sides.
-INSIDE: Final[int] = 64
-WIDTH: Final[int] = 96
+INSIDE: Final[int] = 96
+WIDTH: Final[int] = 128
 STEPS: Final[tuple[int, ...]] = (1, 1, 1)
-_DROPOUT: Final[float] = 0.3
+_DROPOUT: Final[float] = 0.4
 _FORGET: Final[float] = 0.2
 
 
@@ -49,36 +49,38 @@ def train_tagger(config: TaggerConfig, say: Callable[[str], None]) -> TrainedTag
     """Train a tagger; raises `ModelError`, `InputError`, `TaggingError` and `ExperimentError`."""
     source = find_model(config.model)
     tokenizer = load_tokenizer(source)
-    taught, held_out = _texts(config, say)
+    sources, held_out = _texts(config, say)
     torch.manual_seed(config.seed)
     learner = _learner(source, tokenizer)
-    lessons = make_lessons(plain_tokenizer(tokenizer.backend_tokenizer), taught)
-    say(f"teaching {len(taught):,} texts of {lessons.size:,} subwords")
-    for epoch, loss in enumerate(teach(learner, lessons, epochs=config.epochs, seed=config.seed), 1):
-        say(f"epoch {epoch} of {config.epochs}: loss {loss:.4f}")
+    taught = [make_lessons(plain_tokenizer(tokenizer.backend_tokenizer), texts) for texts in sources]
+    for texts, lessons in zip(sources, taught, strict=True):
+        say(f"teaching {len(texts):,} texts of {lessons.size:,} subwords")
+        for epoch, loss in enumerate(teach(learner, lessons, epochs=config.epochs, seed=config.seed), 1):
+            say(f"epoch {epoch} of {config.epochs}: loss {loss:.4f}")
     tagger = SubwordTagger(_files(learner, tokenizer, config, {}))
     scores = {name: score_tagger(tagger, texts) for name, texts in held_out.items()}
-    facts = {"texts": len(taught), "subwords": lessons.size, "model_sha256": source.sha256}
+    sizes = {"texts": sum(map(len, sources)), "subwords": sum(lessons.size for lessons in taught)}
+    facts = {**sizes, "model_sha256": source.sha256}
     scored = {name: asdict(score) for name, score in scores.items()}
     return TrainedTagger(SubwordTagger(_files(learner, tokenizer, config, {**facts, "held_out": scored})), scores)
 
 
-def _texts(config: TaggerConfig, say: Callable[[str], None]) -> tuple[TaggedTexts, dict[str, TaggedTexts]]:
-    """Return the texts to learn from, and those that are held out, by what they are."""
-    taught, held_out = TaggedTexts([], []), dict[str, TaggedTexts]()
-    if config.conllu is not None:
-        found = treebank_texts(config.conllu, config.limit)
-        if config.held_out is None:
-            found, held_out[f"{config.conllu.name}, every {HELD_OUT}th"] = found.split(HELD_OUT)
-        taught += found
+def _texts(config: TaggerConfig, say: Callable[[str], None]) -> tuple[list[TaggedTexts], dict[str, TaggedTexts]]:
+    """Return the sources to learn from, the treebank last, and the texts that are held out, by what they are."""
+    sources, held_out = list[TaggedTexts](), dict[str, TaggedTexts]()
     if config.text is not None and config.teacher is not None:
         say(f"tagging {config.text.name} by {config.teacher}")
         found = teach_texts(config.text, load_tagger(config.teacher), config.limit)
         found, held_out[f"{config.text.name} by {config.teacher}, every {HELD_OUT}th"] = found.split(HELD_OUT)
-        taught += found
+        sources.append(found)
+    if config.conllu is not None:
+        found = treebank_texts(config.conllu, config.limit)
+        if config.held_out is None:
+            found, held_out[f"{config.conllu.name}, every {HELD_OUT}th"] = found.split(HELD_OUT)
+        sources.append(found)
     if config.held_out is not None:
         held_out[config.held_out.name] = treebank_texts(config.held_out, None)
-    return taught, held_out
+    return sources, held_out
 
 
 def _learner(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> Learner:

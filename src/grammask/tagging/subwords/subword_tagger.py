@@ -10,11 +10,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from ...errors import InputError, TaggingError
-from ...files.read import expand_home
 from ...grammar.tags import TAG_IDS
 from ...printing import quoted, reason
 from ..annotator_settings import TRAINED, TaggerSettings
 from ..overlap import NO_WORD
+from ..shipped_taggers import tagger_folder
 from ..tagger import TaggedText
 from .network import TagNetwork
 from .pieces import find_pieces, plain_tokenizer
@@ -48,10 +48,10 @@ class SubwordTagger:
             )
 
     @classmethod
-    def from_folder(cls, folder: str | Path) -> Self:
-        """Load a tagger from its folder, or that of a model that it was saved with; raises `TaggingError`."""
-        place = expand_home(str(folder))
-        return cls.found(lambda name: path if (path := place / name).exists() else None, quoted(str(folder)))
+    def load(cls, name: str | Path) -> Self:
+        """Load a shipped tagger by its name, or one from its folder or a model's; raises `TaggingError`."""
+        place = tagger_folder(str(name))
+        return cls.found(lambda name: path if (path := place / name).exists() else None, quoted(str(name)))
 
     @classmethod
     def found(cls, find: Find, origin: str) -> Self:
