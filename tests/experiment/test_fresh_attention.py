@@ -1,12 +1,18 @@
 """Comparisons whose query, key and value weights begin anew: in all runs, or in those of a grammar only."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from helpers.comparisons import run
+from helpers.fresh_process import run_script
+from helpers.tiny_models import tiny_model
+from helpers.tokenizers_for_tests import tokenizer
 from transformers import AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
+import grammask
 from grammask.cli.app import app
 from grammask.cli.compare_table import summary_table
 from grammask.errors import ExperimentError
@@ -24,11 +30,12 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 def three(settings, tmp_path_factory):
     """One comparison of each kind: their results and folders, by name."""
     place, found = tmp_path_factory.mktemp("three"), {}
-    for attention in ("kept", "as-paper", "fresh"):
-        found[attention] = (
-            run(settings, place / attention, grammars=("paper",), attention=attention, precision="float32")[0],
-            place / attention,
-        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRAMMASK_CACHE", str(place / "cache"))
+        for attention in ("kept", "as-paper", "fresh"):
+            out = place / attention
+            results, _ = run(settings, out, grammars=("paper",), attention=attention, precision="float32")
+            found[attention] = results, out
     return found
 
 
@@ -95,3 +102,21 @@ def test_the_command_takes_it(settings, tmp_path):
     assert answer.exit_code == 0, answer.output
     assert AutoModelForSequenceClassification.from_pretrained(out / "models" / "full-fresh-seed0")
     assert "full, fresh" in answer.output
+
+
+@pytest.mark.slow
+def test_the_papers_door_runs_both_and_prints_its_figures_beside_ours(settings, tmp_path):
+    made = tokenizer("wordpiece")
+    tiny = tiny_model("bert", vocab_size=len(made), pad_token_id=made.pad_token_id, max_position_embeddings=128)
+    tiny.base_model.save_pretrained(tmp_path / "model")
+    made.save_pretrained(tmp_path / "model")
+    given = ["--task", settings["task"], "--model", tmp_path / "model", "--epochs", "1", "--seeds", "0"]
+    script = Path(grammask.__file__).parents[2] / "run_experiment.py"
+    done = run_script(script, *given, "--out", tmp_path / "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"the paper +as-paper +kept", done.stdout)
+    for strategy, figure in (("full", "0.8200"), ("hard", "0.8200"), ("soft", "0.8165")):
+        assert re.search(rf"{strategy} +{figure} +0\.\d{{4}} \[0\.\d{{4}}, \d\.\d{{4}}\] +0\.\d{{4}}", done.stdout)
+    for attention, name in (("as-paper", "paper-hard-fresh-seed0"), ("kept", "paper-hard-seed0")):
+        assert (tmp_path / "out" / attention / "runs" / f"{name}.json").is_file()
+    assert (tmp_path / "out" / "results.md").is_file()

@@ -1,13 +1,17 @@
 """Comparisons and grids of them, run on the terminal: with progress, and with what to do when they are interrupted."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .compare_report import conclude, require_out, write_page
 from .console import PlainConsole
 from .signals import advising
+
+if TYPE_CHECKING:
+    from ..experiment.config import Config
 
 
 def run_comparison(
@@ -42,15 +46,29 @@ def run_grid_file(grid: Path, out: Path | None, *, resume: bool, keep_models: bo
     console = PlainConsole()
     with console.loading():
         from ..experiment.grid_file import read_grid_file
+
+    run_comparisons(console, read_grid_file(grid), out, resume=resume, keep_models=keep_models)
+
+
+def run_comparisons(
+    console: PlainConsole,
+    comparisons: Sequence[tuple[str, "Config"]],
+    out: Path | None,
+    *,
+    resume: bool,
+    keep_models: bool = False,
+) -> dict[str, Any]:
+    """Run comparisons, each in the folder of its name, write their page, and return what it is written from."""
+    with console.loading():
         from ..experiment.grid_run import run_grid
 
-    comparisons = read_grid_file(grid)
     folder = out or _folder_of_now()
     with advising(partial(_how_to_go_on, folder, grid=True)):
         summary = run_grid(
             comparisons, folder, resume=resume, progress=console.progress, say=console.say, keep_models=keep_models
         )
     write_page(console, summary, folder)
+    return summary
 
 
 def _folder_of_now() -> Path:
