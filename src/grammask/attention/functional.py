@@ -13,7 +13,6 @@ from .arguments import check_dropout, check_inputs, check_scale
 from .backends import FLEX, TABLE
 from .dense_attention import dense_attention
 from .dispatch import Call, choose_backend
-from .flex.attend_calls import flex_attention
 from .inputs import check_whole
 from .make_plan import plan_batch
 from .mask_maker import with_new
@@ -146,6 +145,8 @@ def attend(
     strengths = None if plan.learned is None else with_new(plan.learned[layer])
     inputs = query.to(dtype), key.to(dtype), value.to(dtype)
     if TABLE[choice.backend].kernel == "flex":
+        from .flex.attend_calls import flex_attention  # brings PyTorch's compiler along
+
         return flex_attention(*inputs, plan.flex_calls(layer, position, queries), scale=scale, strengths=strengths)
     groups = plan.block_groups(layer, position, queries=queries, drops=dropout > 0, start=choice.start)
     return sparse_attention(*inputs, groups, scale=scale, dropout=dropout, strengths=strengths)

@@ -22,9 +22,9 @@ def mask_function(kind: PairKind, tensors: PairTensors) -> PairFunction:
             found = tensors.cells[head if kind.per_head else 0, _cell(kind, tensors, batch, query, key)]
         if kind.own and not kind.by_distance:
             found = found | (tensors.query_own[batch, query] == tensors.key_own[batch, key])
-        if kind.sinks > 0:
+        if kind.reads_sinks:
             found = found | tensors.sinks[batch, key]
-        if kind.sinks < 0:
+        if kind.leaves_sinks:
             found = found & ~tensors.sinks[batch, key]
         if kind.by_place:
             offset = tensors.key_places[batch, key] - tensors.query_places[batch, query]

@@ -22,15 +22,17 @@ _ANY: Final[int] = 1 << 29  # tokens to a side that nothing bounds
 class PairKind(NamedTuple):
     """What the code for a pair hangs on.
 
-    It `adds` to scores, or else masks; it compares word offsets, sentences, a token's `own` word, places. `sinks` is 1
-    where all read them, -1 where another call does, else 0. `per_head` tells that heads have tables of their own.
+    It `adds` to scores, or else masks; it compares word offsets, sentences, a token's `own` word, places. It
+    `reads_sinks`, or `leaves_sinks` to another call. `per_head` tells that heads have tables of their own. All are
+    bools: PyTorch's compiler would take other numbers for variables.
     """
 
     adds: bool
     by_distance: bool
     by_sentence: bool
     own: bool
-    sinks: int
+    reads_sinks: bool
+    leaves_sinks: bool
     by_place: bool
     per_head: bool
 
@@ -68,7 +70,8 @@ def pair_kind(part: Part, rules: FlexRules, position: PositionMask, learned_head
         by_distance=by_distance,
         by_sentence=by_distance and rules.by_sentence,
         own=part.own,
-        sinks=0 if part.soft or not rules.sink_tokens else 1 if part.document else -1,
+        reads_sinks=rules.sink_tokens > 0 and part.document,
+        leaves_sinks=rules.sink_tokens > 0 and part.bounded and not part.document,
         by_place=not position.is_free,
         per_head=(learned_heads or rules.document.shape[0]) > 1,
     )
