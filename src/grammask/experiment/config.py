@@ -12,6 +12,7 @@ from ..tagging.load_tagger import TAGGER_HELP
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 from .adaptations import Adaptation, Attention
 from .controls.registry import CONTROLS, find_control
+from .scratch_shape import read_shape
 
 # Settings that choose the runs. All others are the same for all runs of a folder, except those of judgement.
 CHOICES: Final[tuple[str, ...]] = ("grammars", "strategies", "controls", "adaptations", "seeds")
@@ -38,7 +39,11 @@ class Config(BaseModel):
     pair_column: str | None = Field(default=None, description="Column of the second text of sentence pairs.")
     label_column: str | None = Field(default=None, description="Column of the label.")
     header: bool = Field(default=True, description="Whether files have a header; without one, columns are 0, 1, ...")
-    model: str = Field(default="minilm", description="minilm or smollm2 (packaged), a local folder, or a Hub model.")
+    model: str = Field(
+        default="minilm",
+        description="minilm or smollm2 (packaged), a local folder, a Hub model, or scratch:LAYERSxWIDTHxHEADS: a BERT "
+        "from nothing.",
+    )
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     sentences: SentenceSource = Field(default="sentencizer", description="Where sentences come from.")
     grammars: tuple[str, ...] = Field(
@@ -97,6 +102,20 @@ class Config(BaseModel):
         """Cut texts at `positions` where no length is named: who asks for them wants them read."""
         positions = settings.get("positions")
         return settings if positions is None else {"max_length": positions, **settings}
+
+    @field_validator("model")
+    @classmethod
+    def _of_a_size(cls, model: str) -> str:
+        read_shape(model)
+        return model
+
+    @field_validator("attention")
+    @classmethod
+    def _has_weights(cls, attention: Attention, info: ValidationInfo) -> Attention:
+        model = info.data.get("model")
+        if attention != "kept" and model is not None and read_shape(model) is not None:
+            raise ValueError(f"all weights of {model} are new anyway; leave it out")
+        return attention
 
     @field_validator("position_method")
     @classmethod

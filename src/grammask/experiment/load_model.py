@@ -10,14 +10,20 @@ from ..model.load_weights import Loaded
 from ..model.model_source import ModelSource
 from ..model.named_models import load_classifier
 from .config import Config
+from .scratch_model import make_scratch
+from .scratch_shape import read_shape
 
 
 def load_model(config: Config, task: Task, source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> Loaded:
-    """Load a model with a head for the classes of a task; with `--positions` it and its tokenizer read so many tokens.
+    """Load or make a classifier for the classes of a task; with `--positions` it and its tokenizer read so many tokens.
 
     Raises `ModelError`, also for positions that cannot be extended, and for fewer than the model has.
     """
-    loaded = load_classifier(source, task.label_names, pad_token_id=tokenizer.pad_token_id)
+    shape = read_shape(config.model)
+    if shape is None:
+        loaded = load_classifier(source, task.label_names, pad_token_id=tokenizer.pad_token_id)
+    else:
+        loaded = make_scratch(shape, tokenizer, task.label_names)
     if config.positions is not None:
         _extend(loaded.model, config.positions, config, tokenizer)
     return loaded

@@ -13,6 +13,8 @@ from ..model.named_models import find_model, load_tokenizer
 from ..tagging.annotate import Annotator
 from .config import Config
 from .plan_runs import RunSpec
+from .scratch_model import scratch_source
+from .scratch_shape import read_shape
 from .try_model import TriedModel, try_model
 
 
@@ -47,7 +49,7 @@ def load_setup(config: Config, specs: Sequence[RunSpec], grammars: Mapping[str, 
     everything = load_whole_task(config)
     task = _draw(everything, config)
     config.check_steps(len(task.train))
-    source = find_model(config.model)
+    source = find_model(config.model) if read_shape(config.model) is None else scratch_source(config.model)
     tokenizer = load_tokenizer(source)
     annotator = Annotator(tokenizer, config.tagger, sentences=config.sentences)
     fitted, model = try_model(config, task, source, tokenizer, grammars.values())
