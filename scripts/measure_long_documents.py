@@ -122,12 +122,18 @@ def main() -> None:
     arms = [arm for arm in ARMS if arm.name in names]
     if options.speed:
         measured = measure_speed(arms, documents, model, options)
-        write_whole(options.out, dump(read_json(options.out) | {"speed": measured}))
+        write_whole(options.out, dump(known(options.out) | {"speed": measured}))
     else:
         for fold, numbers in enumerate(documents.folds(options.folds)):
             for arm in arms:
                 run_fold(arm, fold, numbers, documents, model, options)
-            write_whole(options.out, dump(make_record(fold + 1, arms, documents, model, options)))
+            made = make_record(fold + 1, arms, documents, model, options)
+            write_whole(options.out, dump({"speed": None, **known(options.out), **made}))
+
+
+def known(path: Path) -> dict[str, Any]:
+    """Return the record until now: accuracy and speed are measured in any order."""
+    return read_json(path) if path.is_file() else {}
 
 
 def without_dropout(name: str, folder: Path) -> str:
@@ -212,7 +218,6 @@ def make_record(
             for one, other in AGAINST
             if one in right and other in right
         ],
-        "speed": None,
     }  # fmt: skip
 
 

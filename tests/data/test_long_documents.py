@@ -70,6 +70,7 @@ def test_the_record_holds_arms_and_differences_and_no_text(call, capsys):
         call("--epochs", 2)
     with pytest.raises(SystemExit, match="no arm 'wole'"):
         call(arms="wole")
-    spoken = call("--speed")["speed"]
-    assert [arm["arm"] for arm in spoken["arms"]] == ["cut", "whole-grammar"]
-    assert all(arm["answering_seconds"] > 0 for arm in spoken["arms"])
+    timed = call("--speed")
+    assert [arm["arm"] for arm in timed["speed"]["arms"]] == ["cut", "whole-grammar"]
+    assert all(arm["answering_seconds"] > 0 for arm in timed["speed"]["arms"])
+    assert timed == {**record, "speed": timed["speed"]} == call()
