@@ -1,10 +1,13 @@
 """Dense masks and biases by look-up, the same as the oracle's: one gather, however many rules there are."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..grammar.caching import cache_outside_modes
 from ..grammar.masks import first_tokens, merge_masks
 from ..grammar.tables import ReachTables
 from ..grammar.tags import PAD
@@ -115,5 +118,15 @@ def dense_bias(
 def _index(
     tables: Sequence[ReachTables], annotation: Annotation, rows: slice, lookup: PairLookup | None, cells: Cells | None
 ) -> tuple[PairLookup, Tensor]:
-    lookup = (lookup or compile_lookup(tuple(tables))).to(annotation.tag_ids.device)
+    lookup, device = lookup or compile_lookup(tuple(tables)), annotation.tag_ids.device
+    if lookup.buckets.device != device:
+        lookup = _move(lookup, device) if is_tracing() else _moved(lookup, device)
     return lookup, (cells or Cells(annotation, kept=False)).of(lookup, rows)
+
+
+def _move(lookup: PairLookup, device: torch.device) -> PairLookup:
+    tensors: dict[str, Any] = {name: part.to(device) for name, part in vars(lookup).items() if isinstance(part, Tensor)}
+    return replace(lookup, **tensors)
+
+
+_moved = cache_outside_modes(_move)  # once for each device: copying numbers to a GPU waits for it

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..grammar.caching import outside_inference_mode
 from ..grammar.tags import NEW, PAD, TAGS, UPOS
 from ..printing import quoted
-from .tracing import assert_all, is_tracing
+from .tracing import assert_all, is_read_later
 
 _HIGHEST: Final[int] = (1 << 28) - 1  # leaves room for differences of 32 bits
 _INTEGERS: Final = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -43,8 +43,8 @@ class Annotation:
 
     @cached_property
     def is_padded(self) -> bool:
-        """Whether any token is padding."""
-        return not bool(self.readable.all())
+        """Whether any token is padding; on a GPU, which is not waited for, whether any may be."""
+        return self.readable.is_cuda or not bool(self.readable.all())
 
     @cached_property
     def own_words(self) -> Tensor | None:
@@ -115,7 +115,7 @@ def check_padding(annotation: Annotation, attention_mask: object, *, own_masks: 
     With `own_masks`, as for a model, a 4-dimensional mask is the caller's own and is not compared.
     """
     if attention_mask is None:
-        if is_tracing():
+        if is_read_later(annotation.tag_ids):
             assert_all(annotation.tag_ids != PAD, _NO_MASK)
         elif annotation.is_padded:
             raise InputError(_NO_MASK)
@@ -133,10 +133,10 @@ def _check_readable(mask: Tensor, annotation: Annotation) -> None:
     tag_ids = annotation.tag_ids
     if mask.shape != tag_ids.shape:
         raise InputError(f"attention_mask has shape {tuple(mask.shape)}, but must be {tuple(tag_ids.shape)}")
-    if not is_tracing() and torch.equal(mask, annotation.readable[:, 0, 0].to(mask.dtype)):
+    if not is_read_later(tag_ids) and torch.equal(mask, annotation.readable[:, 0, 0].to(mask.dtype)):
         return  # one comparison; what is wrong is found out below
     padding, unread = tag_ids == PAD, mask == 0
-    if is_tracing():
+    if is_read_later(tag_ids):
         assert_all((unread | (mask == 1)) & (padding == unread), f"tag_ids and attention_mask disagree: {_PADDING}")
         return
     if not bool((unread | (mask == 1)).all()):
@@ -152,7 +152,7 @@ def _check_readable(mask: Tensor, annotation: Annotation) -> None:
 
 def check_vocabulary(input_ids: Tensor, vocab_size: int) -> None:
     """Raise `InputError` when a token id is beyond the model's embedding, as with another model's tokenizer."""
-    if is_tracing():
+    if is_read_later(input_ids):
         return  # the embedding raises by itself
     highest = int(input_ids.max()) if input_ids.numel() else 0
     if highest >= vocab_size:
@@ -183,7 +183,7 @@ def _check_plain(name: str, tensor: Tensor) -> None:
 
 
 def _check_ranges(own: Tensor, ranges: dict[str, tuple[int, int]]) -> None:
-    if is_tracing():
+    if is_read_later(own):
         for ids, (name, (lowest, highest)) in zip(own, ranges.items(), strict=True):
             assert_all((ids >= lowest) & (ids <= highest), f"{name} must hold {lowest} to {highest}")
         return

@@ -8,6 +8,7 @@ from ..grammar.grammar import Grammar
 from ..grammar.masks import blocked
 from .inputs import Annotation, check_ids, check_padding
 from .plan import Plan
+from .tracing import assert_all, is_read_later
 
 
 def check_plan(plan: object) -> Plan:
@@ -71,6 +72,18 @@ def is_padding_only(plan: Plan, model_mask: Tensor | None) -> bool:
     return torch.equal(shut.expand_as(readable), ~readable)
 
 
+def has_padding(plan: Plan, padding: Tensor | None) -> bool:
+    """Tell whether a model's mask (batch, length), None for no padding, holds the padding that the plan knows."""
+    own = plan.padding
+    if own is not None and own.is_cuda:  # not waited for; without a mask no token is padding, as was asserted
+        if padding is not None:
+            assert_all(padding.bool() == own[:, 0, 0], "the model's own mask and tag_ids disagree on what is padding")
+        return True
+    if padding is None or own is None:
+        return own is None and (padding is None or bool(padding.all()))
+    return torch.equal(padding.bool(), own[:, 0, 0])
+
+
 def _check_same(planned: Annotation, tag_ids: object, word_ids: object, sentence_ids: object) -> None:
     _check_equal("tag_ids", planned.tag_ids, tag_ids)
     # The tags are equal, and so is what they make of words that aren't given.
@@ -81,7 +94,9 @@ def _check_same(planned: Annotation, tag_ids: object, word_ids: object, sentence
 
 def _check_equal(name: str, own: Tensor, ids: object) -> None:
     given = check_ids(name, ids, (own.shape[0], own.shape[1]), own.device).to(own.dtype)
-    if not torch.equal(own, given):
+    if is_read_later(own):
+        assert_all(own == given, f"the plan is for another batch: its {name} differ; make one with grammask.make_plan")
+    elif not torch.equal(own, given):
         row, column = (own != given).nonzero()[0].tolist()
         raise InputError(
             f"the plan is for another batch: its {name} differ at text {row}, token {column}, where it has "

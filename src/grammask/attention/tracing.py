@@ -16,8 +16,16 @@ def is_tracing() -> bool:
     return torch.compiler.is_compiling()
 
 
+def is_read_later(tensor: Tensor) -> bool:
+    """Tell whether numbers of a tensor must not be read now: in a trace, and on a GPU, where that would wait for it."""
+    return is_tracing() or tensor.is_cuda
+
+
 def assert_all(holds: Tensor, message: str) -> None:
-    """Let the graph raise `RuntimeError` with this message at each run in which not all of `holds` (bool) is True."""
+    """Let the graph, or the GPU, raise `RuntimeError` at each run in which not all of `holds` (bool) is True.
+
+    A GPU prints the message to standard error, and the process cannot use it any more.
+    """
     torch._assert_async(holds.all(), message)
 
 

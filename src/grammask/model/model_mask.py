@@ -22,6 +22,7 @@ from transformers.masking_utils import (
 )
 
 from ..attention.plan import Plan
+from ..attention.plan_checks import has_padding
 from ..attention.position_mask import FREE, PositionMask
 from ..attention.tracing import is_tracing
 from ..errors import ModelError
@@ -73,7 +74,7 @@ class ModelMask:
     def fits(self, plan: Plan) -> bool:
         """Tell whether it holds the padding that the plan knows."""
         if self._fits is None or self._fits[0] is not plan:
-            self._fits = plan, _same_padding(self._arguments["attention_mask"], plan)
+            self._fits = plan, has_padding(plan, self._arguments["attention_mask"])
         return self._fits[1]
 
 
@@ -191,10 +192,3 @@ def _whole_mask(arguments: Mapping[str, Any]) -> Tensor:
     mask = sdpa_mask(**{**arguments, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False})
     assert mask is not None  # noqa: S101 - nothing may be skipped
     return mask
-
-
-def _same_padding(padding: Tensor | None, plan: Plan) -> bool:
-    own = plan.padding
-    if padding is None or own is None:
-        return own is None and (padding is None or bool(padding.all()))
-    return torch.equal(padding.bool(), own[:, 0, 0])

@@ -7,10 +7,9 @@ many there are.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from types import EllipsisType
-from typing import Any
 
 import numpy as np
 import torch
@@ -106,15 +105,6 @@ class PairLookup:
     def bucket_count(self) -> int:
         """The number of buckets of word offsets."""
         return self.bounded.shape[1] // (len(TAGS) ** 2 * 2)
-
-    def to(self, device: torch.device) -> "PairLookup":
-        """Return the tables on another device."""
-        if self.buckets.device == device:
-            return self
-        moved: dict[str, Any] = {
-            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
 
     def index(self, rows: Tokens, keys: Tokens) -> Tensor:
         """Return the cells of all pairs of `rows` (..., queries) and `keys` (..., keys): int64 (..., queries, keys)."""

@@ -1,0 +1,80 @@
+"""Nothing on the way through "flex" reads a number of a tensor on a GPU: that would wait for all that is queued there.
+
+Fake tensors stand for those of a GPU. They have no numbers, so that whatever reads one raises.
+"""
+
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers.attention_calls import GRAMMARS
+from helpers.batches import random_batch
+from helpers.tiny_models import tiny_model
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+import grammask
+from grammask.attention.blocks.lookup import compile_lookup
+from grammask.attention.flex import attend_calls, calls, pair_kind
+from grammask.grammar.tables import compile_layers
+
+CPU = torch.device("cpu")
+pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+
+
+def there(tensor):
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
+
+
+@contextmanager
+def gpu(grammar, patch, *, layers, heads):
+    """Go on under fake tensors. What is made once for each device is made before, and the kernel is left out."""
+    compiled = compile_layers(grammar, layers=layers, heads=heads)
+    made = {tables: calls.rules_on(tables, CPU) for tables in compiled}
+    assert all(compile_lookup(tables).kind for tables in compiled)  # read on the CPU, once for all batches
+
+    def rules_on(tables, device):
+        assert device.type == "cuda"
+        found = vars(made[tables])
+        moved = {name: there(value) for name, value in found.items() if isinstance(value, Tensor)}
+        bounded = tuple((reach, there(table)) for reach, table in made[tables].bounded)
+        return replace(made[tables], **moved, bounded=bounded)
+
+    def kernel(query, key, value, *_, **__):
+        return query + key.sum() + value.sum(), query.sum(-1)
+
+    patch.setattr(calls, "rules_on", rules_on)
+    patch.setattr(pair_kind, "_bounds", lambda *_: torch.empty(2, dtype=torch.int32, device="cuda"))
+    patch.setattr(attend_calls, "_compiled", kernel)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        yield
+
+
+@pytest.mark.parametrize("strategy", ["hard", "soft"])
+@pytest.mark.parametrize("name", ["sorted with sinks", "mixed", "banded by sentence", "a table for each head"])
+def test_a_call_reads_nothing(name, strategy, monkeypatch):
+    batch = random_batch((300, 20))
+    drawn = {**batch.annotation, "attention_mask": batch.inputs["attention_mask"]}
+    with gpu(GRAMMARS[name], monkeypatch, layers=1, heads=3):
+        given = {name: there(ids) for name, ids in drawn.items()}
+        query = torch.empty(2, 3, 300, 8, device="cuda", requires_grad=True)
+        options = {**given, "grammar": GRAMMARS[name], "strategy": strategy, "backend": "flex"}
+        grammask.grammar_attention(query, query, query, **options, causal=True)
+        plan = grammask.make_plan(GRAMMARS[name], **given, strategy=strategy, heads=3)
+        grammask.grammar_attention(query, query, query, **options, plan=plan)
+        with pytest.raises(DataDependentOutputException):  # as anything would that reads
+            bool(given["tag_ids"].any())
+
+
+def test_a_guided_model_reads_nothing(monkeypatch):
+    model = tiny_model("bert", attention_probs_dropout_prob=0.0)
+    grammask.attach(model, GRAMMARS["mixed"], backend="flex")
+    batch, config = random_batch((60, 33)).everything, model.config
+    with gpu(GRAMMARS["mixed"], monkeypatch, layers=config.num_hidden_layers, heads=config.num_attention_heads):
+        for module in model.modules():
+            for name, weight in module.named_parameters(recurse=False):
+                module.register_parameter(name, nn.Parameter(there(weight)))
+            for name, buffer in module.named_buffers(recurse=False):
+                module.register_buffer(name, there(buffer))
+        model.train()(**{name: there(ids) for name, ids in batch.items()})
