@@ -44,7 +44,9 @@ def paper(
         "seeds": whole_numbers(seeds, option="--seeds", example="0,1,2"),
     }  # fmt: skip
     comparisons = [(attention, make_config(attention=attention, **settings)) for attention in _ATTENTION]
-    console.print(_table(run_comparisons(console, comparisons, out, resume=resume)))
+    summary = run_comparisons(console, comparisons, out, resume=resume)
+    if summary is not None:
+        console.print(_table(summary))
 
 
 def _table(summary: Mapping[str, Any]) -> Table:

@@ -26,6 +26,7 @@ def environment(precision: str) -> dict[str, Any]:
         "cpu": processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),  # as launchers of training have it
         "device": "cuda" if torch.cuda.is_available() else "cpu",
         "precision": precision,
         "commit": commit,

@@ -71,11 +71,11 @@ def test_it_resumes_without_repeating_or_tagging_again(settings, tmp_path, monke
     out = tmp_path / "out"
     real, done = module.run, []
 
-    def killed(setup, data, spec, **others):
+    def killed(setup, data, spec, processes, **others):
         if spec.id == "paper-hard-seed0":
             raise KeyboardInterrupt
         done.append(spec.id)
-        return real(setup, data, spec, **others)
+        return real(setup, data, spec, processes, **others)
 
     monkeypatch.setattr(module, "run", killed)
     with pytest.raises(KeyboardInterrupt):

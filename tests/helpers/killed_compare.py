@@ -32,7 +32,7 @@ SETTINGS = {"task": "none", "grammars": ("paper:hard",), "strategies": ("full", 
 TOUCHES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir", "tempfile.mkdtemp"}
 
 
-def no_run(setup, data, spec, *, keep):
+def no_run(setup, data, spec, processes, *, keep):
     """Finish at once, always alike, through a folder of scratch files as Trainer has one."""
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "state").write_text("x", encoding="utf-8")

@@ -29,13 +29,17 @@ def run_comparison(
     with console.loading():
         from ..experiment.compare import compare
         from ..experiment.config import make_config
+        from ..experiment.follow import launched
 
     config = make_config(**settings)
     folder = out or _folder_of_now()
-    with advising(partial(_how_to_go_on, folder, grid=False)):
+    with advising(partial(_how_to_go_on, folder, grid=False)), launched() as processes:
+        if not processes.is_main:
+            return
         results = compare(
-            config, folder, resume=resume, progress=console.progress, say=console.say, keep_models=keep_models
-        )
+            config, folder, resume=resume, progress=console.progress, say=console.say, keep_models=keep_models,
+            processes=processes,
+        )  # fmt: skip
     conclude(console, results, folder, figures)
 
 
@@ -57,16 +61,23 @@ def run_comparisons(
     *,
     resume: bool,
     keep_models: bool = False,
-) -> dict[str, Any]:
-    """Run comparisons, each in the folder of its name, write their page, and return what it is written from."""
+) -> dict[str, Any] | None:
+    """Run comparisons, each in the folder of its name, write their page, and return what it is written from.
+
+    Returns None in a process that only trains along.
+    """
     with console.loading():
+        from ..experiment.follow import launched
         from ..experiment.grid_run import run_grid
 
     folder = out or _folder_of_now()
-    with advising(partial(_how_to_go_on, folder, grid=True)):
+    with advising(partial(_how_to_go_on, folder, grid=True)), launched() as processes:
+        if not processes.is_main:
+            return None
         summary = run_grid(
-            comparisons, folder, resume=resume, progress=console.progress, say=console.say, keep_models=keep_models
-        )
+            comparisons, folder, resume=resume, progress=console.progress, say=console.say, keep_models=keep_models,
+            processes=processes,
+        )  # fmt: skip
     write_page(console, summary, folder)
     return summary
 

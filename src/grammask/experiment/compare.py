@@ -11,6 +11,7 @@ from .folder import Folder, open_folder
 from .one_run import run
 from .plan_runs import RunSpec, plan_runs
 from .prepare import Prepared, Progress, prepare
+from .processes import Processes
 from .results import collect_results, write_results
 from .setup import Setup, load_setup
 
@@ -23,14 +24,18 @@ def compare(
     progress: Progress,
     say: Callable[[str], None],
     keep_models: bool = False,
+    processes: Processes | None = None,
 ) -> dict[str, Any]:
     """Run what is missing of a comparison into the folder `out`, and return its results.
 
-    With `keep_models` the trained models are saved too, in `models/<run>`. `say` gets a line for each step.
+    With `keep_models` the trained models are saved too, in `models/<run>`. `say` gets a line for each step. Other
+    `processes` train along where they `follow` this one.
 
     Nothing is written before task, model, tagger and grammars are loaded. Raises the errors of what it uses, and
     `ExperimentError` for a folder that holds something else.
     """
+    processes = processes or Processes()
+    processes.split(config.batch_size)
     specs, grammars = plan_runs(config)
     precision = choose_precision(config.precision)
     with open_folder(out, resume=resume) as folder:
@@ -39,16 +44,19 @@ def compare(
         say(_sizes(setup))
         data = prepare(setup.task, setup.annotator, max_length=setup.config.max_length, progress=progress)
         facts = facts_of(setup, data)
+        processes.share(config)
         for number, spec in enumerate(specs, start=1):
             title = f"run {number} of {len(specs)}: {_title(spec)}"
             before = _is_finished(folder, setup, spec)
             say(f"{title}: finished before" if before else title)
             if not before:
-                _run(folder, setup, data, spec, facts["environment"], keep_models=keep_models)
+                processes.share(spec)
+                _run(folder, setup, data, spec, processes, facts["environment"], keep_models=keep_models)
             # Intervals take seconds, so runs that were finished before are not summarised one by one.
             if not before or number == len(specs):
                 results = collect_results(folder.path, facts)
                 write_results(folder.path, results)
+        processes.share(None)
     return results.to_dict()
 
 
@@ -65,11 +73,14 @@ def _is_finished(folder: Folder, setup: Setup, spec: RunSpec) -> bool:
 
 
 def _run(
-    folder: Folder, setup: Setup, data: Prepared, spec: RunSpec, environment: dict[str, Any], *, keep_models: bool
-) -> None:
+    folder: Folder, setup: Setup, data: Prepared, spec: RunSpec, processes: Processes, environment: dict[str, Any], *,
+    keep_models: bool,
+) -> None:  # fmt: skip
     """Make one run and write its record."""
     grammar = setup.grammar_of(spec)
-    record, predictions = run(setup, data, spec, keep=folder.path / "models" / spec.id if keep_models else None)
+    record, predictions = run(
+        setup, data, spec, processes, keep=folder.path / "models" / spec.id if keep_models else None
+    )
     record |= {"grammar_sha256": grammar.sha256 if grammar else None, "environment": environment}
     folder.finish(spec.id, record, predictions)
 

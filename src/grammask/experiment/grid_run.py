@@ -11,6 +11,7 @@ from .folder import CONFIG, Folder, refuse_filled
 from .grid_summary import summarise_grid
 from .plan_runs import plan_runs
 from .prepare import Progress
+from .processes import Processes
 from .results import rebuild_results
 from .setup import load_whole_task
 
@@ -23,6 +24,7 @@ def run_grid(
     progress: Progress,
     say: Callable[[str], None],
     keep_models: bool = False,
+    processes: Processes | None = None,
 ) -> dict[str, Any]:
     """Run what is missing of a grid into `out`/<task>, and return the summary of what is finished.
 
@@ -41,7 +43,10 @@ def run_grid(
             if begun and _is_finished(out / name, config):
                 say("finished before")
             else:
-                compare(config, out / name, resume=begun, progress=progress, say=say, keep_models=keep_models)
+                compare(
+                    config, out / name, resume=begun, progress=progress, say=say, keep_models=keep_models,
+                    processes=processes,
+                )  # fmt: skip
         return report_grid(comparisons, out)
 
 

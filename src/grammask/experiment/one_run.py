@@ -19,11 +19,14 @@ from .label_line import write_label_line
 from .metrics import classification_metrics
 from .plan_runs import RunSpec
 from .prepare import Prepared
+from .processes import Processes
 from .setup import Setup
 from .train import train_and_evaluate
 
 
-def run(setup: Setup, data: Prepared, spec: RunSpec, *, keep: Path | None) -> tuple[dict[str, Any], str]:
+def run(
+    setup: Setup, data: Prepared, spec: RunSpec, processes: Processes, *, keep: Path | None
+) -> tuple[dict[str, Any], str]:
     """Train and evaluate; return the record of the run and its predictions as CSV.
 
     With `keep` the trained model is saved there, with its grammar and tokenizer.
@@ -31,7 +34,7 @@ def run(setup: Setup, data: Prepared, spec: RunSpec, *, keep: Path | None) -> tu
     controlled = apply_control(spec, setup.grammar_of(spec), data, setup.model.shape)
     training_cost, evaluation_cost = _costs(setup, spec, controlled)
     with PeakMemory() as memory:
-        trained = train_and_evaluate(setup, spec, controlled, keep=keep)
+        trained = train_and_evaluate(setup, spec, controlled, processes, keep=keep)
     probabilities = softmax(trained.logits, axis=1)
     predictions = [int(label) for label in probabilities.argmax(1)]
     planning = training_cost.planning_seconds * setup.config.epochs + evaluation_cost.planning_seconds

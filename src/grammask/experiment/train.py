@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
-from transformers.trainer_callback import ProgressCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ..errors import ExperimentError
 from ..model.attach import attach, set_mask_transform
@@ -22,6 +22,7 @@ from .adaptations import ADAPTATIONS
 from .controls.apply import Controlled
 from .load_model import load_model
 from .plan_runs import RunSpec
+from .processes import Processes
 from .ramp import Ramp
 from .setup import Setup
 
@@ -36,17 +37,20 @@ class Trained:
     evaluation_seconds: float
 
 
-def train_and_evaluate(setup: Setup, spec: RunSpec, controlled: Controlled, *, keep: Path | None) -> Trained:
+def train_and_evaluate(
+    setup: Setup, spec: RunSpec, controlled: Controlled, processes: Processes, *, keep: Path | None
+) -> Trained:
     """Fine-tune a model under the strategy of a run and let it answer dev; raises `ExperimentError` where it diverges.
 
-    With `keep` the trained model is saved there, with its grammar and tokenizer.
+    All `processes` do so together, each with its share of every batch, and get the same answers. With `keep` the
+    trained model is saved there, with its grammar and tokenizer.
     """
     with tempfile.TemporaryDirectory() as scratch, closing(_Bars()) as bars:
         set_seed(spec.seed)  # before the model: its head is random, and equal for all strategies of a seed
         model = _load_model(setup, spec, controlled)
-        trainer = _make_trainer(setup, spec, controlled, model, scratch, bars)
+        trainer = _make_trainer(setup, spec, controlled, model, processes, scratch, bars)
         start = time.perf_counter()
-        training_loss = trainer.train().training_loss
+        training_loss = processes.mean(trainer.train().training_loss)
         trained = time.perf_counter()
         trainer.args.train_sampling_strategy = "sequential"  # or grouped texts are answered in an order of their own
         logits = np.asarray(trainer.predict(controlled.dev).predictions, dtype=np.float64)
@@ -73,18 +77,20 @@ def _load_model(setup: Setup, spec: RunSpec, controlled: Controlled) -> PreTrain
 
 
 def _make_trainer(
-    setup: Setup, spec: RunSpec, controlled: Controlled, model: PreTrainedModel, scratch: str, bars: "_Bars"
-) -> Trainer:
+    setup: Setup, spec: RunSpec, controlled: Controlled, model: PreTrainedModel, processes: Processes, scratch: str,
+    bars: "_Bars",
+) -> Trainer:  # fmt: skip
     trainer = _Watched(
         spec.id,
         setup.config.learning_rate,
         model=model,
-        args=_arguments(setup, spec.seed, scratch),
+        args=_arguments(setup, spec.seed, processes.split(setup.config.batch_size), scratch),
         train_dataset=controlled.train,
         data_collator=Collator(setup.tokenizer),
     )
-    trainer.remove_callback(ProgressCallback)
-    if sys.stderr.isatty():
+    for callback in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(callback)
+    if sys.stderr.isatty() and processes.is_main:
         trainer.add_callback(bars)
     if spec.adaptation == "ramp":
         trainer.add_callback(Ramp(model))
@@ -128,12 +134,12 @@ class _Bars(ProgressCallback):
                 bar.close()
 
 
-def _arguments(setup: Setup, seed: int, scratch: str) -> TrainingArguments:
+def _arguments(setup: Setup, seed: int, batch_size: int, scratch: str) -> TrainingArguments:
     return TrainingArguments(
         output_dir=scratch,
         num_train_epochs=setup.config.epochs,
-        per_device_train_batch_size=setup.config.batch_size,
-        per_device_eval_batch_size=setup.config.batch_size,
+        per_device_train_batch_size=batch_size,
+        per_device_eval_batch_size=batch_size,
         learning_rate=setup.config.learning_rate,
         train_sampling_strategy="group_by_length" if setup.config.group_by_length else "random",
         seed=seed,
@@ -143,5 +149,7 @@ def _arguments(setup: Setup, seed: int, scratch: str) -> TrainingArguments:
         remove_unused_columns=False,  # the collator reads tags, though the stock model doesn't
         save_strategy="no",
         logging_strategy="no",
+        average_tokens_across_devices=False,  # or a mean over texts would count once for each process
+        log_level_replica="critical",  # what the other processes would say, the main one says
         report_to=[],
     )
