@@ -533,3 +533,19 @@ def test_the_page_warns_of_what_must_not_be_trusted():
     assert "repeated up to 3 times" in made
     assert "does not compute in bfloat16" in made
     assert "2 of 2 cases are finished, or memory is missing" in made
+
+
+def test_a_gpu_that_is_not_there_is_one_clear_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = make_bench_config(device="cuda", levels=["operator"], memory=False)
+    with pytest.raises(ExperimentError, match="'device' is 'cuda', but PyTorch finds no GPU here; leave it out"):
+        run.run_bench(config, tmp_path, force=False, say=print)
+    config = make_bench_config(device="cuda")
+    with pytest.raises(ExperimentError, match="add --levels operator --no-memory"):
+        run.run_bench(config, tmp_path, force=False, say=print)
+
+
+def test_a_round_lasts_until_the_device_has_finished():
+    said = []
+    time_rounds({"call": lambda: said.append("call")}, seconds=0, finish=lambda: said.append("finish"))
+    assert said[:4] == ["call", "finish"] * 2

@@ -96,18 +96,27 @@ def make_inputs(
     head_dim: int,
     dtype: torch.dtype,
     seed: int,
+    device: str = "cpu",
 ) -> OperatorInputs:
     """Draw the tensors of a case over the annotation of real text; `mask` is a name."""
     batch, length = annotation["tag_ids"].shape
     generator = torch.Generator().manual_seed(seed)
     query, key, value, gradient = (
-        torch.randn((batch, count, length, head_dim), generator=generator).to(dtype)
+        torch.randn((batch, count, length, head_dim), generator=generator).to(device, dtype)
         for count in (heads, key_heads, key_heads, heads)
     )
     for tensor in (query, key, value):
         tensor.requires_grad_(training)
     return OperatorInputs(
-        query, key, value, gradient if training else None, annotation, grammar, strategy, layer, read_mask(mask)
+        query,
+        key,
+        value,
+        gradient if training else None,
+        {name: ids.to(device) for name, ids in annotation.items()},
+        grammar,
+        strategy,
+        layer,
+        read_mask(mask),
     )
 
 

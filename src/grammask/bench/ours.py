@@ -12,6 +12,7 @@ from ..attention.make_plan import make_plan
 from ..attention.plan import Plan
 from .contender import Outputs, Ready, median_seconds
 from .operator_inputs import OperatorInputs
+from .timing import finisher
 
 
 def ours(inputs: OperatorInputs, backend: BackendName) -> Ready:
@@ -67,10 +68,11 @@ def _prepare(inputs: OperatorInputs, backend: BackendName) -> tuple[Plan, Choice
     _, heads, length, head_dim = inputs.shape
     choice = explain_dispatch(
         plan, heads=heads, head_dim=head_dim, layer=inputs.layer, causal=inputs.position.causal,
-        window=inputs.position.window, backend=backend,
+        window=inputs.position.window, backend=backend, device=inputs.query.device,
     )  # fmt: skip
     if TABLE[choice.backend].kernel == "flex":
         plan.flex_calls(inputs.layer, inputs.position, length)
     if TABLE[choice.backend].kernel == "dense" and not plan.is_passing(inputs.layer, length):
         plan.mask(inputs.layer, None, inputs.query.dtype, inputs.position)
+    finisher(inputs.query.device.type)()
     return plan, choice

@@ -1,6 +1,6 @@
 """A race: prepare contenders, compare what they compute, time them in turn, and return a row for each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .contender import Contender, Outputs, Ready, largest_difference, warm
@@ -8,19 +8,25 @@ from .timing import OtherLoad, summarise_rounds, time_rounds
 
 
 def race(
-    contenders: Sequence[Contender], *, seconds: float, ideal: float | None = None, reference: str | None = None
+    contenders: Sequence[Contender],
+    *,
+    seconds: float,
+    ideal: float | None = None,
+    reference: str | None = None,
+    finish: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
     """Return one row for each contender, in order; the first is full attention, with which all others are compared.
 
     The row of a contender that cannot run has the `reason`. Where the contender `reference` runs, rows of exact
     contenders have their `difference` from it. `other_cores` is how many cores other processes kept busy.
+    Each call is timed until `finish` returns.
     """
     warmed = {contender.label: warm(contender) for contender in contenders}
     running = {name: found for name, found in warmed.items() if not isinstance(found, str)}
     compared = _differences(running, next((one.label for one in contenders if one.name == reference), None))
     ready = {name: found for name, (found, _) in running.items()}
     with OtherLoad() as others:
-        taken = time_rounds({name: found.call for name, found in ready.items()}, seconds=seconds)
+        taken = time_rounds({name: found.call for name, found in ready.items()}, seconds=seconds, finish=finish)
     base = taken.get(contenders[0].label)
     rows = []
     for contender in contenders:

@@ -33,6 +33,7 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
     Raises `ExperimentError` for a folder that holds a benchmark unless `force`, and the errors of what it uses.
     """
     check_folder(out, force=force)
+    _check_device(config)
     grammars = load_grammars(config)
     model = BenchModel(
         config.model, longest=max(config.lengths), attention_dropout=config.attention_dropout, seed=config.seed
@@ -46,6 +47,8 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
             model.guided(grammar, "hard", torch.float32)  # one that doesn't fit the model is refused now
     cases = list_cases(config, grammars)
     machine = environment(", ".join(config.dtypes)) | {"instructions": _instructions(), "bfloat16": _bfloat16()}
+    if config.device == "cuda":
+        machine["gpu"] = torch.cuda.get_device_name()
     machine["rates"] = rates_in_use(config.attention_dtypes, config.threads or [torch.get_num_threads()])
     processor = {name: machine[name] for name in ("cpu", "instructions")}
     results: dict[str, Any] = {
@@ -97,6 +100,18 @@ def check_folder(out: Path, *, force: bool) -> None:
         raise ExperimentError(f"--out {out} is a file; name a folder")
     if (out / RESULTS).exists() and not force:
         raise ExperimentError(f"--out {out} holds a benchmark; name another folder, or overwrite it with --force")
+
+
+def _check_device(config: BenchConfig) -> None:
+    if config.device == "cpu":
+        return
+    if set(config.levels) != {"operator"} or config.memory:
+        raise ExperimentError(
+            "setting 'device' is 'cuda', where only the time of one layer's attention can be measured; add "
+            "--levels operator --no-memory"
+        )
+    if not torch.cuda.is_available():
+        raise ExperimentError("setting 'device' is 'cuda', but PyTorch finds no GPU here; leave it out")
 
 
 def _check_prefill(config: BenchConfig, model: BenchModel) -> None:

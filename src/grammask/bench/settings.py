@@ -18,6 +18,7 @@ Level = Literal["operator", "model", "end-to-end"]
 Pass = Literal["forward", "training", "prefill"]
 Guided = Literal["hard", "soft"]
 Dtype = Literal["float32", "bfloat16", "bfloat16-weights"]
+Device = Literal["cpu", "cuda"]
 Peer = Literal["dense-masked", "flex", "longformer", "bigbird", "streaming"]
 Size = Annotated[int, Field(ge=1, le=4096)]
 
@@ -101,6 +102,7 @@ class BenchConfig(BaseModel):
     )
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Seed of tensors, texts and lengths.")
     memory: bool = Field(default=True, description="Measure peak memory too, at the largest length.")
+    device: Device = Field(default="cpu", description="What is timed: cpu, or cuda (--levels operator, --no-memory).")
 
     @property
     def attention_dtypes(self) -> tuple[str, ...]:

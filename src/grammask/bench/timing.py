@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import psutil
+import torch
 
 LEAST: Final[int] = 3
 _MOST: Final[int] = 200
@@ -18,10 +19,12 @@ def time_rounds(
     *,
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
+    finish: Callable[[], None] = lambda: None,
 ) -> dict[str, list[float]]:
     """Time the calls in turn and return the seconds of every round, at least three of them.
 
-    Rounds go on for `seconds`. Calls must be warm already. The garbage collector is off meanwhile.
+    Rounds go on for `seconds`. Calls must be warm already, and last until `finish` returns. The garbage
+    collector is off meanwhile.
     """
     taken: dict[str, list[float]] = {name: [] for name in calls}
     gc.collect()
@@ -34,12 +37,18 @@ def time_rounds(
             for name, call in calls.items():
                 start = clock()
                 call()
+                finish()
                 taken[name].append(clock() - start)
             rounds += 1
     finally:
         if enabled:
             gc.enable()
     return taken
+
+
+def finisher(device: str) -> Callable[[], None]:
+    """Return what waits for all work on a device."""
+    return torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
 def summarise_rounds(taken: Sequence[float], full: Sequence[float], *, ideal: float | None) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def bench_command(
     seconds: Annotated[float, setting(BenchConfig, "seconds")] = _DEFAULTS.seconds,
     seed: Annotated[int, setting(BenchConfig, "seed")] = _DEFAULTS.seed,
     memory: Annotated[bool, setting(BenchConfig, "memory")] = _DEFAULTS.memory,
+    device: Annotated[str, setting(BenchConfig, "device")] = _DEFAULTS.device,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/bench-<time>")] = None,
     figures: Figures = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a benchmark in --out, and figures.")] = False,
@@ -63,7 +64,7 @@ def bench_command(
         "threads": whole_numbers(threads, option="--threads", example="1,2") or None,
         "dtypes": split(dtypes), "backends": split(backends), "peers": split(peers), "model": model,
         "attention_dropout": attention_dropout, "tagger": tagger, "text": text, "seconds": seconds, "seed": seed,
-        "memory": memory,
+        "memory": memory, "device": device,
     }  # fmt: skip
     if calibrate:
         refuse_others(

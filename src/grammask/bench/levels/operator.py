@@ -18,6 +18,7 @@ from ..peers.sdpa import dense_masked, full
 from ..peers.streaming import streaming
 from ..race import race
 from ..settings import FULL, BenchConfig
+from ..timing import finisher
 
 _PEERS: Final[dict[str, Callable[[OperatorInputs, float], Ready]]] = {
     "dense-masked": lambda inputs, _: dense_masked(inputs),
@@ -41,6 +42,7 @@ def run_operator(
         **config.one_layer,
         dtype=case.torch_dtype,
         seed=config.seed,
+        device=config.device,
     )
     share = density(inputs)
     contenders = [
@@ -48,7 +50,13 @@ def run_operator(
         *(Contender(name, "peer", partial(_PEERS[name], inputs, share)) for name in config.peers),
         *(Contender(name, "ours", partial(ours, inputs, name)) for name in config.backends),
     ]
-    rows = race(contenders, seconds=config.seconds, ideal=ideal_speedup(inputs, share), reference="dense-masked")
+    rows = race(
+        contenders,
+        seconds=config.seconds,
+        ideal=ideal_speedup(inputs, share),
+        reference="dense-masked",
+        finish=finisher(config.device),
+    )
     return [
         {
             **case.facts(), **config.one_layer, "density": share, **row, **_planning_share(row, rows),

@@ -75,7 +75,7 @@ def _position_function(position: PositionMask) -> Callable[[Any, Any], Any]:
 def _grammar_function(inputs: OperatorInputs) -> _Predicate:
     """Return the predicate of `masks.allowed_pairs`."""
     tags, words = inputs.annotation["tag_ids"], inputs.annotation["word_ids"]
-    tables, within = inputs.tables, _reach_function(inputs)
+    tables, within = _tables(inputs), _reach_function(inputs)
     first = first_tokens(tags, tables[0].sink_tokens)
 
     def mask(batch: Any, head: Any, query: Any, key: Any) -> Any:
@@ -92,7 +92,7 @@ def _grammar_function(inputs: OperatorInputs) -> _Predicate:
 
 def score_function(inputs: OperatorInputs) -> Callable[[Any, Any, Any, Any, Any], Any]:
     """Return the grammar as FlexAttention's score_mod: a score plus `masks.pair_strengths`, pair by pair."""
-    tags, tables, within = inputs.annotation["tag_ids"], inputs.tables, _reach_function(inputs)
+    tags, tables, within = inputs.annotation["tag_ids"], _tables(inputs), _reach_function(inputs)
     # Numbers far below any strength, not infinities: those would make a pair that no rule matches unreadable.
     strengths = [table.strength.clamp(min=-1e9).to(inputs.query.dtype) for table in tables]
 
@@ -107,6 +107,10 @@ def score_function(inputs: OperatorInputs) -> Callable[[Any, Any, Any, Any, Any]
         return value + torch.where(best > -1e8, best, 0.0)
 
     return score
+
+
+def _tables(inputs: OperatorInputs) -> list[ReachTables]:
+    return [table.to(inputs.query.device) for table in inputs.tables]
 
 
 def _reach_function(inputs: OperatorInputs) -> Callable[[ReachTables, Any, Any, Any], Any]:
