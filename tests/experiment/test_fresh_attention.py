@@ -70,7 +70,8 @@ def test_it_is_recorded_and_told(three):
     for attention in ("fresh", "as-paper"):
         assert f"--attention {attention} " in page
     assert "--attention kept" not in page
-    assert "| hard paper, fresh |" in page
+    for name in ("hard paper", "hard paper, fresh", "hard paper, fresh (full: its own weights)"):
+        assert page.count(f"| {name} | 1 | 1 |") == 1
 
 
 def test_a_folder_holds_one_kind(settings, three):
