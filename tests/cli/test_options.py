@@ -40,11 +40,11 @@ def test_an_option_has_the_default_of_its_setting_and_shows_it(shown, command, m
     default = re.search(r"\[default: (.+?)\]", line)[1]
     if name == "max_length":  # one that isn't asked for is cut to what the model reads
         assert parameter.default is None
-        assert default == f"({field.default}, or all that the model reads)"
+        assert default == f"(--positions; else {field.default}, or all that the model reads)"
         return
     assert meant(parameter.default, name) == field.default
     if isinstance(field.default, bool):
-        assert default == parameter.opts[0].removeprefix("--")
+        assert default == (parameter.opts if field.default else parameter.secondary_opts)[0].removeprefix("--")
     elif field.default in (None, ()):
         assert default.startswith("(")  # says what that stands for
     else:
