@@ -192,3 +192,12 @@ def test_induce_writes_a_grammar_its_record_and_its_curve(grammask, wrong, tmp_p
 def test_induce_refuses_what_it_cannot_do(wrong, arguments, message, tmp_path):
     assert message in wrong("induce", *arguments, cwd=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_corpus_without_ray_is_one_line(wrong, tmp_path, monkeypatch):
+    (tmp_path / "in.jsonl").write_text('{"text": "Cats sleep."}\n', encoding="utf-8")
+    for module in ("ray", "ray.data"):
+        monkeypatch.setitem(sys.modules, module, None)
+    errors = wrong("tag", "--corpus", tmp_path / "in.jsonl", "--out", tmp_path / "out")
+    assert "a corpus needs Ray, which is missing: pip install 'grammask[scale]'" in errors
+    assert not (tmp_path / "out").exists()

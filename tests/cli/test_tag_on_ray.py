@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -53,3 +54,26 @@ def test_a_killed_command_loses_and_doubles_nothing(corpus, tmp_path):
     rows = [row for file in out.glob("*.parquet") for row in pq.read_table(file, columns=["row"])["row"].to_pylist()]
     assert sorted(rows) == [number for number in range(4_000) if number != 1_234]
     assert not list(out.rglob("*.tmp"))
+
+
+def test_killed_workers_lose_and_double_nothing(corpus, tmp_path):
+    out = tmp_path / "out"
+    running = start(corpus, out)
+    killed = 0
+    for moment in (1, 12, 30):
+        wait_for_parts(running, out, moment)
+        for worker in workers_of(running):
+            worker.kill()
+            killed += 1
+    said, errors = running.communicate(timeout=400)
+    assert killed >= 3
+    assert running.returncode == 0, errors
+    assert b"3,999 rows" in said
+    rows = [row for file in out.glob("*.parquet") for row in pq.read_table(file, columns=["row"])["row"].to_pylist()]
+    assert sorted(rows) == [number for number in range(4_000) if number != 1_234]
+
+
+def workers_of(running):
+    """Return the processes of Ray that tag for a command."""
+    below = psutil.Process(running.pid).children(recursive=True)
+    return [process for process in below if "ray::" in " ".join(process.cmdline()) and "Map" in process.cmdline()[0]]
