@@ -12,7 +12,7 @@ import transformers
 from helpers.tokenizers_for_tests import PatternTagger, tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import grammask
@@ -27,6 +27,7 @@ from grammask.experiment.recall.cache_share import fit_window, kept_share
 from grammask.experiment.recall.measure_recall import measure_recall, plan_recall
 from grammask.experiment.recall.methods import FullMethod, GrammarMethod, Reading
 from grammask.experiment.recall.passages import join_passages
+from grammask.experiment.recall.peers import presses
 from grammask.experiment.recall.peers.peer_methods import PressMethod, peer_methods
 from grammask.experiment.recall.recall_settings import DISTANCES, PEERS, RecallSettings, fitting_distances
 from grammask.experiment.recall.score import score_logits
@@ -416,6 +417,21 @@ def test_the_docs_have_every_peer():
     page = (Path(__file__).parents[2] / "docs" / "recall.md").read_text(encoding="utf-8")
     rows = [f"| `{name}` | {description} |" for name, description in PEERS.items()]
     assert "\n".join(rows) in page
+
+
+def test_what_kvpress_exchanges_is_taken_back(monkeypatch):
+    def exchange(_):
+        for name in ALL_ATTENTION_FUNCTIONS.valid_keys():
+            ALL_ATTENTION_FUNCTIONS[name] = print
+
+    AttentionInterface.register("of a test", max)
+    monkeypatch.setattr(presses, "import_module", exchange)
+    stock = dict(ALL_ATTENTION_FUNCTIONS.items())
+    presses.load_kvpress()
+    assert dict(ALL_ATTENTION_FUNCTIONS.items()) == stock
+    AttentionInterface.register("of a test", min)
+    assert ALL_ATTENTION_FUNCTIONS["of a test"] is min
+    monkeypatch.delitem(AttentionInterface._global_mapping, "of a test")
 
 
 @pytest.mark.slow

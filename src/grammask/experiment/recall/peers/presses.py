@@ -4,7 +4,7 @@ kvpress pins an older transformers, so it is no extra of this package.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
@@ -52,7 +52,10 @@ def load_kvpress() -> ModuleType:
         ) from error
     finally:
         for name, function in stock.items():
-            ALL_ATTENTION_FUNCTIONS[name] = function
+            with suppress(KeyError):  # what stands here alone would hide all that is registered later
+                del ALL_ATTENTION_FUNCTIONS[name]  # type: ignore[no-untyped-call]
+            if ALL_ATTENTION_FUNCTIONS.get(name) is not function:
+                ALL_ATTENTION_FUNCTIONS[name] = function
 
 
 @contextmanager
