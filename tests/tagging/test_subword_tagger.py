@@ -1,5 +1,6 @@
 """The tagger of subwords: where words begin and end, what is saved, and that nothing of it needs spaCy."""
 
+import json
 import pickle
 
 import numpy as np
@@ -168,6 +169,28 @@ def test_weights_that_do_not_fit_are_one_line(tmp_path, change):
     else:
         tensors[change] = tensors[change][:1, :3].contiguous()
     damaged(tmp_path, "grammask_tagger.safetensors", save(tensors))
+
+
+@pytest.mark.parametrize("highest", [10**5, 2**32 - 1])
+def test_a_vocabulary_with_gaps_is_refused_though_it_is_small(tmp_path, highest):
+    spelled = changed_vocabulary(tmp_path, lambda words: words.update({next(iter(words)): highest}))
+    damaged(tmp_path, "grammask_tagger_tokenizer.json", spelled)
+
+
+def test_texts_that_the_tokenizer_cannot_split_are_one_line(tmp_path):
+    spelled = changed_vocabulary(tmp_path, lambda words: words.pop("[UNK]"))
+    (tmp_path / "grammask_tagger_tokenizer.json").write_bytes(spelled)
+    with pytest.raises(TaggingError, match="cannot split") as raised:
+        list(SubwordTagger.load(tmp_path).tag(["\u4e00"]))
+    assert "\n" not in str(raised.value)
+
+
+def changed_vocabulary(folder, change):
+    """Save a tagger and return its tokenizer's file with another vocabulary."""
+    random_tagger().save_beside(folder)
+    spelled = json.loads((folder / "grammask_tagger_tokenizer.json").read_bytes())
+    change(spelled["model"]["vocab"])
+    return json.dumps(spelled).encode()
 
 
 def damaged(folder, file, content):

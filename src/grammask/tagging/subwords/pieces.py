@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from ...errors import TaggingError
+from ...printing import reason
 from ..overlap import Integers
 
 CUES: Final[int] = 9  # how many there are
@@ -54,8 +56,11 @@ def text_places(texts: Sequence[str]) -> Integers:
 
 
 def find_pieces(tokenizer: Tokenizer, texts: Sequence[str]) -> Pieces:
-    """Return the subwords of texts."""
-    encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    """Return the subwords of texts; raises `TaggingError` where the tokenizer can't split them."""
+    try:
+        encodings = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    except Exception as error:  # its own library raises bare ones, as for a vocabulary without its unknown word
+        raise TaggingError(f"the tagger's tokenizer cannot split a text: {reason(error)}; train it again") from error
     sizes = [len(encoding) for encoding in encodings]
     ids = _flat((encoding.ids for encoding in encodings), sum(sizes))
     spans = _flat((chain.from_iterable(encoding.offsets) for encoding in encodings), 2 * sum(sizes)).reshape(-1, 2)

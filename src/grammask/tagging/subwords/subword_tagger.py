@@ -41,10 +41,11 @@ class SubwordTagger:
         self._tokenizer = _read_tokenizer(files.tokenizer, origin)
         self._network = unpack_network(files.weights, self._settings.steps, origin=origin).to(device)
         self._known = self._network.pieces.num_embeddings
-        size = max(self._tokenizer.get_vocab_size(), *(token + 1 for token in self._settings.structure), 0)
-        if size > self._known:
+        highest = max([*self._tokenizer.get_vocab().values(), *self._settings.structure, -1])
+        if highest >= self._known:
             raise TaggingError(
-                f"{origin}: it names {size} subwords, but its network knows {self._known}; train the tagger again"
+                f"{origin}: it names subword {highest}, but its network knows 0 to {self._known - 1}; train the tagger "
+                "again"
             )
 
     @classmethod
