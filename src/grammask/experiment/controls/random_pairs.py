@@ -32,10 +32,10 @@ class RandomPairs:
         of_words = (words[:, :, None] >= 0) & (words[:, None, :] >= 0)
         others = (of_words & (words[:, :, None] != words[:, None, :]))[:, None]
         counts = (allowed & others).sum(-1, keepdim=True)
-        noise = torch.stack([
-            self._noise(tags, text, allowed.shape, number) for tags, text in zip(annotation.tag_ids, words, strict=True)
-        ])  # fmt: skip
-        noise = noise.masked_fill(~others, 2.0)
+        # Drawn on the CPU, so that a seed draws the same on every device.
+        texts = zip(annotation.tag_ids.cpu(), words.cpu(), strict=True)
+        noise = torch.stack([self._noise(tags, text, allowed.shape, number) for tags, text in texts])
+        noise = noise.to(allowed.device).masked_fill(~others, 2.0)
         last = noise.sort(-1).values.gather(-1, (counts - 1).clamp(min=0))
         return (allowed & ~others) | (others & (noise <= last) & (counts > 0))
 
