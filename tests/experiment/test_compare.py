@@ -161,6 +161,7 @@ def test_the_runs_of_a_configuration():
     ("name", "values"),
     {
         "learning_rate": (float("inf"), float("nan"), 0, -1, "x", 10**20),
+        "warmup": (1, -0.1, float("nan"), "x"),
         "epochs": (float("inf"), float("nan"), 0, -1, 10**20),
         "seeds": ((2**32,), (-1,), (10**20,), (), (0, 0), (0.5,), (10**5000,)),
         "max_length": (0, 1, -1, 10**20),
@@ -178,6 +179,18 @@ def test_settings_beyond_all_sense_are_one_line(name, values):
             make_config(**{name: value})
         assert len(str(caught.value)) < 500
     assert make_config(seeds=(2**32 - 1,)).seeds == (4294967295,)
+
+
+def test_the_learning_rate_rises_in_a_share_of_the_steps_and_falls(settings, tmp_path, monkeypatch):
+    rates, step = [], running._Watched.training_step
+
+    def watched(self, *given, **named):
+        rates.append(self.lr_scheduler.get_last_lr()[0])
+        return step(self, *given, **named)
+
+    monkeypatch.setattr(running._Watched, "training_step", watched)
+    run(settings, tmp_path / "out", strategies=("full",), epochs=8 / 3, warmup=0.5, learning_rate=1e-3)
+    assert rates == pytest.approx([0, 2.5e-4, 5e-4, 7.5e-4, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
 
 
 def test_less_than_one_step_is_refused_before_anything_is_tagged(settings, tmp_path):

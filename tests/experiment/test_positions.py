@@ -115,7 +115,7 @@ def test_a_folder_from_before_these_settings_is_resumed(settings, tmp_path):
     run(settings, out, strategies=("full",))
     path = out / "config.json"
     before = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("positions", "position_method", "group_by_length"):
+    for name in ("warmup", "positions", "position_method", "group_by_length"):
         del before[name]
     path.write_text(json.dumps(before), encoding="utf-8")
     assert run(settings, out, resume=True, strategies=("full",))[0]["complete"]
@@ -150,7 +150,7 @@ def test_a_grid_file_names_them_and_its_page_tells_how(long_settings, tmp_path):
     grid.write_text(
         f'[settings]\nmodel = "{long_settings["model"]}"\npositions = {LONG}\nposition_method = "interpolate"\n'
         f'batch_size = 4\n[tasks.long]\ntask = "{long_settings["task"]}"\n[tasks.short]\ntask = '
-        f'"{long_settings["task"]}"\nmax_length = 16\n[[rows]]\nstrategies = ["full"]\ngrammars = []\n',
+        f'"{long_settings["task"]}"\nmax_length = 16\nwarmup = 0.25\n[[rows]]\nstrategies = ["full"]\ngrammars = []\n',
         encoding="utf-8",
     )
     comparisons = read_grid_file(grid)
@@ -158,3 +158,4 @@ def test_a_grid_file_names_them_and_its_page_tells_how(long_settings, tmp_path):
     run_grid(comparisons, out, resume=False, progress=lambda tagged, *_: tagged, say=lambda _: None)
     summary = report_grid(comparisons, out)
     assert f"--max-length {LONG} --positions {LONG} --position-method interpolate " in results_page(summary)
+    assert f"--max-length 16 --warmup 0.25 --positions {LONG} --position-method interpolate " in results_page(summary)

@@ -50,6 +50,7 @@ def compare_command(
     epochs: Annotated[float, setting(Config, "epochs")] = DEFAULTS.epochs,
     batch_size: Annotated[int, setting(Config, "batch_size")] = DEFAULTS.batch_size,
     learning_rate: Annotated[float, setting(Config, "learning_rate")] = DEFAULTS.learning_rate,
+    warmup: Annotated[float, setting(Config, "warmup")] = DEFAULTS.warmup,
     positions: Annotated[int | None, setting(Config, "positions", default="those of the model")] = DEFAULTS.positions,
     position_method: Annotated[str, setting(Config, "position_method")] = DEFAULTS.position_method,
     # None, for a length that was asked for is never cut to what the model reads, and the default is.
@@ -110,7 +111,7 @@ def compare_command(
         "attention": attention,
         "seeds": whole_numbers(seeds, option="--seeds", example="0,1,2"),
         "train_size": train_size, "eval_size": eval_size, "epochs": epochs, "batch_size": batch_size,
-        "learning_rate": learning_rate, "positions": positions, "position_method": position_method,
+        "learning_rate": learning_rate, "warmup": warmup, "positions": positions, "position_method": position_method,
         "group_by_length": group_by_length, "precision": precision, "metric": metric, "margin": margin,
         **({} if max_length is None else {"max_length": max_length}),
     }  # fmt: skip

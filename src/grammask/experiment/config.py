@@ -73,6 +73,9 @@ class Config(BaseModel):
     learning_rate: float = Field(
         default=1e-4, gt=0, le=10, allow_inf_nan=False, description="Highest learning rate; it falls linearly to 0."
     )
+    warmup: float = Field(
+        default=0.0, ge=0, lt=1, allow_inf_nan=False, description="Share of the steps in which the learning rate rises."
+    )
     positions: int | None = Field(
         default=None, ge=8, le=1_000_000, description="Tokens that a BERT-like model reads, beyond its own positions."
     )
@@ -160,7 +163,8 @@ class Config(BaseModel):
 
 # Settings that came later, and what they were before: what folders without them were made with.
 ADDED: Final[dict[str, Any]] = {
-    name: Config.model_fields[name].default for name in ("positions", "position_method", "group_by_length", "attention")
+    name: Config.model_fields[name].default
+    for name in ("warmup", "positions", "position_method", "group_by_length", "attention")
 }
 
 

@@ -126,6 +126,7 @@ class ReportedSettings(Schema):
     epochs: Amount
     batch_size: Count
     learning_rate: Amount
+    warmup: Share = 0.0
     max_length: Count
     positions: Count | None = None
     position_method: PositionMethod = "tile"

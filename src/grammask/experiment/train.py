@@ -141,6 +141,7 @@ def _arguments(setup: Setup, seed: int, batch_size: int, scratch: str) -> Traini
         per_device_train_batch_size=batch_size,
         per_device_eval_batch_size=batch_size,
         learning_rate=setup.config.learning_rate,
+        warmup_steps=setup.config.warmup,  # below 1, so it is their share
         train_sampling_strategy="group_by_length" if setup.config.group_by_length else "random",
         seed=seed,
         bf16=setup.precision == "bfloat16",

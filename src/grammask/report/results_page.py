@@ -57,10 +57,11 @@ def _command(task: Mapping[str, Any]) -> str:
 
 def _later(task: Mapping[str, Any]) -> str:
     """Return the settings that records name only where they aren't as they always were."""
+    warmup = f" --warmup {task['warmup']:g}" if "warmup" in task else ""
     positions = f" --positions {task['positions']}" if "positions" in task else ""
     method = f" --position-method {task['position_method']}" if "position_method" in task else ""
     attention = f" --attention {task['attention']}" if "attention" in task else ""
-    return positions + method + (" --group-by-length" if "group_by_length" in task else "") + attention
+    return warmup + positions + method + (" --group-by-length" if "group_by_length" in task else "") + attention
 
 
 def results_plot(grid: Mapping[str, Any]) -> Picture:
