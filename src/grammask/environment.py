@@ -6,18 +6,24 @@ import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from .errors import ExperimentError
+from .printing import quoted
 
+Device = Literal["cpu", "cuda"]
 LARGEST_SEED: Final[int] = 2**32 - 1  # of NumPy, which every library seeds
 _PACKAGES = ("grammask", "torch", "transformers", "spacy", "datasets")
 
 
-def environment(precision: str) -> dict[str, Any]:
-    """Return what the numbers of this process depend on besides the configuration."""
+def environment(precision: str, device: str | None = None) -> dict[str, Any]:
+    """Return what the numbers of this process depend on besides the configuration.
+
+    `device` is what was computed on; None for a GPU where there is one, as the Trainer takes it.
+    """
     import torch  # not needed by the settings, which take their bounds from here
 
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     commit, dirty = _commit()
     return {
         **{name: _version(name) for name in _PACKAGES},
@@ -27,11 +33,22 @@ def environment(precision: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),  # as launchers of training have it
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
+        "device": device,
+        **({"gpu": torch.cuda.get_device_name()} if device == "cuda" else {}),
         "precision": precision,
         "commit": commit,
         "dirty": dirty,
     }
+
+
+def check_device(device: str) -> None:
+    """Raise `ExperimentError` for what is no device, and for a GPU that PyTorch doesn't find."""
+    import torch
+
+    if device not in get_args(Device):
+        raise ExperimentError(f"setting 'device' is {quoted(device)}, but must be one of {', '.join(get_args(Device))}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ExperimentError("setting 'device' is 'cuda', but PyTorch finds no GPU here; leave it out")
 
 
 def choose_precision(asked: str) -> str:

@@ -196,6 +196,7 @@ OPTIONS = {
         "--start": ["papr"],
         "--held-out": ["good.txt"],
     },
+    ("induce", "--out", "new.toml", "--from", "loss"): {"--device": ["tpu", "cuda:99", "[/x]"], "--length": ["511"]},
     ("induce",): {
         "--out": [
             "x.txt",
@@ -254,6 +255,7 @@ OPTIONS = {
         "--near": ["0", "x"],
         "--limit": ["0", "x"],
         "--seed": ["-1", "x", str(2**32)],
+        "--device": ["tpu", "cuda:99", "[/x]"],
         "--controls": ["none", "[/x]", "rarest,\x1b[2J"],
         "--grammars": ["papr", "names-far,names-far", "names-far:hard", "[/x]"],
         "--figures": ["good.txt", "good.txt/x"],

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from helpers.causal_models import BY_HEAD, FAR, causal_model, save_causal_model, write_texts
+from helpers.other_device import other_device
 from helpers.tokenizers_for_tests import tokenizer
 from torch.nn.functional import cross_entropy
 
 import grammask
+from grammask.environment import check_device
 from grammask.errors import ExperimentError, InputError, ModelError
 from grammask.experiment.perplexity import loss_results
 from grammask.experiment.perplexity import run_perplexity as module
@@ -39,7 +41,9 @@ def settings(tmp_path_factory):
 def run(settings, out, *, resume=False, page=False, **changes):
     """Run, without the page that each row draws anew: it takes longer than the row."""
     said = []
-    config = make_perplexity_config(**{**settings, **changes})
+    changes = {**settings, **changes}
+    device = changes.pop("device", "cpu")
+    config = make_perplexity_config(**changes).model_copy(update={"device": device})
     with nullcontext() if page else patch.object(loss_results, "write_perplexity_page"):
         results = run_perplexity(config, out, resume=resume, progress=lambda parts, *_: parts, say=said.append)
     return results, said
@@ -140,6 +144,36 @@ def test_a_run_that_was_killed_goes_on_and_repeats_nothing(settings, tmp_path, m
     done.clear()
     run(settings, tmp_path / "out", resume=True)
     assert not done
+
+
+def test_another_device_gives_the_same_losses_in_a_folder_of_its_own(settings, tmp_path, monkeypatch):
+    changes = {"controls": (), "limit": 2}
+    here, _ = run(settings, tmp_path / "here", **changes)
+    assert here["environment"]["device"] == here["config"]["device"] == "cpu"
+    monkeypatch.setattr(module, "check_device", lambda _: None)
+    with other_device() as device:
+        there, _ = run(settings, tmp_path / "there", device=str(device), **changes)
+    assert there["environment"]["device"] == there["config"]["device"] == "lazy:0"
+    for own, other in zip(here["rows"], there["rows"], strict=True):
+        assert other["loss"] == pytest.approx(own["loss"], abs=1e-4)
+        assert {key: other[key] for key in ("pairs", "cache")} == {key: own[key] for key in ("pairs", "cache")}
+    with pytest.raises(ExperimentError, match="device was 'lazy:0', is 'cpu'"):
+        run(settings, tmp_path / "there", resume=True, **changes)
+    config = json.loads((tmp_path / "here" / "config.json").read_text(encoding="utf-8"))
+    del config["device"]  # as in folders that were made before
+    (tmp_path / "here" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    run(settings, tmp_path / "here", resume=True, **changes)
+
+
+def test_a_gpu_that_is_not_there_is_one_clear_line(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ExperimentError, match="^setting 'device' is 'cuda', but PyTorch finds no GPU here; leave it"):
+        run_perplexity(
+            make_perplexity_config(**settings, device="cuda"), tmp_path / "out", resume=False, progress=None, say=None,
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ExperimentError, match=r"^setting 'device' is 'tpu', but must be one of cpu, cuda$"):
+        check_device("tpu")
 
 
 def test_a_folder_takes_more_rows_but_nothing_else(settings, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from helpers.other_device import other_device
 from helpers.tokenizers_for_tests import PatternTagger, tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -298,6 +300,22 @@ class TestMeasurement:
         tasks = [make_task(annotate, Document(name, text), SMALL, 0) for name, text in (("a", TEXT), ("b", TEXT[1:]))]
         grammar = load_grammar("streaming")
         return plan_recall(SMALL, tasks, [grammar], ("streaming-llm",), reference=grammar)
+
+    def test_records_are_the_same_on_another_device(self, model, annotate):
+        grammar = with_window(load_grammar("names-far"), 20)
+        tasks = [make_task(annotate, Document("a", TEXT), SMALL, 0)]
+        plan = plan_recall(SMALL, tasks, [grammar], ("streaming-llm", "sep-llm"), reference=grammar)
+        here, there = Memory(), Memory()
+        measure_recall(model, plan, here, quiet, lambda: None)
+        with other_device() as device:
+            measure_recall(deepcopy(model).to(device), plan, there, quiet, lambda: None)
+        assert here.keys() == there.keys()
+        assert len(here) == 4
+        for key, record in here.items():
+            for own, other in zip(record["answers"], there[key]["answers"], strict=True):
+                assert other == own | {"loss": pytest.approx(own["loss"], abs=1e-4)}
+            read_on = record["continuation"]
+            assert there[key]["continuation"] == read_on | {"loss": pytest.approx(read_on["loss"], abs=1e-4)}
 
     def test_a_record_holds_no_text(self, store):
         written = json.dumps(store)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from helpers.language_models import language_model
 from helpers.long_texts import long_text
+from helpers.other_device import other_device
 
 import grammask
 from grammask.errors import InputError, ModelError
@@ -152,6 +153,16 @@ def test_learning_leaves_a_model_as_it_was():
     learns = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     assert learns == {"lm_head.weight"}
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_heads_learn_the_same_on_another_device():
+    model, text = language_model("llama"), long_text(60, asked=50)
+    settings = {"windows": WINDOWS, "budget": 0.4, "names": False, "steps": 4, "bar": quiet}
+    choice, losses = learn_gates(model, [text], COSTS, **settings), measure(model, [text], None)
+    with other_device() as device:
+        model.to(device)
+        assert learn_gates(model, [text], COSTS, **settings).tolist() == choice.tolist()
+        assert measure(model, [text], None) == pytest.approx(losses, abs=1e-4)
 
 
 def test_models_with_windows_of_their_own_are_refused():

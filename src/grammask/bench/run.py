@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..attention.calibration.current import rates_in_use
-from ..environment import choose_precision, environment
+from ..environment import check_device, choose_precision, environment
 from ..errors import ExperimentError
 from ..files.write import dump, write_whole
 from ..grammar.grammar import Grammar
@@ -33,7 +33,8 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
     Raises `ExperimentError` for a folder that holds a benchmark unless `force`, and the errors of what it uses.
     """
     check_folder(out, force=force)
-    _check_device(config)
+    _check_levels(config)
+    check_device(config.device)
     grammars = load_grammars(config)
     model = BenchModel(
         config.model, longest=max(config.lengths), attention_dropout=config.attention_dropout, seed=config.seed
@@ -46,9 +47,8 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
         for grammar in grammars.values():
             model.guided(grammar, "hard", torch.float32)  # one that doesn't fit the model is refused now
     cases = list_cases(config, grammars)
-    machine = environment(", ".join(config.dtypes)) | {"instructions": _instructions(), "bfloat16": _bfloat16()}
-    if config.device == "cuda":
-        machine["gpu"] = torch.cuda.get_device_name()
+    machine = environment(", ".join(config.dtypes), config.device)
+    machine |= {"instructions": _instructions(), "bfloat16": _bfloat16()}
     machine["rates"] = rates_in_use(config.attention_dtypes, config.threads or [torch.get_num_threads()])
     processor = {name: machine[name] for name in ("cpu", "instructions")}
     results: dict[str, Any] = {
@@ -102,16 +102,12 @@ def check_folder(out: Path, *, force: bool) -> None:
         raise ExperimentError(f"--out {out} holds a benchmark; name another folder, or overwrite it with --force")
 
 
-def _check_device(config: BenchConfig) -> None:
-    if config.device == "cpu":
-        return
-    if set(config.levels) != {"operator"} or config.memory:
+def _check_levels(config: BenchConfig) -> None:
+    if config.device == "cuda" and (set(config.levels) != {"operator"} or config.memory):
         raise ExperimentError(
             "setting 'device' is 'cuda', where only the time of one layer's attention can be measured; add "
             "--levels operator --no-memory"
         )
-    if not torch.cuda.is_available():
-        raise ExperimentError("setting 'device' is 'cuda', but PyTorch finds no GPU here; leave it out")
 
 
 def _check_prefill(config: BenchConfig, model: BenchModel) -> None:

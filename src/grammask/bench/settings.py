@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ..attention.backends import FOR_CPU, BackendName
-from ..environment import LARGEST_SEED
+from ..environment import LARGEST_SEED, Device
 from ..errors import ExperimentError, setting_error
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
@@ -18,7 +18,6 @@ Level = Literal["operator", "model", "end-to-end"]
 Pass = Literal["forward", "training", "prefill"]
 Guided = Literal["hard", "soft"]
 Dtype = Literal["float32", "bfloat16", "bfloat16-weights"]
-Device = Literal["cpu", "cuda"]
 Peer = Literal["dense-masked", "flex", "longformer", "bigbird", "streaming"]
 Size = Annotated[int, Field(ge=1, le=4096)]
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, cast, get_args
 import typer
 from rich.table import Table
 
+from ..environment import Device
 from ..errors import ExperimentError
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
@@ -19,7 +20,7 @@ from .outputs import check_file
 _LOSS: Final[str] = "loss"
 # Options of every source, and those of the loss alone.
 _SHARED: Final[tuple[str, ...]] = ("out", "source", "text", "model", "tagger", "budget", "description", "force")
-_OF_LOSS: Final[tuple[str, ...]] = ("length", "steps", "names")
+_OF_LOSS: Final[tuple[str, ...]] = ("length", "steps", "names", "device")
 
 
 def induce_command(
@@ -70,6 +71,9 @@ def induce_command(
     names: Annotated[
         bool, typer.Option("--names/--no-names", help="--from loss: let heads read far names; without, the control.")
     ] = True,
+    device: Annotated[
+        str, typer.Option(help=f"--from loss: where heads learn, in float32. One of {', '.join(get_args(Device))}.")
+    ] = "cpu",
     description: Annotated[str, typer.Option(help="Description in the grammar's file.")] = "",
     force: Force = False,
 ) -> None:
@@ -91,7 +95,7 @@ def induce_command(
         refuse_others(context, (*_SHARED, *_OF_LOSS), "--from loss exclude each other; leave one out")
         induce_from_loss(
             files, text=text, model=model or "smollm2", tagger=tagger, budget=budget, length=length,
-            steps=steps, names=names, description=description, console=console,
+            steps=steps, names=names, device=device, description=description, console=console,
         )  # fmt: skip
         return
     others = tuple(name for name in context.params if name not in _OF_LOSS)

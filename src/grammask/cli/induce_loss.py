@@ -12,11 +12,14 @@ _HELD_OUT = 4  # every fourth document
 
 def induce_from_loss(
     files: dict[str, Path], *, text: Path | None, model: str, tagger: str, budget: float, length: int, steps: int,
-    names: bool, description: str, console: PlainConsole,
+    names: bool, device: str, description: str, console: PlainConsole,
 ) -> None:  # fmt: skip
     """Write the grammar, its record and its curve; raises `ExperimentError` for too few documents."""
     with console.loading():
+        import torch
+
         from ..data.read_documents import read_documents
+        from ..environment import check_device
         from ..files.write import dump, write_whole
         from ..induce.far_loss import costs_of, curve, differences, find_grammar, measure
         from ..induce.far_reads import READ_NAMES
@@ -26,6 +29,7 @@ def induce_from_loss(
         from ..report.loss_curve import loss_curve
         from ..tagging.annotate import Annotator
 
+    check_device(device)
     documents = read_documents(None if text is None else str(text), None)
     if len(documents) < _HELD_OUT:
         raise ExperimentError(
@@ -34,15 +38,15 @@ def induce_from_loss(
         )
     source = find_model(model)
     loaded, annotate = load_causal(source), Annotator(load_tokenizer(source), tagger)
+    loaded.to(device, torch.float32)  # type: ignore[arg-type]
     check_length(loaded, length, source.name)
     held_out = [document for number, document in enumerate(documents) if number % _HELD_OUT == _HELD_OUT - 1]
     train = [document for document in documents if document not in held_out]
     read, measured_on = read_long_texts(annotate, train, length), read_long_texts(annotate, held_out, length)
     costs = costs_of(read, length)
     found = find_grammar(loaded, read, costs, budget=budget, names=names, steps=steps, bar=console.progress)
-    settings = f"--from loss --budget {budget:g} --length {length} --steps {steps} --model {model}" + (
-        "" if names else " --no-names"
-    )
+    settings = f"--from loss --budget {budget:g} --length {length} --steps {steps} --model {model}"
+    settings += ("" if names else " --no-names") + ("" if device == "cpu" else f" --device {device}")
     name = files["toml"].stem
     grammar = found.grammar(
         name=name, description=description, source=f"grammask induce {settings}, on {len(train)} documents"

@@ -46,6 +46,7 @@ def perplexity_command(
     peers: Annotated[str, setting(PerplexityConfig, "peers", default="none")] = joined(_DEFAULTS.peers),
     tagger: Tagger = _DEFAULTS.tagger,
     seed: Annotated[int, setting(PerplexityConfig, "seed")] = _DEFAULTS.seed,
+    device: Annotated[str, setting(PerplexityConfig, "device")] = _DEFAULTS.device,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/<time>")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     figures: Figures = None,
@@ -78,7 +79,7 @@ def perplexity_command(
 
     config = make_perplexity_config(
         model=model, text=text, limit=limit, length=length, near=near, grammars=split(grammars),
-        controls=split(controls), recall=recall, peers=split(peers), tagger=tagger, seed=seed,
+        controls=split(controls), recall=recall, peers=split(peers), tagger=tagger, seed=seed, device=device,
         distances=whole_numbers(distances, option="--distances", example="500,1000"),
         **({} if skip is None else {"skip": skip}),
     )  # fmt: skip

@@ -165,7 +165,7 @@ class Config(BaseModel):
 ADDED: Final[dict[str, Any]] = {
     name: Config.model_fields[name].default
     for name in ("warmup", "positions", "position_method", "group_by_length", "attention")
-}
+} | {"device": "cpu"}  # of perplexity
 
 
 def make_config(**settings: object) -> Config:

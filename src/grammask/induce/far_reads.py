@@ -34,7 +34,7 @@ class Windows:
 
 def is_name(tag_ids: Tensor) -> Tensor:
     """Tell which tokens belong to names and numbers."""
-    return torch.isin(tag_ids, torch.tensor([TAG_IDS[name] for name in NAMES]))
+    return torch.isin(tag_ids, torch.tensor([TAG_IDS[name] for name in NAMES], device=tag_ids.device))
 
 
 def masks_of_reads(tag_ids: Tensor, word_ids: Tensor, windows: Windows, first: int) -> list[Tensor]:
@@ -42,7 +42,8 @@ def masks_of_reads(tag_ids: Tensor, word_ids: Tensor, windows: Windows, first: i
 
     A token of no word stands where the word before it stands.
     """
-    places, tokens = word_ids.cummax(0).values.clamp(min=0), torch.arange(len(word_ids))
+    places = word_ids.cummax(0).values.clamp(min=0)
+    tokens = torch.arange(len(word_ids), device=word_ids.device)
     earlier = tokens <= tokens[first:, None]
     back = places[first:, None] - places
     masks = []

@@ -40,9 +40,10 @@ def learn_gates(
     draw = np.random.default_rng(0)
     texts, questions = _endless(of_texts, draw), _endless(of_questions, draw)
     shape = model.config.num_hidden_layers, model.config.num_attention_heads, READS
-    logits = torch.zeros(shape, requires_grad=True)
     barred = torch.tensor([0.0 if names or read not in NAMED else -torch.inf for read in range(READS)])
     of_reads = torch.from_numpy(costs.of_reads(windows)).float()
+    barred, of_reads = barred.to(model.device), of_reads.to(model.device)
+    logits = torch.zeros(shape, device=model.device, requires_grad=True)
     optimizer, price = torch.optim.Adam([logits], lr=_RATE, betas=(0.9, 0.99)), _PRICE
     with _gated(model):
         for step in bar(range(steps), "learning what heads read"):
@@ -53,12 +54,12 @@ def learn_gates(
             optimizer.step()
             optimizer.zero_grad()
             price = max(0.0, price + _PRICE_RATE * (pairs.item() - budget))
-    return (logits + barred).argmax(-1).numpy()
+    return (logits + barred).argmax(-1).cpu().numpy()
 
 
 def _loss(model: PreTrainedModel, tail: Tail, gates: Tensor) -> Tensor:
     """Return the mean loss of a tail's tokens, by what they count."""
-    places = torch.arange(tail.start, tail.start + len(tail.input_ids))[None]
+    places = torch.arange(tail.start, tail.start + len(tail.input_ids), device=gates.device)[None]
     gated_pass = GatedPass(gates, tail.reads, tail.keys)
     output = model(input_ids=tail.input_ids[None], position_ids=places, use_cache=False, gated_pass=gated_pass)
     losses = cross_entropy(output.logits[0, :-1].float(), tail.input_ids[1:], reduction="none")

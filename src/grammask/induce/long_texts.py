@@ -1,9 +1,9 @@
 """Parts of long texts as a model reads them, with facts put in and questions behind, and what of them counts."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -37,6 +37,11 @@ class LongText:
     of_text: Tensor
     of_answers: Tensor
     asked: int
+
+    def to(self, device: torch.device) -> "LongText":
+        """Return it on a device."""
+        moved: dict[str, Any] = {name: ids.to(device) for name, ids in vars(self).items() if isinstance(ids, Tensor)}
+        return replace(self, **moved)
 
 
 def read_long_texts(annotate: Annotator, documents: Sequence[Document], length: int) -> list[LongText]:

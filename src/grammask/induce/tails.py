@@ -41,7 +41,7 @@ def make_tails(
 ) -> tuple[list[Tail], list[Tail]]:
     """Return the tails of texts, and those of questions; what stands before a tail is read once."""
     texts, questions = [], []
-    for long_text in long_texts:
+    for long_text in (long_text.to(model.device) for long_text in long_texts):
         keys = _keys(model, long_text, windows)
         counts = torch.where(is_name(long_text.tag_ids[0]), _NAMES_COUNT, 1.0) * long_text.of_text
         size = min(_TAIL, long_text.asked // 4)

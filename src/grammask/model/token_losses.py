@@ -22,15 +22,16 @@ def token_losses(model: PreTrainedModel, inputs: Mapping[str, Tensor], first: in
 
     `inputs` are tensors (1, length). Raises `ModelError` for a model that answers with NaN or infinity.
     """
-    ids = inputs["input_ids"][0]
+    given = {name: ids.to(model.device) for name, ids in inputs.items()}
+    ids = given["input_ids"][0]
     losses = []
     with torch.inference_mode():
-        output = model.base_model(**inputs, use_cache=False)
+        output = model.base_model(**given, use_cache=False)
         for start in range(first, len(ids), _CHUNK):
             wanted = ids[start : start + _CHUNK]
             before = output.last_hidden_state[:, start - 1 : start - 1 + len(wanted)]
             logits = _logits(model, replace(output, last_hidden_state=before), wanted)
-            losses.append(cross_entropy(logits.float(), wanted, reduction="none").double().numpy())
+            losses.append(cross_entropy(logits.float(), wanted, reduction="none").double().cpu().numpy())
     found = np.concatenate(losses)
     if not np.isfinite(found).all():
         raise ModelError(f"{type(model).__name__} answers with NaN or infinity; its config.json or weights are damaged")

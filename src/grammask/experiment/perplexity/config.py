@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ...environment import LARGEST_SEED
+from ...environment import LARGEST_SEED, Device
 from ...errors import ExperimentError, setting_error
 from ...printing import quoted
 from ...tagging.load_tagger import TAGGER_HELP
@@ -59,6 +59,7 @@ class PerplexityConfig(BaseModel):
     peers: tuple[str, ...] = Field(default=(), description=f"Peers of --recall: {', '.join(PEERS)}.")
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Seed of what controls draw.")
+    device: Device = Field(default="cpu", description="Where the model runs, always in float32.")
 
     @property
     def shared(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ...data.read_documents import Document, read_documents
-from ...environment import environment
+from ...environment import check_device, environment
 from ...grammar.grammar import Grammar
 from ...model.count_positions import check_length
 from ...model.model_source import ModelSource
@@ -58,6 +58,7 @@ def run_perplexity(config: PerplexityConfig, out: Path, *, resume: bool, progres
     Nothing is written before texts, model, tagger and grammars are loaded. Raises the errors of what it uses, and
     `ExperimentError` for a folder that holds something else.
     """
+    check_device(config.device)
     grammars = load_grammars(config)
     documents = read_documents(config.text, config.limit)
     with open_folder(out, resume=resume) as folder:
@@ -65,7 +66,7 @@ def run_perplexity(config: PerplexityConfig, out: Path, *, resume: bool, progres
             folder.check(config.shared)  # what differs there is told before anything is loaded
         source = find_model(config.model)
         annotate = Annotator(load_tokenizer(source), config.tagger)
-        model: PreTrainedModel = load_causal(source).to(torch.float32)  # type: ignore[arg-type]
+        model: PreTrainedModel = load_causal(source).to(config.device, torch.float32)  # type: ignore[arg-type]
         model.train(False)
         shape = find_shape(model, [grammar for grammar, _ in grammars.values()])
         check_length(model, config.length, config.model)
@@ -164,7 +165,7 @@ def _facts(
         "tagger": {"name": annotate.tagger.name, "version": annotate.tagger.version},
         "texts": [text.facts() for text in texts],
         "future": _future([row.grammar for row in rows if row.grammar and not row.control], shape),
-        "environment": environment("float32"),
+        "environment": environment("float32", config.device),
         "planned": [row.name for row in rows],
     }
 

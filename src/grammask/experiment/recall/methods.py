@@ -104,7 +104,7 @@ class GrammarMethod(Method):
         with attached(reading.model, grammar) as model:
             cache = GrammarCache(model)
             with torch.no_grad():
-                model.base_model(**reading.context.inputs, **{cache_argument(model): cache}, use_cache=True)
+                model.base_model(**reading.context.on(model.device), **{cache_argument(model): cache}, use_cache=True)
             yield CachedContext(model, reading.context, cache, share, guided=True)
 
     @property

@@ -25,6 +25,10 @@ class Passage:
     def __len__(self) -> int:
         return len(self.ends)
 
+    def on(self, device: torch.device) -> dict[str, Tensor]:
+        """Return the inputs on a device."""
+        return {name: ids.to(device) for name, ids in self.inputs.items()}
+
     def tokens_behind(self, character: int) -> int:
         """Return how many tokens at the end reach beyond a character."""
         return sum(end > character for end in self.ends)

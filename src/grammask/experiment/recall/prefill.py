@@ -41,9 +41,9 @@ def run(made: Prefill, passage: Passage, *, keep_states: bool) -> None:
     modules = attention_modules(made.model) if keep_states else []
     with torch.no_grad(), _recorded(modules, made):
         made.model.base_model(
-            input_ids=passage.inputs["input_ids"],
+            input_ids=passage.on(made.model.device)["input_ids"],
             **{cache_argument(made.model): made.cache},
-            position_ids=torch.arange(first, first + len(passage))[None],
+            position_ids=torch.arange(first, first + len(passage), device=made.model.device)[None],
             use_cache=True,
         )
 

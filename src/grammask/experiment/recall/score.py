@@ -49,16 +49,16 @@ class CachedContext:
     def read_on(self, passage: Passage, scored: int) -> Scores:
         """Score the last tokens of a passage, from a copy of the cache."""
         known = passage.until(len(passage) - 1)
-        first = len(self.context)
+        first, device = len(self.context), self.model.device
         annotation = {}
         if self.guided:
-            whole = join_passages(self.context, known).inputs
+            whole = join_passages(self.context, known).on(device)
             annotation = {name: ids for name, ids in whole.items() if name != "input_ids"}
         with torch.no_grad():
             logits = self.model(
-                input_ids=known.inputs["input_ids"],
+                input_ids=known.on(device)["input_ids"],
                 **{cache_argument(self.model): deepcopy(self.cache)},
-                position_ids=torch.arange(first, first + len(known))[None],
+                position_ids=torch.arange(first, first + len(known), device=device)[None],
                 use_cache=True,
                 logits_to_keep=scored,
                 **annotation,
@@ -67,6 +67,6 @@ class CachedContext:
 
 
 def score_logits(logits: Tensor, tokens: Tensor) -> Scores:
-    """Compare logits (tokens, vocabulary) with the tokens that they are to predict (tokens,)."""
-    losses = F.cross_entropy(logits.float(), tokens, reduction="none")
-    return Scores(logits.argmax(-1) == tokens, losses)
+    """Compare logits (tokens, vocabulary) with the tokens that they are to predict (tokens,); scores are on the CPU."""
+    losses = F.cross_entropy(logits.float(), tokens.to(logits.device), reduction="none")
+    return Scores(logits.argmax(-1).cpu() == tokens, losses.cpu())

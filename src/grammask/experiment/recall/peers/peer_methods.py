@@ -106,6 +106,6 @@ def peer_methods(names: tuple[str, ...], *, seed: int) -> list[Method]:
 
 def _by_place(layer: int, module: nn.Module, states: Tensor, rotation: Any, keys: Tensor, values: Tensor) -> Tensor:
     """Score the first tokens highest, then the last ones, as StreamingLLM keeps them."""
-    scores = torch.arange(keys.shape[2], dtype=torch.float32)
+    scores = torch.arange(keys.shape[2], dtype=torch.float32, device=keys.device)
     scores[:_SINKS] += keys.shape[2]
     return scores.expand(keys.shape[:3])
