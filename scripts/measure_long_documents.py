@@ -3,21 +3,25 @@
     python scripts/measure_long_documents.py ARTICLES.tsv --work FOLDER --out results/long-documents.json
     python scripts/measure_long_documents.py ARTICLES.tsv --work FOLDER --out results/long-documents.json --speed
 
-ARTICLES.tsv has lines of a label, 0 or 1, and a document. Each document is tested once, by models that were trained on
-the other folds. FOLDER gets the folds, and a folder of `grammask compare` for each length and fold: what is finished
-there is not run again. The record is written after each fold, and is of those until then. With --speed nothing is
-trained: the record gets the times of answering and of training steps, measured in turns; run it alone on a machine.
+ARTICLES.tsv has lines of a label, 0 or 1, and a document. Each document is tested once a seed, by models that were
+trained on the other folds. Of several --learning-rates each arm takes the one that is best on a fifth of a fold's
+training documents, trained on the rest; no tested document has a say. FOLDER gets the folds and a record of each
+training: what is finished there is not run again. The record is of the seeds and folds that all arms finished. With
+--speed nothing is trained: the record gets the times of answering and of training steps, measured in turns; run it
+alone on a machine.
 
 The model's attention has no dropout, in all arms: PyTorch's fused attention on a CPU has none.
 """
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from hashlib import sha256
+from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any, Final
 
 import numpy as np
@@ -26,34 +30,45 @@ from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
 
 import grammask
+from grammask.attention.density import count_layers
+from grammask.attention.inputs import Annotation
 from grammask.environment import choose_precision, environment
-from grammask.experiment.compare import compare
+from grammask.errors import ExperimentError
 from grammask.experiment.config import Config, make_config
-from grammask.experiment.folder import CONFIG, Folder
-from grammask.experiment.label_line import read_label_line
+from grammask.experiment.controls.apply import Controlled, apply_control
+from grammask.experiment.cost import ModelShape
+from grammask.experiment.label_line import read_label_line, write_label_line
 from grammask.experiment.plan_runs import plan_runs
+from grammask.experiment.prepare import prepare as prepare_task
+from grammask.experiment.processes import Processes
 from grammask.experiment.records import read_json
+from grammask.experiment.setup import load_setup
+from grammask.experiment.train import train_and_evaluate
 from grammask.files.write import dump, write_whole
+from grammask.grammar.masks import PairCounts
+from grammask.grammar.tables import compile_layers
 from grammask.model.named_models import find_model, load_classifier, load_tokenizer
+from grammask.printing import reason
 from grammask.resampling import Floats, estimate
 
 NOTE: Final[str] = "attention_probs_dropout_prob is 0 in all arms"
-CUT, WHOLE = 512, 2048  # tokens: the positions that MiniLM learned, and those that it is given
+CUT: Final[int] = 512  # tokens: the positions that MiniLM learned
+CHOSEN_BY: Final[int] = 5  # every so-manieth training document chooses the learning rate
 ROUNDS: Final[int] = 3
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Documents cut at a length, read by a grammar or, without one, in full; `control` breaks the grammar."""
+    """Documents cut at 512 tokens or whole, read in full or by a grammar; `control` breaks the grammar."""
 
     name: str
-    length: int
+    is_whole: bool
     grammar: str | None = None
     control: str | None = None
 
     @property
     def choices(self) -> dict[str, Any]:
-        """The settings that choose the runs of `compare`."""
+        """The settings that choose the runs of a comparison; the last one is the arm's."""
         if self.grammar is None:
             return {"strategies": ("full",), "grammars": ()}
         if self.control is None:
@@ -61,13 +76,12 @@ class Arm:
         return {"strategies": ("hard",), "grammars": (f"{self.grammar}:controls",), "controls": (self.control,)}
 
 
-# In the order in which they are run. The last run of an arm's plan is its own: a control comes after its grammar.
 ARMS: Final[tuple[Arm, ...]] = (
-    Arm("cut", CUT),
-    Arm("whole-grammar", WHOLE, "english-long"),
-    Arm("whole-full", WHOLE),
-    Arm("whole-window", WHOLE, "english-long", "window-sinks"),
-    Arm("cut-grammar", CUT, "english-long"),
+    Arm("cut", is_whole=False),
+    Arm("whole-grammar", is_whole=True, grammar="english-long"),
+    Arm("whole-full", is_whole=True),
+    Arm("whole-window", is_whole=True, grammar="english-long", control="window-sinks"),
+    Arm("cut-grammar", is_whole=False, grammar="english-long"),
 )
 AGAINST: Final[tuple[tuple[str, str], ...]] = (
     ("whole-full", "cut"), ("whole-grammar", "cut"), ("whole-grammar", "whole-full"), ("whole-grammar", "whole-window"),
@@ -84,35 +98,194 @@ class Documents:
     tokens: list[int]
     sha256: str
 
-    def folds(self, count: int) -> Iterator[tuple[list[int], list[int]]]:
-        """Yield the numbers of the documents to train on, and to test: each fold has its share of each label.
+    def folds(self, count: int) -> list[tuple[list[int], list[int]]]:
+        """Return the numbers of the documents to train on, and to test: each fold has its share of each label.
 
         Those to test are sorted by their length, so that batches are padded little.
         """
         drawn = np.random.default_rng(0).permutation(len(self.labels)).tolist()
         dealt = sorted(drawn, key=lambda number: self.labels[number])
-        for fold in range(count):
-            tested = sorted(dealt[fold::count], key=lambda number: self.tokens[number])
-            yield [number for number in drawn if number not in set(tested)], tested
+        tests = [sorted(dealt[fold::count], key=lambda number: self.tokens[number]) for fold in range(count)]
+        return [([number for number in drawn if number not in set(tested)], tested) for tested in tests]
+
+    def choosing(self, trained: list[int]) -> tuple[list[int], list[int]]:
+        """Return the numbers of training documents to train on, and those to choose a learning rate by."""
+        of_labels = ([number for number in trained if self.labels[number] == label] for label in (0, 1))
+        chosen = [number for some in of_labels for number in some[::CHOSEN_BY]]
+        rest = [number for number in trained if number not in set(chosen)]
+        return rest, sorted(chosen, key=lambda number: self.tokens[number])
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One training: of an arm, on a fold, with a seed and a learning rate; `is_choosing` on its training documents."""
+
+    arm: Arm
+    fold: int
+    seed: int
+    rate: float
+    is_choosing: bool = False
+
+    @property
+    def task(self) -> str:
+        """The name of the folder with its texts."""
+        return f"fold-{self.fold}{'-choosing' * self.is_choosing}"
+
+    @property
+    def name(self) -> str:
+        """The name of its record."""
+        return f"{self.arm.name}-{self.task}-seed{self.seed}-{self.rate:g}"
+
+
+class Measurement:
+    """What is to be trained, and what is known of it."""
+
+    def __init__(self, documents: Documents, model: str, arms: list[Arm], options: argparse.Namespace) -> None:
+        self.documents, self.model, self.arms, self.options = documents, model, arms, options
+        self.folds = documents.folds(options.folds)
+
+    def write_tasks(self) -> None:
+        """Write the texts of all folds, as tasks of comparisons."""
+        for fold, (trained, tested) in enumerate(self.folds):
+            for name, splits in (
+                (f"fold-{fold}", (trained, tested)), (f"fold-{fold}-choosing", self.documents.choosing(trained))
+            ):  # fmt: skip
+                for split, chosen in zip(("train", "dev"), splits, strict=True):
+                    lines = [f"{self.documents.labels[number]}\t{self.documents.texts[number]}" for number in chosen]
+                    write_whole(self.options.work / name / f"{split}.tsv", "\n".join(["label\ttext", *lines, ""]))
+
+    def config(self, unit: Unit) -> Config:
+        """Return the settings of a unit: positions are added where its texts need more than 512."""
+        options = self.options
+        return make_config(
+            task=str(options.work / unit.task), model=self.model,
+            max_length=options.whole if unit.arm.is_whole else CUT,
+            positions=options.whole if unit.arm.is_whole else None, epochs=options.epochs,
+            batch_size=options.batch_size, learning_rate=unit.rate, warmup=options.warmup,
+            precision=options.precision, group_by_length=True, seeds=(unit.seed,), **unit.arm.choices,
+        )  # fmt: skip
+
+    def record(self, unit: Unit) -> dict[str, Any] | None:
+        """Return the record of a unit, None for an unfinished one; raises `ExperimentError` for other settings."""
+        path = self.path(unit)
+        if not path.is_file():
+            return None
+        record, now = read_json(path), self.config(unit).model_dump(mode="json")
+        changed = [f"{name} was {record['config'].get(name)}, is {now[name]}" for name in now
+                   if record["config"].get(name) != now[name]]  # fmt: skip
+        if changed:
+            raise ExperimentError(f"{path} is of another experiment ({'; '.join(changed)}); name another --work")
+        return record
+
+    def path(self, unit: Unit) -> Path:
+        """Return where the record of a unit is."""
+        path: Path = self.options.work / "runs" / f"{unit.name}.json"
+        return path
+
+    def choosing(self) -> list[Unit]:
+        """Return the units that choose learning rates: none where there is one rate."""
+        rates = self.options.learning_rates
+        return [
+            Unit(arm, fold, self.options.seeds[0], rate, is_choosing=True)
+            for fold in range(len(self.folds)) for arm in self.arms for rate in rates if len(rates) > 1
+        ]  # fmt: skip
+
+    def rate(self, arm: Arm, fold: int) -> float:
+        """Return the learning rate of an arm on a fold: the first of the best; raises `ExperimentError` for none."""
+        rates: list[float] = self.options.learning_rates
+        if len(rates) == 1:
+            return rates[0]
+        units = [Unit(arm, fold, self.options.seeds[0], rate, is_choosing=True) for rate in rates]
+        found = [(record["accuracy"], unit.rate) for unit in units if (record := self.record(unit)) is not None]
+        if len(found) < len(rates):
+            raise ExperimentError(f"{arm.name}, fold {fold}: not all learning rates were tried; call this again")
+        return max(found, key=lambda pair: pair[0])[1]
+
+    def units(self) -> list[Unit]:
+        """Return the units that the record is of, one seed after the other."""
+        rates = {(arm, fold): self.rate(arm, fold) for fold in range(len(self.folds)) for arm in self.arms}
+        return [
+            Unit(arm, fold, seed, rates[arm, fold])
+            for seed in self.options.seeds for fold in range(len(self.folds)) for arm in self.arms
+        ]  # fmt: skip
+
+    def run(self, units: Iterable[Unit]) -> Iterator[Unit]:
+        """Run what is missing, in several processes, and yield each unit as it finishes, or was finished before.
+
+        What is not begun after --seconds is left for the next call, and what fails is told.
+        """
+        missing = []
+        for unit in units:
+            if self.record(unit) is None:
+                missing.append(unit)
+            else:
+                yield unit
+        given = [(self.config(unit), self.path(unit), self.options.threads, self.options.until) for unit in missing]
+        if self.options.workers == 1:
+            for unit, its in zip(missing, given, strict=True):
+                if run_unit(*its):
+                    yield unit
+            return
+        with ProcessPoolExecutor(self.options.workers, mp_context=get_context("spawn")) as pool:
+            futures = {pool.submit(run_unit, *its): unit for unit, its in zip(missing, given, strict=True)}
+            for future in as_completed(futures):
+                if (error := future.exception()) is not None:
+                    say(f"{futures[future].name} failed: {reason(error)}")
+                elif future.result():
+                    yield futures[future]
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)  # noqa: T201 - a script's own report
+
+
+def run_unit(config: Config, path: Path, threads: int, until: float) -> bool:
+    """Train and test a model and write its record; tell whether that was begun in time."""
+    if time.time() > until:
+        return False
+    torch.set_num_threads(threads)
+    begun = time.perf_counter()
+    specs, grammars = plan_runs(config)
+    spec, precision = specs[-1], choose_precision(config.precision)
+    setup = load_setup(config, specs, grammars, precision)
+    data = prepare_task(setup.task, setup.annotator, max_length=config.max_length, progress=lambda tagged, *_: tagged)
+    controlled = apply_control(spec, setup.grammar_of(spec), data, setup.model.shape)
+    trained = train_and_evaluate(setup, spec, controlled, Processes(), keep=None)
+    answers = trained.logits.argmax(1)
+    accuracy, loss = float(np.mean(answers == np.array(setup.task.dev.labels))), trained.training_loss
+    record = {
+        "config": config.model_dump(mode="json"),
+        "accuracy": accuracy,
+        "training_loss": loss,
+        "density": density(controlled, setup.model.shape),
+        "predictions": write_label_line([int(answer) for answer in answers]),
+        "seconds": {"training": trained.training_seconds, "all": time.perf_counter() - begun},
+        "tagger": {"name": setup.annotator.tagger.name, "version": setup.annotator.tagger.version},
+        "environment": environment(precision),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+    write_whole(path, dump(record))
+    say(f"{path.stem}: {100 * accuracy:.1f} %, loss {loss:.3f}, {trained.training_seconds:.0f} s")
+    torch.cuda.empty_cache()  # other processes share the device
+    return True
+
+
+def density(controlled: Controlled, shape: ModelShape) -> float:
+    """Return the share of pairs that are read in the tested texts."""
+    if controlled.grammar is None:
+        return 1.0
+    tables, counts = compile_layers(controlled.grammar, layers=shape.layers, heads=shape.heads), PairCounts()
+    for text in controlled.dev:
+        counts += count_layers(tables, Annotation(*(
+            torch.tensor([text[name]]) for name in ("tag_ids", "word_ids", "sentence_ids")
+        )))  # fmt: skip
+    return counts.density
 
 
 def main() -> None:
     """Run what is missing and write the record, or measure speed and add it to the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("documents", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", default="minilm")
-    parser.add_argument("--arms", default=",".join(arm.name for arm in ARMS[:3]))
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--epochs", type=float, default=4.0)
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=1e-4)
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--shared-machine", action="store_true", help="say that other work ran beside")
-    parser.add_argument("--speed", action="store_true")
-    options = parser.parse_args()
+    options = read_options()
     torch.set_num_threads(options.threads)
     model = without_dropout(options.model, options.work / "model")
     documents = read_documents(options.documents, model)
@@ -123,12 +296,42 @@ def main() -> None:
     if options.speed:
         measured = measure_speed(arms, documents, model, options)
         write_whole(options.out, dump(known(options.out) | {"speed": measured}))
-    else:
-        for fold, numbers in enumerate(documents.folds(options.folds)):
-            for arm in arms:
-                run_fold(arm, fold, numbers, documents, model, options)
-            made = make_record(fold + 1, arms, documents, model, options)
-            write_whole(options.out, dump({"speed": None, **known(options.out), **made}))
+        return
+    measurement = Measurement(documents, model, arms, options)
+    measurement.write_tasks()
+    for _ in measurement.run(measurement.choosing()):
+        pass
+    done = set[tuple[int, int]]()
+    for _ in measurement.run(measurement.units()):
+        if (finished := finished_folds(measurement)) != done:
+            done = finished
+            write_whole(options.out, dump({"speed": None, **known(options.out), **make_record(measurement, done)}))
+
+
+def read_options() -> argparse.Namespace:
+    """Return the options, and until when units may begin."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("documents", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", default="minilm")
+    parser.add_argument("--arms", default=",".join(arm.name for arm in ARMS[:4]))
+    parser.add_argument("--whole", type=int, default=2048, help="tokens that a whole document has at most")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--seeds", type=lambda text: [*map(int, text.split(","))], default=[0])
+    parser.add_argument("--epochs", type=float, default=10.0)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--learning-rates", type=lambda text: [*map(float, text.split(","))], default=[1e-4, 2e-4])
+    parser.add_argument("--warmup", type=float, default=0.1)
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="trainings at a time")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no training is begun")
+    parser.add_argument("--shared-machine", action="store_true", help="say that other work ran beside")
+    parser.add_argument("--speed", action="store_true")
+    options = parser.parse_args()
+    options.until = time.time() + options.seconds
+    return options
 
 
 def known(path: Path) -> dict[str, Any]:
@@ -154,88 +357,74 @@ def read_documents(path: Path, model: str) -> Documents:
     return Documents([*map(int, labels)], list(texts), [len(row) for row in encoded], sha256(content).hexdigest())
 
 
-def config_of(arm: Arm, fold: int, model: str, options: argparse.Namespace) -> Config:
-    """Return the comparison of an arm on a fold: positions are added where its texts need more than 512."""
-    return make_config(
-        task=str(options.work / f"fold-{fold}"), model=model, max_length=arm.length,
-        positions=arm.length if arm.length > CUT else None, epochs=options.epochs, batch_size=options.batch_size,
-        learning_rate=options.learning_rate, precision=options.precision, group_by_length=True, **arm.choices,
+def finished_folds(measurement: Measurement) -> set[tuple[int, int]]:
+    """Return the seeds and folds that all arms finished."""
+    units = measurement.units()
+    missing = {(unit.seed, unit.fold) for unit in units if not measurement.path(unit).is_file()}
+    return {(unit.seed, unit.fold) for unit in units} - missing
+
+
+def make_record(measurement: Measurement, done: set[tuple[int, int]]) -> dict[str, Any]:
+    """Return the settings, what is known of the documents, and the arms and their differences in what is `done`."""
+    documents, options = measurement.documents, measurement.options
+    records: dict[str, dict[tuple[int, int], dict[str, Any]]] = {arm.name: {} for arm in measurement.arms}
+    for unit in measurement.units():
+        if (unit.seed, unit.fold) in done and (record := measurement.record(unit)) is not None:
+            records[unit.arm.name][unit.seed, unit.fold] = record
+    right = {name: right_of(found, measurement) for name, found in records.items()}
+    first = next(iter(records[measurement.arms[0].name].values()))
+    names = (
+        "model", "whole", "folds", "epochs", "batch_size", "learning_rates", "warmup", "threads", "workers",
+        "shared_machine",
     )  # fmt: skip
-
-
-def find_records(arm: Arm, fold: int, model: str, options: argparse.Namespace) -> tuple[Path, list[Path]]:
-    """Return the folder of an arm's comparison on a fold, and the records of its runs, its own as the last.
-
-    Raises `ExperimentError` where the folder was made with other settings.
-    """
-    config, out = config_of(arm, fold, model, options), Path(options.work / f"{arm.length}-fold-{fold}")
-    if (out / CONFIG).is_file():
-        Folder(out, resume=True).check(config.shared)
-    return out, [out / "runs" / f"{spec.id}.json" for spec in plan_runs(config)[0]]
-
-
-def run_fold(
-    arm: Arm, fold: int, numbers: tuple[list[int], list[int]], documents: Documents, model: str,
-    options: argparse.Namespace,
-) -> None:  # fmt: skip
-    """Write the texts of a fold, and run on them what is missing of an arm."""
-    out, records = find_records(arm, fold, model, options)
-    if all(path.is_file() for path in records):
-        return
-    for split, chosen in zip(("train", "dev"), numbers, strict=True):
-        lines = [f"{documents.labels[number]}\t{documents.texts[number]}" for number in chosen]
-        write_whole(options.work / f"fold-{fold}" / f"{split}.tsv", "\n".join(["label\ttext", *lines, ""]))
-    compare(
-        config_of(arm, fold, model, options), out, resume=(out / CONFIG).is_file(),
-        progress=lambda tagged, *_: tagged,
-        say=lambda line: print(f"{arm.name}, fold {fold}: {line}", flush=True),  # noqa: T201
-    )  # fmt: skip
-
-
-def make_record(
-    folds: int, arms: list[Arm], documents: Documents, model: str, options: argparse.Namespace
-) -> dict[str, Any]:
-    """Return the settings, what is known of the documents, and the arms and their differences in the first folds."""
-    paths = {arm.name: [find_records(arm, fold, model, options)[1][-1] for fold in range(folds)] for arm in arms}
-    records = {name: [read_json(path) for path in found] for name, found in paths.items()}
-    right = {name: right_of(found, documents, options) for name, found in records.items()}
-    first = read_json(find_records(arms[0], 0, model, options)[0] / "results.json")
-    names = ("model", "folds", "epochs", "batch_size", "learning_rate", "threads", "shared_machine")
     return {
         "settings": {name: getattr(options, name) for name in names}
-        | {"folds_tested": folds, "seed": 0, "group_by_length": True, "position_method": "tile", "note": NOTE},
-        "documents": facts_of(documents),
-        "tagger": {name: first["tagger"][name] for name in ("name", "version")},
+        | {"seeds": {str(seed): sorted(fold for one, fold in done if one == seed) for seed, _ in sorted(done)},
+           "group_by_length": True, "position_method": "tile", "note": NOTE},
+        "documents": facts_of(documents, options.whole),
+        "tagger": first["tagger"],
         "model_sha256": find_model(options.model).sha256,
-        "environment": first["runs"][0]["environment"],
+        "environment": {**first["environment"], "gpu": first["gpu"]},
         "arms": [
-            {**vars(arm), **summary_of(records[arm.name]), "accuracy": split_estimate(right[arm.name], documents),
-             "correct": "".join("-" if np.isnan(value) else str(int(value)) for value in right[arm.name])}
-            for arm in arms
+            {**vars(arm), **summary_of(arm, records[arm.name], measurement),
+             "accuracy": split_estimate(mean_over(right[arm.name]), documents),
+             "accuracy_of_seeds": {seed: float(np.nanmean(of)) for seed, of in right[arm.name].items()},
+             "correct": {seed: "".join("-" if np.isnan(value) else str(int(value)) for value in of)
+                         for seed, of in right[arm.name].items()}}
+            for arm in measurement.arms
         ],
         "differences": [
-            {"arm": one, "against": other, **split_estimate(right[one] - right[other], documents)}
+            {"arm": one, "against": other,
+             **split_estimate(mean_over(right[one]) - mean_over(right[other]), documents)}
             for one, other in AGAINST
             if one in right and other in right
         ],
     }  # fmt: skip
 
 
-def right_of(records: list[dict[str, Any]], documents: Documents, options: argparse.Namespace) -> Floats:
-    """Return 1 for each document that an arm got right, else 0, and NaN for those that weren't tested yet."""
-    right = np.full(len(documents.labels), np.nan)
-    for (_, tested), record in zip(documents.folds(options.folds), records, strict=False):  # some folds may be missing
-        answers = read_label_line(record["predictions"])
-        right[tested] = np.equal([documents.labels[number] for number in tested], answers)
+def right_of(records: dict[tuple[int, int], dict[str, Any]], measurement: Measurement) -> dict[str, Floats]:
+    """Return, by seed, 1 for each document that an arm got right, else 0, and NaN for those that weren't tested."""
+    labels = np.array(measurement.documents.labels)
+    right = {str(seed): np.full(len(labels), np.nan) for seed, _ in sorted(records)}
+    for (seed, fold), record in records.items():
+        tested = measurement.folds[fold][1]
+        right[str(seed)][tested] = np.equal(labels[tested], read_label_line(record["predictions"]))
     return right
 
 
-def summary_of(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the means over the folds of an arm, and the most memory."""
+def mean_over(right: dict[str, Floats]) -> Floats:
+    """Return how often each document was right, over the seeds that tested it; NaN where none did."""
+    answers = np.stack([*right.values()])
+    counts = (~np.isnan(answers)).sum(0)
+    return np.where(counts, np.nansum(answers, 0) / np.maximum(counts, 1), np.nan)
+
+
+def summary_of(arm: Arm, records: dict[tuple[int, int], dict[str, Any]], measurement: Measurement) -> dict[str, Any]:
+    """Return the learning rates of the folds of an arm, and means over seeds and folds."""
     return {
-        "density": float(np.mean([record["density"] for record in records])),
-        "training_loss": float(np.mean([record["training_loss"] for record in records])),
-        "peak_memory_bytes": max(record["peak_memory_bytes"] for record in records),
+        "learning_rates": [measurement.rate(arm, fold) for fold in range(len(measurement.folds))],
+        **{name: fmean(record[name] for record in records.values()) for name in ("density", "training_loss")},
+        "highest_training_loss": max(record["training_loss"] for record in records.values()),
     }
 
 
@@ -252,13 +441,13 @@ def mean_of(values: Floats) -> dict[str, Any]:
     return {**estimate(lambda times: times @ values / len(values), len(values)), "documents": len(values)}
 
 
-def facts_of(documents: Documents) -> dict[str, Any]:
+def facts_of(documents: Documents, whole: int) -> dict[str, Any]:
     """Return numbers of the documents, without any text."""
     tokens = np.array(documents.tokens)
     return {
         "count": len(tokens), "with_label_1": sum(documents.labels), "sha256": documents.sha256,
         "median_tokens": float(np.median(tokens)), "longest_tokens": int(tokens.max()),
-        **{f"longer_than_{length}": int((tokens > length).sum()) for length in (CUT, WHOLE)},
+        **{f"longer_than_{length}": int((tokens > length).sum()) for length in (CUT, whole)},
     }  # fmt: skip
 
 
@@ -272,18 +461,18 @@ def measure_speed(arms: list[Arm], documents: Documents, model: str, options: ar
     annotate = grammask.Annotator(load_tokenizer(find_model(model)), cache=False)
     annotate(texts[:2])  # the pipeline is loaded
     begun = time.perf_counter()
-    annotate(texts, max_length=max(arm.length for arm in arms))
+    annotate(texts, max_length=options.whole)
     tagging = time.perf_counter() - begun
     timed: dict[str, list[tuple[float, float]]] = {arm.name: [] for arm in arms}
     ready = {arm.name: prepare(arm, texts, model, annotate, options) for arm in arms}
     for turn in range(ROUNDS + 1):
         for arm in arms:
             seconds = pass_over(*ready[arm.name], options.precision)
-            print(f"{arm.name}: answering {seconds[0]:.2f} s, training {seconds[1]:.2f} s", flush=True)  # noqa: T201
+            say(f"{arm.name}: answering {seconds[0]:.2f} s, training {seconds[1]:.2f} s")
             if turn:  # the first one warms up
                 timed[arm.name].append(seconds)
     return {
-        "documents": len(texts), "batch_size": options.batch_size, "rounds": ROUNDS, "tagging_seconds": tagging,
+        "documents": len(texts), "whole": options.whole, "batch_size": options.batch_size, "rounds": ROUNDS, "tagging_seconds": tagging,
         "threads": options.threads, "shared_machine": options.shared_machine,
         "environment": environment(choose_precision(options.precision)),
         "arms": [
@@ -299,15 +488,15 @@ def prepare(
 ) -> tuple[PreTrainedModel, list[dict[str, Tensor]]]:
     """Return a model as it is trained in an arm, and batches of texts of about one length."""
     source = find_model(model)
-    made = load_classifier(source, ("0", "1")).model
-    if arm.length > CUT:
-        grammask.extend_positions(made, arm.length)
+    made, length = load_classifier(source, ("0", "1")).model, options.whole if arm.is_whole else CUT
+    if arm.is_whole:
+        grammask.extend_positions(made, length)
     if arm.grammar is not None:
         grammask.attach(made, arm.grammar, "hard")
     names = ["input_ids", "attention_mask", *(() if arm.grammar is None else ("tag_ids", "word_ids", "sentence_ids"))]
     batches = []
     for start in range(0, len(texts), options.batch_size):
-        batch = annotate(texts[start : start + options.batch_size], max_length=arm.length, return_tensors="pt")
+        batch = annotate(texts[start : start + options.batch_size], max_length=length, return_tensors="pt")
         batches.append({name: batch[name] for name in names})
     return made, batches
 
