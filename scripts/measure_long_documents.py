@@ -472,7 +472,8 @@ def measure_speed(arms: list[Arm], documents: Documents, model: str, options: ar
             if turn:  # the first one warms up
                 timed[arm.name].append(seconds)
     return {
-        "documents": len(texts), "whole": options.whole, "batch_size": options.batch_size, "rounds": ROUNDS, "tagging_seconds": tagging,
+        "documents": len(texts), "whole": options.whole,
+        "batch_size": options.batch_size, "rounds": ROUNDS, "tagging_seconds": tagging,
         "threads": options.threads, "shared_machine": options.shared_machine,
         "environment": environment(choose_precision(options.precision)),
         "arms": [
