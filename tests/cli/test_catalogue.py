@@ -196,7 +196,11 @@ OPTIONS = {
         "--start": ["papr"],
         "--held-out": ["good.txt"],
     },
-    ("induce", "--out", "new.toml", "--from", "loss"): {"--device": ["tpu", "cuda:99", "[/x]"], "--length": ["511"]},
+    ("induce", "--out", "new.toml", "--from", "loss"): {
+        "--device": ["tpu", "cuda:99", "[/x]"],
+        "--length": ["511"],
+        "--windows": ["64", "64,256,512", "0,9", "256,64", "64,4097", "x", "[/x]"],
+    },
     ("induce",): {
         "--out": [
             "x.txt",

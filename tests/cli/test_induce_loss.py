@@ -17,7 +17,7 @@ def test_the_loss_gives_grammar_record_and_curve(grammask, tmp_path):
         (folder / f"{number}.txt").write_text("Mr Ross saw the film in Berlin. Nobody saw it again. " * (48 + number))
     done = grammask(
         "induce", "--from", "loss", "--text", folder, "--model", model, "--length", "640", "--steps", "2",
-        "--budget", "0.9", "--out", tmp_path / "far.toml",
+        "--windows", "32,100", "--budget", "0.9", "--out", tmp_path / "far.toml",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "far.json").read_text())
@@ -28,11 +28,9 @@ def test_the_loss_gives_grammar_record_and_curve(grammask, tmp_path):
     assert sum(record["heads"].values()) == 3 * 4
     assert len(record["curve"]) == 4
     assert "<svg" in (tmp_path / "far.svg").read_text()
-    assert (
-        grammar.source
-        == f"grammask induce --from loss --budget 0.9 --length 640 --steps 2 --model {model}, on 4 documents"
-    )
-    assert grammar.rules[1].name == "any word reads the 64 words before it"
+    settings = f"--from loss --budget 0.9 --length 640 --steps 2 --model {model} --windows 32,100"
+    assert grammar.source == f"grammask induce {settings}, on 4 documents"
+    assert grammar.rules[1].name == "any word reads the 32 words before it"
     assert str(tmp_path / "far.toml") in done.stdout
 
 

@@ -13,14 +13,14 @@ from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
 from ..grammar.rules import Rule
 from .console import PlainConsole
-from .induce_loss import induce_from_loss
-from .options import DEFAULTS, Force, Parser, refuse_others
+from .induce_loss import WINDOWS, induce_from_loss
+from .options import DEFAULTS, Force, Parser, joined, refuse_others, whole_numbers
 from .outputs import check_file
 
 _LOSS: Final[str] = "loss"
 # Options of every source, and those of the loss alone.
 _SHARED: Final[tuple[str, ...]] = ("out", "source", "text", "model", "tagger", "budget", "description", "force")
-_OF_LOSS: Final[tuple[str, ...]] = ("length", "steps", "names", "device")
+_OF_LOSS: Final[tuple[str, ...]] = ("length", "steps", "windows", "names", "device")
 
 
 def induce_command(
@@ -68,6 +68,13 @@ def induce_command(
         int, typer.Option(help="--from loss: tokens of a text that the budget is for; longer ones are cut.", min=512)
     ] = 4096,
     steps: Annotated[int, typer.Option(help="--from loss: steps in which heads learn what to read.", min=1)] = 100,
+    windows: Annotated[
+        str,
+        typer.Option(
+            help="--from loss: words of the near and the wide window while heads learn; the wide one of the grammar is "
+            "as long as --budget allows."
+        ),
+    ] = joined(WINDOWS),
     names: Annotated[
         bool, typer.Option("--names/--no-names", help="--from loss: let heads read far names; without, the control.")
     ] = True,
@@ -95,7 +102,8 @@ def induce_command(
         refuse_others(context, (*_SHARED, *_OF_LOSS), "--from loss exclude each other; leave one out")
         induce_from_loss(
             files, text=text, model=model or "smollm2", tagger=tagger, budget=budget, length=length,
-            steps=steps, names=names, device=device, description=description, console=console,
+            steps=steps, windows=whole_numbers(windows, option="--windows", example=joined(WINDOWS)), names=names,
+            device=device, description=description, console=console,
         )  # fmt: skip
         return
     others = tuple(name for name in context.params if name not in _OF_LOSS)

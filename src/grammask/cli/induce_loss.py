@@ -2,17 +2,19 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..errors import ExperimentError
 from .console import PlainConsole
+from .options import joined
 
+WINDOWS: Final[tuple[int, int]] = (64, 256)  # near and wide, in words, while heads learn
 _HELD_OUT = 4  # every fourth document
 
 
 def induce_from_loss(
     files: dict[str, Path], *, text: Path | None, model: str, tagger: str, budget: float, length: int, steps: int,
-    names: bool, device: str, description: str, console: PlainConsole,
+    windows: tuple[int, ...], names: bool, device: str, description: str, console: PlainConsole,
 ) -> None:  # fmt: skip
     """Write the grammar, its record and its curve; raises `ExperimentError` for too few documents."""
     with console.loading():
@@ -22,7 +24,7 @@ def induce_from_loss(
         from ..environment import check_device
         from ..files.write import dump, write_whole
         from ..induce.far_loss import costs_of, curve, differences, find_grammar, measure
-        from ..induce.far_reads import READ_NAMES
+        from ..induce.far_reads import READ_NAMES, Windows
         from ..induce.long_texts import read_long_texts
         from ..model.count_positions import check_length
         from ..model.named_models import count_key_heads, find_model, load_causal, load_tokenizer
@@ -30,6 +32,11 @@ def induce_from_loss(
         from ..tagging.annotate import Annotator
 
     check_device(device)
+    if len(windows) != 2 or not 1 <= windows[0] <= windows[1] <= length:
+        raise ExperimentError(
+            f"--windows {joined(windows)} must be a near and a wide window in words, such as {joined(WINDOWS)}, and no "
+            f"longer than --length {length}"
+        )
     documents = read_documents(None if text is None else str(text), None)
     if len(documents) < _HELD_OUT:
         raise ExperimentError(
@@ -44,8 +51,12 @@ def induce_from_loss(
     train = [document for document in documents if document not in held_out]
     read, measured_on = read_long_texts(annotate, train, length), read_long_texts(annotate, held_out, length)
     costs = costs_of(read, length)
-    found = find_grammar(loaded, read, costs, budget=budget, names=names, steps=steps, bar=console.progress)
+    found = find_grammar(
+        loaded, read, costs, windows=Windows(*windows), budget=budget, names=names, steps=steps,
+        bar=console.progress,
+    )  # fmt: skip
     settings = f"--from loss --budget {budget:g} --length {length} --steps {steps} --model {model}"
+    settings += "" if windows == WINDOWS else f" --windows {joined(windows)}"
     settings += ("" if names else " --no-names") + ("" if device == "cpu" else f" --device {device}")
     name = files["toml"].stem
     grammar = found.grammar(

@@ -19,8 +19,6 @@ from .far_reads import Choice, Windows, is_name
 from .learn_gates import Bar, learn_gates
 from .long_texts import LongText
 
-# While heads learn; the wide window of the grammar follows from the budget.
-_WINDOWS: Final[Windows] = Windows(near=64, wide=256)
 _CURVE: Final[tuple[float, ...]] = (0.25, 0.5, 1.0, 2.0)  # of the wide window
 
 
@@ -46,24 +44,25 @@ def costs_of(long_texts: Sequence[LongText], tokens: int) -> FarCosts:
 
 
 def find_grammar(
-    model: PreTrainedModel, long_texts: Sequence[LongText], costs: FarCosts, *, budget: float, names: bool, steps: int,
-    bar: Bar,
+    model: PreTrainedModel, long_texts: Sequence[LongText], costs: FarCosts, *, windows: Windows, budget: float,
+    names: bool, steps: int, bar: Bar,
 ) -> FarGrammar:  # fmt: skip
     """Learn what the heads of a model are to read, within a `budget` of causal pairs; see `learn_gates`.
 
+    The wide window of the grammar is the longest within the budget, whatever it was while heads learned.
     Raises `InputError` for a budget that the learned reads spend without their wide window.
     """
     choice = learn_gates(
-        model, long_texts, costs, windows=_WINDOWS, budget=budget, names=names, steps=steps, bar=bar
+        model, long_texts, costs, windows=windows, budget=budget, names=names, steps=steps, bar=bar
     )  # fmt: skip
-    windows = costs.widest(choice, _WINDOWS.near, budget)
-    if windows is None:
-        least = costs.pairs(choice, Windows(_WINDOWS.near, _WINDOWS.near))
+    widest = costs.widest(choice, windows.near, budget)
+    if widest is None:
+        least = costs.pairs(choice, Windows(windows.near, windows.near))
         raise InputError(
-            f"--budget {budget:g} is too small: with windows of {_WINDOWS.near} words alone the heads read {least:.1%} "
+            f"--budget {budget:g} is too small: with windows of {windows.near} words alone the heads read {least:.1%} "
             "of the pairs; give a larger budget, more --steps or longer texts"
         )
-    return FarGrammar(choice, windows)
+    return FarGrammar(choice, widest)
 
 
 def measure(model: PreTrainedModel, long_texts: Sequence[LongText], grammar: Grammar | None) -> dict[str, float]:

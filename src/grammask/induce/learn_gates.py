@@ -20,7 +20,10 @@ from .tails import Tail, make_tails
 _ANSWERS_COUNT: Final[float] = 0.15  # answers lose ten times as much as texts do
 _RATE: Final[float] = 0.15
 _COLDEST: Final[float] = 0.25  # the temperature at the end, at which nearly all of a head is in one read
-_PRICE, _PRICE_RATE = 0.2, 0.3  # nats for all pairs: at the start, and by how much a step changes it
+# Nats for all pairs: at the start, by how much a step changes it for all pairs above the budget, and what these cost at
+# once. Without the last the gates swing about the budget, and close for good where they swing low.
+_PRICE, _PRICE_RATE, _EXCESS = 0.2, 0.3, 5.0
+_STEPS: Final[int] = 100  # of which these are the rates; more steps are smaller, so that what they draw averages out
 
 Bar = Callable[[Iterable[Any], str], Iterable[Any]]  # what is walked through, and a word on it
 
@@ -33,8 +36,7 @@ def learn_gates(
 
     Each step reads the tail of one text and the questions behind another, and moves the gates by the gradient of
     their loss and of the pairs' price, which rises while the gates are above the budget. Gates grow hard meanwhile.
-    Without `names` no head may read far names. `bar` wraps what is walked
-    through, and is told what is done with it.
+    Without `names` no head may read far names. `bar` wraps what is walked through, and is told what is done with it.
     """
     of_texts, of_questions = make_tails(model, bar(long_texts, "reading texts"), windows)
     draw = np.random.default_rng(0)
@@ -44,16 +46,18 @@ def learn_gates(
     of_reads = torch.from_numpy(costs.of_reads(windows)).float()
     barred, of_reads = barred.to(model.device), of_reads.to(model.device)
     logits = torch.zeros(shape, device=model.device, requires_grad=True)
-    optimizer, price = torch.optim.Adam([logits], lr=_RATE, betas=(0.9, 0.99)), _PRICE
+    pace = min(1.0, (_STEPS / steps) ** 0.5)
+    optimizer, price = torch.optim.Adam([logits], lr=pace * _RATE, betas=(0.9, 0.99)), _PRICE
     with _gated(model):
         for step in bar(range(steps), "learning what heads read"):
             gates = torch.softmax((logits + barred) / max(_COLDEST, 1 - 0.9 * step / steps), -1)
             loss = _loss(model, next(texts), gates) + _ANSWERS_COUNT * _loss(model, next(questions), gates)
             pairs = (gates @ of_reads).mean()
-            (loss + price * pairs).backward()  # type: ignore[no-untyped-call]
+            excess = pairs.item() - budget
+            (loss + max(0.0, price + _EXCESS * excess) * pairs).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             optimizer.zero_grad()
-            price = max(0.0, price + _PRICE_RATE * (pairs.item() - budget))
+            price = max(0.0, price + pace * _PRICE_RATE * excess)
     return (logits + barred).argmax(-1).cpu().numpy()
 
 

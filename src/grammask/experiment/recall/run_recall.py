@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from transformers import PreTrainedModel
 
@@ -18,8 +18,6 @@ from .recall_results import RECALL
 from .store import RecordFiles
 from .tasks import make_task
 
-_CONTROLS: Final[tuple[str, ...]] = ("longer-window", "split-heads")  # those whose recall is measured
-
 
 def plan_of(
     config: PerplexityConfig, documents: Sequence[Document], annotate: Annotator, rows: Sequence[Row], bar: Bar
@@ -29,7 +27,7 @@ def plan_of(
     Raises the errors of texts that are too short and of peers that cannot be run.
     """
     settings = recall_settings(config)
-    grammars = [row.grammar for row in rows if row.grammar and (row.control is None or row.control in _CONTROLS)]
+    grammars = [row.grammar for row in rows if row.grammar and row.tags is None]
     # Peers that cannot be run say so before texts are tagged.
     plan = plan_recall(settings, (), grammars, config.peers, reference=_reference(rows))
     numbered = bar(list(enumerate(documents)), "inserting facts", len(documents))
