@@ -124,7 +124,7 @@ def test_a_folder_from_before_these_settings_is_resumed(settings, tmp_path):
 
 
 def test_grouped_batches_hold_texts_of_one_length_and_answers_keep_their_order(long_settings, tmp_path, monkeypatch):
-    padding, step = {True: 0, False: 0}, running._Watched.training_step
+    padding, step = {True: 0, False: 0}, running.WatchedTrainer.training_step
     given = {**long_settings, "positions": LONG, "batch_size": 2, "strategies": ("full",)}
     for grouped in padding:
 
@@ -132,7 +132,7 @@ def test_grouped_batches_hold_texts_of_one_length_and_answers_keep_their_order(l
             padding[grouped] += int((inputs["attention_mask"] == 0).sum())
             return step(self, model, inputs, *others, **named)
 
-        monkeypatch.setattr(running._Watched, "training_step", watched)
+        monkeypatch.setattr(running.WatchedTrainer, "training_step", watched)
         run(given, tmp_path / str(grouped), group_by_length=grouped, keep_models=True)
     assert padding[True] < padding[False] / 2
     out = tmp_path / "True"

@@ -5,7 +5,20 @@ from collections.abc import Callable
 
 import typer
 
-from . import adherence, bench, compare, embed, explain, faithfulness, grammar, induce, perplexity, tag, tagger
+from . import (
+    adherence,
+    bench,
+    compare,
+    embed,
+    explain,
+    faithfulness,
+    grammar,
+    induce,
+    perplexity,
+    pretrain,
+    tag,
+    tagger,
+)
 from .console import PlainConsole
 from .endings import ending
 from .signals import Listener
@@ -18,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("compare")(compare.compare_command)
+app.command("pretrain")(pretrain.pretrain_command)
 app.command("perplexity")(perplexity.perplexity_command)
 app.command("bench")(bench.bench_command)
 app.command("explain")(explain.explain_command)

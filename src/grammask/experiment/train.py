@@ -1,18 +1,16 @@
 """Training and evaluating the model of one run with transformers' Trainer."""
 
-import sys
 import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers import PreTrainedModel, TrainingArguments, set_seed
 
 from ..errors import ExperimentError
 from ..model.attach import attach, set_mask_transform
@@ -25,6 +23,7 @@ from .plan_runs import RunSpec
 from .processes import Processes
 from .ramp import Ramp
 from .setup import Setup
+from .watched_trainer import WatchedTrainer
 
 
 @dataclass(frozen=True)
@@ -45,18 +44,19 @@ def train_and_evaluate(
     All `processes` do so together, each with its share of every batch, and get the same answers. With `keep` the
     trained model is saved there, with its grammar and tokenizer.
     """
-    with tempfile.TemporaryDirectory() as scratch, closing(_Bars()) as bars:
+    with tempfile.TemporaryDirectory() as scratch:
         set_seed(spec.seed)  # before the model: its head is random, and equal for all strategies of a seed
         model = _load_model(setup, spec, controlled)
-        trainer = _make_trainer(setup, spec, controlled, model, processes, scratch, bars)
-        start = time.perf_counter()
-        training_loss = processes.mean(trainer.train().training_loss)
-        trained = time.perf_counter()
-        trainer.args.train_sampling_strategy = "sequential"  # or grouped texts are answered in an order of their own
-        logits = np.asarray(trainer.predict(controlled.dev).predictions, dtype=np.float64)
-        evaluated = time.perf_counter()
+        with closing(_make_trainer(setup, spec, controlled, model, processes, scratch)) as trainer:
+            start = time.perf_counter()
+            training_loss = processes.mean(trainer.train().training_loss)
+            trained = time.perf_counter()
+            # Or grouped texts are answered in an order of their own.
+            trainer.args.train_sampling_strategy = "sequential"
+            logits = np.asarray(trainer.predict(controlled.dev).predictions, dtype=np.float64)
+            evaluated = time.perf_counter()
         if not np.isfinite(logits).all():
-            raise _diverged(spec.id, "what the trained model answers is", setup.config.learning_rate)
+            raise _diverged(spec.id, "what the trained model answers is", learning_rate=setup.config.learning_rate)
         if keep is not None:
             model.save_pretrained(keep)
             setup.tokenizer.save_pretrained(keep)
@@ -77,61 +77,26 @@ def _load_model(setup: Setup, spec: RunSpec, controlled: Controlled) -> PreTrain
 
 
 def _make_trainer(
-    setup: Setup, spec: RunSpec, controlled: Controlled, model: PreTrainedModel, processes: Processes, scratch: str,
-    bars: "_Bars",
-) -> Trainer:  # fmt: skip
-    trainer = _Watched(
-        spec.id,
-        setup.config.learning_rate,
+    setup: Setup, spec: RunSpec, controlled: Controlled, model: PreTrainedModel, processes: Processes, scratch: str
+) -> WatchedTrainer:
+    trainer = WatchedTrainer(
+        partial(_diverged, spec.id, learning_rate=setup.config.learning_rate),
+        shows_bars=processes.is_main,
         model=model,
         args=_arguments(setup, spec.seed, processes.split(setup.config.batch_size), scratch),
         train_dataset=controlled.train,
         data_collator=Collator(setup.tokenizer),
     )
-    for callback in (ProgressCallback, PrinterCallback):
-        trainer.remove_callback(callback)
-    if sys.stderr.isatty() and processes.is_main:
-        trainer.add_callback(bars)
     if spec.adaptation == "ramp":
         trainer.add_callback(Ramp(model))
     return trainer
 
 
-class _Watched(Trainer):
-    """A Trainer that stops at the first loss that is no number: what it trains afterwards means nothing."""
-
-    def __init__(self, run_id: str, learning_rate: float, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._run_id = run_id
-        self._learning_rate = learning_rate
-
-    def training_step(self, *given: Any, **named: Any) -> torch.Tensor:
-        """Return the loss of a step; raises `ExperimentError` where it is NaN or infinite."""
-        loss = super().training_step(*given, **named)
-        if not bool(loss.isfinite().all()):
-            step = f"the loss of step {self.state.global_step + 1} of {self.state.max_steps} is"
-            raise _diverged(self._run_id, step, self._learning_rate)
-        return loss
-
-
-def _diverged(run_id: str, what: str, learning_rate: float) -> ExperimentError:
+def _diverged(run_id: str, what: str, *, learning_rate: float) -> ExperimentError:
     return ExperimentError(
         f"run {run_id} diverged: {what} NaN or infinite; lower --learning-rate (it is {learning_rate:g}) with another "
         "--out, or take --precision float32. Runs that finished before are kept"
     )
-
-
-class _Bars(ProgressCallback):
-    """The Trainer's progress bars, without the figures that it prints between them."""
-
-    def on_log(self, *_: Any, **__: Any) -> None:
-        """Print nothing: the figures go into the record."""
-
-    def close(self) -> None:
-        """End the line of a bar that an error left behind."""
-        for bar in (self.training_bar, self.prediction_bar):
-            if bar is not None:
-                bar.close()
 
 
 def _arguments(setup: Setup, seed: int, batch_size: int, scratch: str) -> TrainingArguments:

@@ -73,7 +73,7 @@ def load_classifier(source: ModelSource, label_names: tuple[str, ...], *, pad_to
     `pad_token_id` is what its tokenizer pads with: decoders, which answer at the last token that isn't padding, are
     often saved without it. Raises `ModelError`, also for a model that was saved with a grammar, which would be lost.
     """
-    _check_stock(source)
+    check_stock(source)
     loaded = load_weights(
         AutoModelForSequenceClassification,
         source.location,
@@ -97,7 +97,7 @@ def load_causal(source: ModelSource) -> PreTrainedModel:
 
     Raises `ModelError` for a model of another kind, and for one that was saved with a grammar.
     """
-    _check_stock(source)
+    check_stock(source)
     config = read_config(source.location, **source.pinned)
     if not may_be_causal(config):
         raise ModelError(
@@ -166,7 +166,8 @@ def load_answering(source: ModelSource, grammar: Grammar | None) -> PreTrainedMo
     return attach(load_causal(source), grammar)
 
 
-def _check_stock(source: ModelSource) -> None:
+def check_stock(source: ModelSource) -> None:
+    """Raise `ModelError` for a model that was saved with a grammar, which would be lost."""
     if has_grammar(source):
         raise ModelError(
             f"model {source.name!r} was saved with a grammar; take the stock model that it was trained from"

@@ -1,0 +1,54 @@
+"""transformers' Trainer as experiments use it: quiet but for bars, and stopped at the first loss that is no number."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import Trainer
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from ..errors import ExperimentError
+
+# From what diverged ("the loss of step 3 of 10 is") to the error that says so.
+Diverged = Callable[[str], ExperimentError]
+
+
+class WatchedTrainer(Trainer):
+    """A Trainer that stops at the first loss that is no number: what it trains afterwards means nothing.
+
+    With `shows_bars` it has bars on a terminal; it never prints figures between them.
+    """
+
+    def __init__(self, diverged: Diverged, *, shows_bars: bool, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._diverged = diverged
+        self._bars = _Bars()
+        for callback in (ProgressCallback, PrinterCallback):
+            self.remove_callback(callback)
+        if sys.stderr.isatty() and shows_bars:
+            self.add_callback(self._bars)
+
+    def training_step(self, *given: Any, **named: Any) -> torch.Tensor:
+        """Return the loss of a step; raises the error of `diverged` where it is NaN or infinite."""
+        loss = super().training_step(*given, **named)
+        if not bool(loss.isfinite().all()):
+            raise self._diverged(f"the loss of step {self.state.global_step + 1} of {self.state.max_steps} is")
+        return loss
+
+    def close(self) -> None:
+        """End the line of a bar that an error left behind."""
+        self._bars.close()
+
+
+class _Bars(ProgressCallback):
+    """The Trainer's progress bars, without the figures that it prints between them."""
+
+    def on_log(self, *_: Any, **__: Any) -> None:
+        """Print nothing: the figures go into the record."""
+
+    def close(self) -> None:
+        """End the line of a bar."""
+        for bar in (self.training_bar, self.prediction_bar):
+            if bar is not None:
+                bar.close()
