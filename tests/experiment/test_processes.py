@@ -3,11 +3,15 @@
 import csv
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from accelerate import PartialState
 from helpers.comparisons import run
 from transformers import AutoConfig
 
@@ -25,19 +29,23 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def launch(launcher, settings, out):
-    """Start `grammask compare` in two processes, as a user does."""
+def arguments(settings, out):
     options = [
         part
-        for name, value in {**settings, **OPTIONS}.items()
+        for name, value in settings.items()
         for part in (
             f"--{name.rstrip('s') if name == 'grammars' else name}".replace("_", "-"),
             ",".join(value) if isinstance(value, tuple) else str(value),
         )
     ]
+    return ["compare", *options, "--out", out]
+
+
+def launch(launcher, settings, out):
+    """Start `grammask compare` in two processes, as a user does."""
     scripts = Path(sys.executable).parent
     program, *how = LAUNCHERS[launcher]
-    command = [scripts / program, *how, scripts / "grammask", "compare", *options, "--out", out]
+    command = [scripts / program, *how, scripts / "grammask", *arguments({**settings, **OPTIONS}, out)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
@@ -91,6 +99,84 @@ def test_one_process_is_the_main_one(monkeypatch):
     assert processes.share("what is sent") == "what is sent"
     assert processes.mean(0.5) == 0.5
     assert processes.split(7) == 7
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ({"WORLD_SIZE": "2"}, "RANK is '', no number from 0"),
+        *(({"WORLD_SIZE": count, "RANK": "0"}, "WORLD_SIZE") for count in ("", "two", "0", "-3", "1e3", "9" * 5000)),
+        *(({"WORLD_SIZE": "2", "RANK": rank}, "RANK") for rank in ("", "x", "-1")),
+        ({"WORLD_SIZE": "2", "RANK": "0"}, "didn't find each other"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "no"}, "didn't find each other"),
+    ],
+)
+def test_what_no_launcher_says_is_one_line(monkeypatch, said, wrong):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setattr(PartialState, "_shared_state", {})  # it remembers what failed
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ExperimentError, match=wrong) as raised:
+        Processes()
+    assert "torchrun" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+WAITING = """
+import os, signal, socket
+signal.signal(signal.SIGTERM, lambda *_: None)  # as a listener does: in Python, which doesn't run meanwhile
+print("listening", flush=True)
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = str(free.getsockname()[1])
+os.environ |= {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+os.environ["ACCELERATE_USE_CPU"] = "true"
+from grammask.experiment.processes import Processes
+Processes()
+"""
+
+
+def test_a_process_that_waits_for_the_others_can_be_ended():
+    with subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stdout.readline() == "listening\n"
+        ended = None
+        for _ in range(600):
+            time.sleep(0.1)
+            if (ended := waiting.poll()) is not None:
+                break
+            waiting.terminate()
+        waiting.kill()
+    assert ended == -signal.SIGTERM
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_process_that_is_killed_ends_the_other_in_one_line(settings, tmp_path, killed):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [
+        Path(sys.executable).parent / "grammask",
+        *arguments({**settings, **OPTIONS, "epochs": 9999.0}, tmp_path / "out"),
+    ]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
+    both = [
+        subprocess.Popen(
+            command, env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in ("0", "1")
+    ]  # fmt: skip
+    told = iter(both[0].stdout.readline, "")
+    assert any("run 1 of" in line for line in told)
+    time.sleep(5)  # now it trains
+    both[killed].kill()
+    _, said = both[1 - killed].communicate(timeout=120)
+    both[killed].communicate()
+    assert both[1 - killed].returncode == 2
+    assert "another process ended before its time" in said.splitlines()[-1]
 
 
 def test_a_batch_that_cannot_be_split_is_refused(monkeypatch, settings, tmp_path):

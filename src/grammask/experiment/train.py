@@ -47,7 +47,8 @@ def train_and_evaluate(
     with tempfile.TemporaryDirectory() as scratch:
         set_seed(spec.seed)  # before the model: its head is random, and equal for all strategies of a seed
         model = _load_model(setup, spec, controlled)
-        with closing(_make_trainer(setup, spec, controlled, model, processes, scratch)) as trainer:
+        made = _make_trainer(setup, spec, controlled, model, processes, scratch)
+        with processes.together(), closing(made) as trainer:
             start = time.perf_counter()
             training_loss = processes.mean(trainer.train().training_loss)
             trained = time.perf_counter()
