@@ -1,6 +1,6 @@
 """The command line: `grammask compare`, `perplexity`, `bench`, `explain`, and what looks into grammars and models.
 
-`pretrain`, `adherence`, `faithfulness`, `induce`, `tag`, `embed`, `tagger` and `grammar` are the rest.
+`pretrain`, `pairs`, `adherence`, `faithfulness`, `induce`, `tag`, `embed`, `tagger` and `grammar` are the rest.
 """
 
 import sys

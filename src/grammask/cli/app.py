@@ -14,6 +14,7 @@ from . import (
     faithfulness,
     grammar,
     induce,
+    pairs,
     perplexity,
     pretrain,
     tag,
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command("compare")(compare.compare_command)
 app.command("pretrain")(pretrain.pretrain_command)
+app.command("pairs")(pairs.pairs_command)
 app.command("perplexity")(perplexity.perplexity_command)
 app.command("bench")(bench.bench_command)
 app.command("explain")(explain.explain_command)
