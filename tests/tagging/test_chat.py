@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 from helpers.tokenizers_for_tests import PatternTagger, tokenizer
 
@@ -98,3 +99,51 @@ def test_a_tokenizer_without_a_template_and_one_that_changes_what_is_said():
         InputError, match=r"message 0 of conversation 0 spells the special token '\[SEP\]', and the temp"
     ):
         lower.chat([{"role": "he", "content": "no [SEP] no"}])
+
+
+HE, SHE = [{"role": "he", "content": "The letters that"}], [{"role": "he", "content": "no [SEP]"}] * 2
+ASSISTANT = (
+    "{% for m in messages %}[CLS]{{ m['role'] }}\n{% generation %}{{ m['content'] }}[SEP]\n{% endgeneration %}"
+    "{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("conversation", "options"),
+    [
+        (HE, {}),
+        (HE, {"add_generation_prompt": True, "return_tensors": "pt"}),
+        (HE, {"truncation": True, "max_length": 9, "tools": None}),
+        ([HE, SHE], {}),
+        ([HE, SHE], {"padding": True, "return_tensors": "np"}),
+        ([HE, SHE], {"chat_template": ASSISTANT, "return_assistant_tokens_mask": True}),
+        (SHE, {"tokenizer_kwargs": {"return_offsets_mapping": True}}),
+    ],
+)
+def test_apply_chat_template_gives_the_tokenizers_columns_and_the_tags_of_chat(conversation, options):
+    annotate = annotator()
+    found, stock = (each.apply_chat_template(conversation, **options) for each in (annotate, annotate.tokenizer))
+    assert set(found) - set(stock) == {"tag_ids", "word_ids", "sentence_ids"}
+    for name in stock:
+        assert np.array_equal(np.asarray(found[name], dtype=object), np.asarray(stock[name], dtype=object)), name
+    rows = found["tag_ids"] if conversation == [HE, SHE] or options.get("return_tensors") else [found["tag_ids"]]
+    template = {"chat_template": ASSISTANT} if "chat_template" in options else {}
+    template["add_generation_prompt"] = options.get("add_generation_prompt", False)
+    for row, chat in zip(rows, conversation if len(rows) > 1 else [conversation], strict=True):
+        expected = annotate.chat(chat, **template)["tag_ids"][0]
+        real = [tag for tag in np.asarray(row).tolist() if tag != PAD]
+        assert real == expected[: len(real)]
+        assert len(real) == options.get("max_length", len(expected))
+
+
+def test_apply_chat_template_without_a_place_for_tags_is_the_tokenizers():
+    annotate = annotator()
+    for options in ({"tokenize": False}, {"return_dict": False}):
+        found, stock = (each.apply_chat_template(HE, **options) for each in (annotate, annotate.tokenizer))
+        assert found == stock
+    with pytest.raises(InputError, match="message 0 of conversation 0 needs a role and a content"):
+        annotate.apply_chat_template("Hi")
+    with pytest.raises(InputError, match="the texts differ in length, so they make no tensors without padding"):
+        annotate.apply_chat_template([HE, SHE], return_tensors="pt")
+    with pytest.raises(InputError, match="the tokenizer cannot encode the conversations so: .*widest"):
+        annotate.apply_chat_template(HE, padding="widest")

@@ -1,15 +1,23 @@
 """Conversations from their spelling to tokens with tags: the tagger reads what is said, not the template's markup."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from ..errors import InputError
+from ..printing import reason
 from .align import AlignedText, Aligner
-from .chat import Chat
+from .chat import Chat, render_chats
 from .encode import check_limit, encode
 from .tagger import Tagger
+
+# What `apply_chat_template` asks of the tokenizer, and not of the template.
+_OF_TOKENS: Final[frozenset[str]] = frozenset({
+    "padding", "truncation", "max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask", "tokenize",
+    "sanitize_control_tokens", "tokenizer_kwargs",
+})  # fmt: skip
 
 
 def align_chats(
@@ -17,13 +25,36 @@ def align_chats(
 ) -> tuple[BatchEncoding, list[AlignedText]]:
     """Return the tokens of conversations, and each one's tags; raises as annotating texts does."""
     encoded = _encode(tokenizer, chats, return_tensors)
+    return encoded, _align(tokenizer, tagger, chats, encoded)
+
+
+def align_templates(
+    tokenizer: PreTrainedTokenizerBase, tagger: Tagger, conversations: Any, template: Mapping[str, Any]
+) -> tuple[BatchEncoding, list[AlignedText]]:
+    """Return what `apply_chat_template` makes of several conversations, as lists, and each one's tags.
+
+    Raises as annotating texts does.
+    """
+    spelled = {name: value for name, value in template.items() if name not in _OF_TOKENS}
+    chats = render_chats(tokenizer, conversations, {"add_generation_prompt": False, **spelled})
+    options = {name: value for name, value in template.items() if name != "return_tensors"}
+    try:
+        encoded: BatchEncoding = tokenizer.apply_chat_template(conversations, **options)
+    except Exception as error:
+        raise InputError(f"the tokenizer cannot encode the conversations so: {reason(error)}") from error
+    return encoded, _align(tokenizer, tagger, chats, encoded)
+
+
+def _align(
+    tokenizer: PreTrainedTokenizerBase, tagger: Tagger, chats: Sequence[Chat], encoded: BatchEncoding
+) -> list[AlignedText]:
     encodings, aligner = encoded.encodings or [], Aligner(tokenizer)
     marks = [aligner.markup_of(encoding, chat) for encoding, chat in zip(encodings, chats, strict=True)]
     read = [
         chat.without(np.array(encoding.offsets, dtype=np.int64)[mark])
         for chat, encoding, mark in zip(chats, encodings, marks, strict=True)
     ]
-    return encoded, [
+    return [
         aligner.align(encoding, (chat.text,), (words,), mark)
         for encoding, chat, words, mark in zip(encodings, chats, tagger.tag(read), marks, strict=True)
     ]

@@ -5,7 +5,9 @@ from typing import Any, Final
 
 from transformers import BatchEncoding
 
+from .align_chats import align_templates
 from .annotator_state import AnnotatorState
+from .make_batch import make_batch
 from .padding import TAG_PADDING, pad_features
 
 _OWN: Final[frozenset[str]] = frozenset({"tokenizer", "tagger", "coverage"})
@@ -62,6 +64,33 @@ class TokenizerLike(AnnotatorState):
 
     def __len__(self) -> int:
         return len(self.tokenizer)
+
+    def apply_chat_template(self, conversation: Any, tools: Any = None, **template: Any) -> Any:
+        """Spell conversations as the tokenizer's `apply_chat_template` does, with tags for their tokens.
+
+        Args:
+            conversation: A list of {"role": ..., "content": ...}, or several such lists.
+            tools: Goes to the template.
+            **template: The tokenizer's own arguments. With tokenize=False, or return_dict=False, there is no place for
+                tags, and the answer is the tokenizer's.
+
+        Returns:
+            The tokenizer's columns, and `tag_ids`, `word_ids` and `sentence_ids`, as `Annotator.chat` gives them: lists
+            of one conversation alone, a row for each of several, or tensors.
+
+        Raises:
+            InputError: As `Annotator.chat` does, and for what the tokenizer cannot encode so.
+            TaggingError: As `Annotator.chat` does.
+            AlignmentError: As `Annotator.chat` does.
+        """
+        template["tools"] = tools
+        if not (template.get("tokenize", True) and template.get("return_dict", True)):
+            return self.tokenizer.apply_chat_template(conversation, **template)
+        alone = not (isinstance(conversation, Sequence) and conversation and isinstance(conversation[0], list | tuple))
+        several = [conversation] if alone else conversation
+        encoded, aligned = align_templates(self.tokenizer, self.tagger, several, template)
+        self._count(aligned)
+        return make_batch(encoded, aligned, return_tensors=template.get("return_tensors"), alone=alone)
 
     def __getattr__(self, name: str) -> Any:
         # Copying and unpickling ask before there is a tokenizer; and no special method is another object's.
