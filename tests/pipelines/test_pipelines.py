@@ -71,6 +71,27 @@ def test_token_classification(tmp_path):
     assert find(TEXTS[0], aggregation_strategy="simple")
 
 
+def test_token_classification_of_windows_reads_all_of_a_text_by_its_own_tags(tmp_path):
+    _, annotate = saved(BertForTokenClassification, tmp_path)
+    find = pipeline("guided-token-classification", model=str(tmp_path), ignore_labels=[], aggregation_strategy="simple")
+    find.annotator = annotate.cut_at(8)
+    text, windows = " ".join(TEXTS), {"return_overflowing_tokens": True, "stride": 2, "padding": True}
+    expected = find.annotator(text, return_tensors="pt", **windows)
+    read = []
+    find.model.register_forward_pre_hook(lambda _, given, named: read.append(named), with_kwargs=True)
+    for batch_size in (1, 4):
+        read.clear()
+        found = find(text, batch_size=batch_size, stride=2)
+        for name in ("input_ids", "tag_ids", "word_ids"):
+            assert torch.equal(torch.cat([given[name] for given in read]), expected[name])
+        scores = find.model(**{name: expected[name] for name in read[0]}).logits.softmax(2).max(2).values
+        assert {each["end"] for each in found} >= {len(text)}
+        assert all(scores.min() <= each["score"] <= scores.max() for each in found)
+    assert find(text)[-1]["end"] < len(text)  # without windows it is cut
+    with pytest.raises(InputError, match="without is_split_into_words or offsets"):
+        find(TEXTS[0].split(), is_split_into_words=True)
+
+
 def test_fill_mask(tmp_path):
     model, annotate = saved(BertForMaskedLM, tmp_path, tokens={"mask_token": "[MASK]"}.items())
     fill = pipeline("guided-fill-mask", model=str(tmp_path), top_k=3)

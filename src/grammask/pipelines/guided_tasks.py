@@ -48,18 +48,20 @@ class GuidedTokenClassification(GuidedPipeline, TokenClassificationPipeline):
     """`guided-token-classification`: a text to a label for each token, or each group of them."""
 
     def preprocess(self, sentence: Any, offset_mapping: Any = None, **asked: Any) -> Any:
-        """Annotate a text, and say where its tokens stand."""
-        if asked.pop("is_split_into_words", False) or asked.pop("tokenizer_params", None) or offset_mapping is not None:
-            raise InputError("guided-token-classification takes texts, without is_split_into_words, stride or offsets")
+        """Annotate a text, or with `stride` its windows, and say where tokens stand."""
+        if asked.pop("is_split_into_words", False) or offset_mapping is not None:
+            raise InputError("guided-token-classification takes texts, without is_split_into_words or offsets")
         if not isinstance(sentence, str):
             raise InputError(f"guided-token-classification takes texts, but got {quoted(sentence)}")
-        made = self._annotate(sentence)
-        tokens = self.tokenizer(
-            sentence, truncation=True, max_length=made["input_ids"].shape[1], return_tensors="pt",
-            return_offsets_mapping=True, return_special_tokens_mask=True,
-        )  # fmt: skip
-        places = {name: tokens[name] for name in ("offset_mapping", "special_tokens_mask")}
-        yield {**made, **places, "sentence": sentence, "is_last": True}
+        windows = asked.pop("tokenizer_params", {})
+        made = self.annotator(
+            sentence, return_tensors="pt", return_offsets_mapping=True, return_special_tokens_mask=True, **windows
+        )
+        made.pop("overflow_to_sample_mapping", None)
+        count = len(made["input_ids"])
+        for number in range(count):
+            window = {name: rows[number : number + 1] for name, rows in made.items()}
+            yield {**window, "sentence": None if number else sentence, "is_last": number == count - 1}
 
     def _forward(self, model_inputs: Any) -> Any:
         kept = {name: model_inputs.pop(name) for name in _NOT_READ}

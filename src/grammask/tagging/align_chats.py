@@ -39,7 +39,7 @@ def align_templates(
     chats = render_chats(tokenizer, conversations, {"add_generation_prompt": False, **spelled})
     options = {name: value for name, value in template.items() if name != "return_tensors"}
     try:
-        encoded: BatchEncoding = tokenizer.apply_chat_template(conversations, **options)
+        encoded: Any = tokenizer.apply_chat_template(conversations, **options)
     except Exception as error:
         raise InputError(f"the tokenizer cannot encode the conversations so: {reason(error)}") from error
     return encoded, _align(tokenizer, tagger, chats, encoded)
