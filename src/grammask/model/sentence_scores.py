@@ -1,5 +1,6 @@
 """How likely a language model holds sentences for, token by token: by masking each, or by what comes before."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
@@ -29,10 +30,9 @@ def masked_scores(
     scores = [0.0] * len(sentences)
     for batch in _batches(copies, batch_size):
         inputs = collate([_masked(sentences[number], place, mask_id) for number, place in batch])
-        rows = torch.arange(len(batch))
-        logits = _logits(model, inputs)[rows, [place for _, place in batch]]
-        for (number, place), log_probabilities in zip(batch, logits, strict=True):
-            scores[number] += float(log_probabilities[sentences[number]["input_ids"][place]])
+        wanted = [(row, place, sentences[number]["input_ids"][place]) for row, (number, place) in enumerate(batch)]
+        for (number, _), score in zip(batch, _log_probabilities(model, inputs, wanted), strict=True):
+            scores[number] += score
     return scores
 
 
@@ -44,12 +44,13 @@ def causal_scores(
 
     The first token, before which nothing came, never counts. `collate` must pad on the right.
     """
-    scores = []
-    for batch in _batches(zip(sentences, places, strict=True), batch_size):
-        logits = _logits(model, collate([dict(sentence) for sentence, _ in batch]))
-        for row, (sentence, of_text) in zip(logits, batch, strict=True):
-            ids = sentence["input_ids"]
-            scores.append(sum(float(row[place - 1, ids[place]]) for place in of_text if place > 0))
+    scores = [0.0] * len(sentences)
+    for batch in _batches(range(len(sentences)), batch_size):
+        inputs = collate([dict(sentences[number]) for number in batch])
+        counted = [(row, place) for row, number in enumerate(batch) for place in places[number] if place > 0]
+        wanted = [(row, place - 1, sentences[batch[row]]["input_ids"][place]) for row, place in counted]
+        for (row, _), score in zip(counted, _log_probabilities(model, inputs, wanted), strict=True):
+            scores[batch[row]] += score
     return scores
 
 
@@ -61,13 +62,20 @@ def _masked(sentence: Features, place: int, mask_id: int) -> dict[str, Sequence[
     return {**sentence, "input_ids": ids}
 
 
-def _logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
-    """Return log-probabilities (batch, length, vocabulary) on the CPU; raises `ModelError` for NaN or infinity."""
+def _log_probabilities(
+    model: PreTrainedModel, inputs: Mapping[str, Tensor], wanted: Sequence[tuple[int, int, int]]
+) -> list[float]:
+    """Return the log-probability of each token that is wanted: its row, the place that predicts it, and its id.
+
+    Raises `ModelError` for a model that answers with NaN or infinity.
+    """
+    rows, places, tokens = torch.tensor(wanted, device=model.device).reshape(-1, 3).T
     with torch.inference_mode():
-        logits: Tensor = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits
-    if not bool(logits.isfinite().all()):
+        logits = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).logits[rows, places]
+        found: list[float] = logits.float().log_softmax(-1).gather(-1, tokens[:, None])[:, 0].tolist()
+    if not all(map(math.isfinite, found)):
         raise ModelError(f"{type(model).__name__} answers with NaN or infinity; its config.json or weights are damaged")
-    return logits.float().log_softmax(-1).cpu()
+    return found
 
 
 def _batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
