@@ -68,6 +68,10 @@ def _tensor(*numbers, device=None, made=torch.tensor, **how):
     return made(*numbers, **how).to(device)
 
 
+def _is_autocast_enabled(*device_type, asked=torch.is_autocast_enabled):
+    return device_type != (OTHER.type,) and asked(*device_type)
+
+
 class _Threads(ThreadPoolExecutor):
     """Threads that know the other device, too."""
 
@@ -84,8 +88,9 @@ def other_device() -> Iterator[torch.device]:
     """Go on with another device; models that are put there get new parameters."""
     with (
         patch.object(torch.__future__, "get_overwrite_module_params_on_conversion", lambda: True),
-        # What PyTorch does before it asks us: it makes tensors of numbers, and counts the versions of views.
+        # What PyTorch does before it asks us, or by the names of devices that it knows.
         patch.object(torch, "tensor", _tensor),
+        patch.object(torch, "is_autocast_enabled", _is_autocast_enabled),
         patch.object(caching, "ThreadPoolExecutor", _Threads),
         patch.object(torch, "inference_mode", lambda on=True: torch.no_grad() if on else nullcontext()),
         _Mode(),

@@ -47,8 +47,9 @@ def load_kvpress() -> ModuleType:
         return import_module("kvpress")
     except ImportError as error:
         raise ExperimentError(
-            f"--peers: kvpress cannot be imported ({error}); it pins an older transformers, so install it without its "
-            "requirements: pip install --no-deps kvpress==0.5.5, or leave its peers out"
+            f"--peers: kvpress cannot be imported ({error}); it pins an older transformers, so install it and what it "
+            "imports without their requirements: pip install --no-deps kvpress==0.5.5 cachetools fire termcolor, or "
+            "leave its peers out"
         ) from error
     finally:
         for name, function in stock.items():
