@@ -115,6 +115,55 @@ def test_bad_cells_of_a_table_are_told(tmp_path):
         assert all(words in row["reason"] for words, row in zip(why, bad(tmp_path / name), strict=True))
 
 
+FOREIGN = {
+    "far date": pa.array([10**8, None, 1], pa.date32()),
+    "far time": pa.array([2**62, None, 1], pa.timestamp("us")),
+    "unknown zone": pa.array([1, None, 2], pa.timestamp("us", "No/Where")),
+    "view": pa.array([b"x", None, b"y"], pa.binary_view()),
+    "views": pa.array([["x"], None, []], pa.list_(pa.string_view())),
+    "number": pa.array([float("nan"), None, 1.0]),
+    "struct": pa.array([{"text": "x"}, None, {"text": "y"}]),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_column_of_any_type_is_kept_and_is_no_text(tmp_path, kind):
+    table = pa.table({"text": ["a dog", None, "a cat"], "id": FOREIGN[kind]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    summary = annotate(tmp_path / "a.parquet", tmp_path / "kept", keep=("id",))
+    assert (summary.rows, summary.bad, summary.failed) == (2, 1, ())
+    kept = pq.read_table(tmp_path / "kept")["id"].cast(table["id"].type).combine_chunks()
+    assert kept.slice(1).equals(table["id"].combine_chunks().slice(2))
+    summary = annotate(tmp_path / "a.parquet", tmp_path / "read", make=BatchTagger(LexiconTagger(), column="id"))
+    assert (summary.rows, summary.bad, summary.failed) == (0, 3, ())
+    assert all(
+        row["reason"].startswith(("the text is no string", "there is no text")) for row in bad(tmp_path / "read")
+    )
+
+
+@pytest.mark.parametrize("doubled", ["text", "id"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path, doubled):
+    columns = [pa.array(["a dog"])] * 3
+    pq.write_table(pa.Table.from_arrays(columns, names=["text", "id", doubled]), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=f"has 2 columns '{doubled}'"):
+        annotate(tmp_path / "a.parquet", tmp_path / "out", keep=("id",))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", {}, {"grammask": "{"}, {"grammask": "[]"}, {"grammask": '{"x": 1}'}])
+def test_a_part_that_was_damaged_is_told(corpus, tmp_path, content):
+    annotate(corpus, tmp_path / "out")
+    part = min((tmp_path / "out").rglob("*.parquet"))
+    if isinstance(content, bytes):
+        part.write_bytes(content)
+    else:
+        pq.write_table(pa.table({"text": ["x"]}).replace_schema_metadata(content), part)
+    with pytest.raises(ExperimentError, match="is damaged, or was not made by this command") as raised:
+        annotate(corpus, tmp_path / "out")
+    assert "\n" not in str(raised.value)
+    part.unlink()
+    assert annotate(corpus, tmp_path / "out").rows == 43
+
+
 class Picky(LexiconTagger):
     """A tagger that cannot tag what holds a 7, and cannot run at all where it is `broken`."""
 

@@ -75,6 +75,8 @@ def _row_groups(name: str, file: Path, part_rows: int, columns: tuple[str, ...])
         there = opened.schema_arrow.names
         if missing := [column for column in columns if column not in there]:
             raise InputError(f"{file}: has no column {quoted(missing[0])}, but {', '.join(map(quoted, there[:20]))}")
+        if doubled := [column for column in columns if there.count(column) > 1]:
+            raise InputError(f"{file}: has {there.count(doubled[0])} columns {quoted(doubled[0])}; rename the others")
         sizes = [opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups)]
     for group, size in enumerate(sizes):
         for start in range(0, size, part_rows):

@@ -45,8 +45,12 @@ def _read_table(part: Part, column: str, keep: tuple[str, ...]) -> Rows:
 def _texts(column: pa.ChunkedArray) -> list[Any]:
     """Return the values of a column; nobody checks that a file's strings are UTF-8."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view"):
+    if pa.types.is_floating(kind):  # NaN is how pandas spells a text that isn't there
         return list(column.to_pylist())
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view"):
+        # Never as Python's objects: there are none for some, such as dates far away.
+        wrong = Unreadable(f"the text is no string but of type {kind}")
+        return [wrong if there else None for there in column.is_valid().to_pylist()]
     values: list[bytes | None] = column.cast(kind).cast(pa.large_binary()).to_pylist()
     return [None if value is None else _decode(value) for value in values]
 

@@ -3,12 +3,14 @@
 import io
 import json
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...errors import ExperimentError
 from ...files.write import write_whole
 from ...printing import reason
 from .corpus_parts import Part
@@ -74,10 +76,10 @@ class PartWriter:
             write_whole(Path(self.out, BAD_ROWS, f"{part.name}.jsonl"), "\n".join(told) + "\n")
 
     def _table(self, rows: Rows, added: dict[str, list[Any]], good: list[int]) -> pa.Table:
-        taken = {"row": pa.array(rows.numbers, pa.int64()).take(pa.array(good, pa.int64()))}
+        taken = {"row": pa.array([rows.numbers[place] for place in good], pa.int64())}
         taken[self.make.column] = pa.array([rows.texts[place] for place in good], pa.string())
         for name, column in rows.kept.items():
-            taken[name] = column.take(pa.array(good, pa.int64()))
+            taken[name] = _rows_of(column, good)
         for name, kind in self.make.columns.items():
             taken[name] = pa.array([added[name][place] for place in good], _TYPES[kind])
         return pa.table(taken)
@@ -89,8 +91,20 @@ def path_of(out: Path, name: str) -> Path:
 
 
 def find_done(out: Path, name: str) -> Done | None:
-    """Return what came of a part whose file is there, None where it isn't."""
+    """Return what came of a part, None where its file isn't there; raises `ExperimentError` for another file."""
     path = path_of(out, name)
     if not path.is_file():
         return None
-    return Done(**json.loads(pq.read_schema(path).metadata[_COUNTS]))
+    try:
+        done = Done(**json.loads((pq.read_schema(path).metadata or {})[_COUNTS]))
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise ExperimentError(
+            f"{path} is damaged, or was not made by this command: {reason(error)}; delete it and call again"
+        ) from error
+    return done
+
+
+def _rows_of(column: pa.Array, places: list[int]) -> pa.Array:
+    """Return some rows of a column, by runs of neighbours: Arrow's `take` does not know every type, as string_view."""
+    runs = [[*run] for _, run in groupby(enumerate(places), lambda pair: pair[1] - pair[0])]
+    return pa.concat_arrays([column.slice(0, 0), *(column.slice(run[0][1], len(run)) for run in runs)])
