@@ -159,6 +159,7 @@ PAGES = {
 OUT = ["page.txt", "page", "taken.html", "good.txt/page.html", f"{'x' * 300}.html", "a\0.html", "folder.html", ".html"]
 # Values that no option of the kind takes, by command and option.
 WHOLE = ["0", "-1", "1.5", "one", "nan", "9" * 5_000, "", "[/x]"]
+SHAPES = [(), ("2", "8"), ("2", "8", "2", "2"), ("0", "8", "2"), ("2", "8", "3"), ("2", "8", "-2"), ("9" * 9, "8", "2")]
 OPTIONS = {
     ("compare",): {
         "--seeds": ["one", "1.5", "0,0", "-1", "9" * 5_000, "[/x]"],
@@ -166,6 +167,10 @@ OPTIONS = {
         "--batch-size": ["0", "-1", "1.5"],
         "--learning-rate": ["0", "-1", "fast", "nan"],
         "--max-length": ["0", "-1", "7", "long"],
+        "--positions": ["7", *WHOLE, str(10**6 + 1)],
+        "--position-method": ["interpolate", "stretch", "", "[/x]"],
+        "--attention": ["full", "", "[/x]"],
+        "--model": [f"scratch:{'x'.join(shape)}" for shape in SHAPES],
         "--margin": ["0", "1", "-1", "nan", "x"],
         "--metric": ["f1", "", "[/x]"],
         "--precision": ["int8", ""],
@@ -301,6 +306,8 @@ ALONE = [
     ("nothing",),
     ("grammar", "nothing"),
     ("tag",),
+    ("tag", "caf\udce9"),
+    ("tag", "caf\udce9", "--tagger", "english-subwords"),
     ("tag", "--corpus", "corpus.jsonl"),
     ("embed",),
     ("embed", "--corpus", "corpus.jsonl", "--out", "new"),

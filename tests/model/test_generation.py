@@ -340,6 +340,7 @@ def test_refusals():
     said = wrong(max_new_tokens=150)
     assert "new ones are more than the 160 positions of LlamaForCausalLM; shorten the prompt, or give max_new" in said
     assert "more than the 160 positions" in wrong(max_new_tokens=None, max_length=161)
+    assert wrong(text="word " * 160).endswith("positions of LlamaForCausalLM; shorten the prompt")
     assert "tag_ids is missing: call model.generate(**annotate(prompt" in wrong(tag_ids=None)
     assert "tag_ids must be an integer tensor (batch, length)" in wrong(tag_ids=[[1, 2]])
     assert "tag_ids has shape (1, 3), but input_ids has (1, " in wrong(tag_ids=torch.zeros(1, 3, dtype=torch.int64))

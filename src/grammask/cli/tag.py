@@ -10,6 +10,7 @@ from ..errors import ExperimentError
 from ..grammar.tags import TAGS
 from ..printing import printable
 from ..tagging.load_tagger import load_tagger
+from ..tagging.texts import check_texts
 from .console import PlainConsole
 from .options import DEFAULTS, Address, Column, Corpus, Keep, PartRows, Sentences, Tagger, Workers, refuse_others, split
 from .tag_corpus import make_tagger, run_corpus
@@ -48,6 +49,7 @@ def tag_command(
 def _show(texts: list[str], tagger: str, sentences: str) -> None:
     if not texts:
         raise ExperimentError("there is nothing to tag; give texts, or --corpus with --out")
+    texts = check_texts(texts)
     tool = load_tagger(tagger, sentences=sentences)
     console = PlainConsole()
     for text, tagged in zip(texts, tool.tag(texts), strict=True):

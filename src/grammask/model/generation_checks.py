@@ -110,7 +110,8 @@ def check_positions(call: GenerateCall, model: PreTrainedModel) -> None:
     if positions is not None and prompt + new > positions:
         raise InputError(
             f"a prompt of {prompt:,} tokens and {new:,} new ones are more than the {positions:,} positions of "
-            f"{type(model).__name__}; shorten the prompt, or give max_new_tokens={max(positions - prompt, 0)} or fewer"
+            f"{type(model).__name__}; shorten the prompt"
+            + (f", or give max_new_tokens={positions - prompt} or fewer" if positions > prompt else "")
         )
 
 
