@@ -34,7 +34,7 @@ def pair_rows(found: Mapping[RunSpec, Preferences], phenomena: Sequence[str]) ->
                 name: _figures(_right(values)[of_it], None if full is None or spec.strategy == "full" else full[of_it])
                 for name, of_it in chosen.items()
             },
-            "preferences": " ".join(f"{value:.3f}" for value in values),
+            "preferences": " ".join(f"{value:.4f}" for value in values),
         }
         for spec, values in found.items()
     ]
