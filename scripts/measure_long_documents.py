@@ -287,6 +287,7 @@ def main() -> None:
     """Run what is missing and write the record, or measure speed and add it to the record."""
     options = read_options()
     torch.set_num_threads(options.threads)
+    check_work(options)
     model = without_dropout(options.model, options.work / "model")
     documents = read_documents(options.documents, model)
     names = options.arms.split(",")
@@ -337,6 +338,23 @@ def read_options() -> argparse.Namespace:
 def known(path: Path) -> dict[str, Any]:
     """Return the record until now: accuracy and speed are measured in any order."""
     return read_json(path) if path.is_file() else {}
+
+
+def check_work(options: argparse.Namespace) -> None:
+    """Write down what the work folder is made from, or check it: its records know folds and model by place alone.
+
+    Raises `ExperimentError` for other documents, folds, or another model.
+    """
+    path = options.work / "made-from.json"
+    now = {
+        "documents_sha256": sha256(options.documents.read_bytes()).hexdigest(),
+        "model_sha256": find_model(options.model).sha256, "folds": options.folds,
+    }  # fmt: skip
+    if not path.is_file():
+        write_whole(path, dump(now))
+    before = read_json(path)
+    if changed := [name for name in now if before.get(name) != now[name]]:
+        raise ExperimentError(f"{options.work} was made with other {', '.join(changed)}; name another --work")
 
 
 def without_dropout(name: str, folder: Path) -> str:

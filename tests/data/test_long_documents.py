@@ -111,6 +111,27 @@ def test_what_was_not_begun_in_time_is_left_for_the_next_call(call, tmp_path):
     assert (cut["accuracy"]["all"]["documents"], cut["correct"]["0"].count("-")) == (5, 5)
 
 
+def test_records_of_other_documents_folds_or_models_are_never_taken(call, options, tmp_path):
+    call("--learning-rates", 1e-4, arms="cut")
+    record, documents, given = (tmp_path / "record.json").read_bytes(), tmp_path / "documents.tsv", [*options]
+
+    def refuses(what):
+        with pytest.raises(ExperimentError, match=f"was made with other {what}; name another --work"):
+            call("--learning-rates", 1e-4, arms="cut")
+        options[:] = given
+        assert (tmp_path / "record.json").read_bytes() == record
+
+    options[options.index("--folds") + 1] = "3"
+    refuses("folds")
+    other = tiny_model("bert", vocab_size=len(tokenizer("wordpiece")), max_position_embeddings=512, hidden_size=24)
+    other.base_model.save_pretrained(tmp_path / "other")
+    tokenizer("wordpiece").save_pretrained(tmp_path / "other")
+    options[options.index("--model") + 1] = str(tmp_path / "other")
+    refuses("model_sha256")
+    documents.write_text(documents.read_text(encoding="utf-8").replace("cat 1 ", "cow 1 "), encoding="utf-8")
+    refuses("documents_sha256")
+
+
 @pytest.mark.slow
 def test_several_processes_make_the_record_of_one(call, options, tmp_path):
     alone = call("--learning-rates", 1e-4, arms="cut")
