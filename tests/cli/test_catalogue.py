@@ -126,6 +126,8 @@ WITH_GRAMMAR = {
     "adherence": ("adherence", "--text", "good.txt", "--grammar", "{}"),
     "bench": ("bench", "--grammars", "{}"),
     "perplexity": ("perplexity", "--grammars", "{}"),
+    "pretrain": ("pretrain", "--text", "good.txt", "--grammar", "{}"),
+    "pairs": ("pairs", "--model", "missing", "--grammar", "{}"),
 }
 WITH_TEXT = {
     "density": ("grammar", "density", "paper", "--text", "{}"),
@@ -135,6 +137,7 @@ WITH_TEXT = {
     "faithfulness": ("faithfulness", "--model", "missing", "--text", "{}"),
     "bench": ("bench", "--levels", "end-to-end", "--text", "{}"),
     "perplexity": ("perplexity", "--text", "{}"),
+    "pretrain": ("pretrain", "--text", "{}"),
 }
 WITH_MODEL = {
     "explain": ("explain", "a text", "--model", "{}"),
@@ -144,6 +147,8 @@ WITH_MODEL = {
     "induce": ("induce", "--out", "new.toml", "--from", "attention", "--model", "{}"),
     "bench": ("bench", "--levels", "model", "--model", "{}"),
     "perplexity": ("perplexity", "--text", "good.txt", "--model", "{}"),
+    "pretrain": ("pretrain", "--text", "good.txt", "--model", "{}"),
+    "pairs": ("pairs", "--model", "{}"),
 }
 WITH_TAGGER = {
     "tag": ("tag", "a text", "--tagger", "{}"),
@@ -271,6 +276,35 @@ OPTIONS = {
         "--out": ["good.txt", "good.txt/x", "x" * 300],
         "--nothing": ["x"],
     },
+    ("pretrain", "--text", "good.txt"): {
+        "--model": [f"scratch:{'x'.join(shape)}" for shape in SHAPES],
+        "--limit": ["1", *WHOLE],
+        "--vocabulary": ["199", *WHOLE],
+        "--strategy": ["soft", "full", "[/x]"],
+        "--control": ["window", "[/x]"],
+        "--text-column": ["text"],
+        "--masked": ["0", "1", "nan", "x"],
+        "--epochs": ["0", "nan", "x"],
+        "--batch-size": WHOLE,
+        "--learning-rate": ["0", "nan", "fast"],
+        "--max-length": ["7", *WHOLE],
+        "--precision": ["int8", ""],
+        "--seed": ["-1", "x", str(2**32)],
+        "--save-every": WHOLE,
+        "--sentences": ["none"],
+        "--out": ["good.txt", "good.txt/x", "x" * 300],
+        "--nothing": ["x"],
+    },
+    ("pairs", "--model", "missing"): {
+        "--phenomena": ["agrement", "[/x]", "agreement,\x1b[2J"],
+        "--count": ["1", *WHOLE],
+        "--batch-size": WHOLE,
+        "--strategies": ["gentle", "[/x]"],
+        "--controls": ["none", "[/x]"],
+        "--seed": ["-1", "x", str(2**32)],
+        "--out": ["good.txt", "good.txt/x", "x" * 300, "folder"],
+        "--nothing": ["x"],
+    },
     ("tagger", "train", "--out", "new", "--conllu", "good.txt"): {
         "--epochs": WHOLE,
         "--limit": WHOLE,
@@ -324,6 +358,8 @@ ALONE = [
     ("tagger", "check", "folder"),
     ("tagger", "check", "folder", "--conllu", "good.txt"),
     ("tagger", "check", "./missing", "--conllu", "good.txt"),
+    ("pretrain",),
+    ("pretrain", "--resume", "--text", "good.txt"),
     ("induce",),
     ("explain",),
     ("faithfulness",),
