@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import datasets
 import pytest
 from helpers.hub_client import use_hub
-from helpers.hub_server import TOKEN, HubServer
+from helpers.hub_server import OTHER_TOKEN, TOKEN, HubServer
 from huggingface_hub import constants
 
 from grammask.data.load_task import load_task
@@ -55,6 +55,8 @@ def test_gated_and_missing_tasks_say_what_to_do(hub, monkeypatch):
     add(hub, "gated", gated=True)
     assert "is a gated dataset on the Hub. You must be authenticated to access it" in refused("someone/gated")
     assert f"on the Hub: {hub.url} has none of this name, or it is private" in refused("someone/nothing")
+    monkeypatch.setenv("HF_TOKEN", OTHER_TOKEN)
+    assert "is a gated dataset on the Hub" in refused("someone/gated")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert len(load_task("someone/gated").train) == 6
     assert f"on the Hub: {hub.url} has none of this name, or it is private" in refused("someone/nothing")

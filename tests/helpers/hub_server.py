@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_of_one_who_may_read"  # noqa: S105 - nobody else takes it
+OTHER_TOKEN = "hf_of_one_who_is_known"  # noqa: S105 - as little as that one
 _LARGE = (".safetensors", ".parquet")
 Files = Mapping[str, bytes]
 
@@ -40,7 +41,8 @@ class HubServer:
     """Repositories by address: "someone/model", or "datasets/someone/data"; what is asked is kept in `asked`.
 
     `breaks` says how many bytes of a file are sent, each time that it is fetched, before the connection breaks; `then`
-    what happens once a path was asked for; files of the names in `fails` make it fail.
+    what happens once a path was asked for; files of the names in `fails` make it fail, and those of the addresses in
+    `forbidden` are for nobody.
     """
 
     def __init__(self) -> None:
@@ -49,6 +51,7 @@ class HubServer:
         self.breaks: dict[str, list[int]] = {}
         self.then: dict[str, Callable[[], object]] = {}
         self.fails: set[str] = set()
+        self.forbidden: set[str] = set()
         self.stopped = True
         self._port = 0
 
@@ -123,11 +126,14 @@ class _Answers(BaseHTTPRequestHandler):
         size = 3 if parts[0] == "datasets" else 2
         address, rest = "/".join(parts[:size]), parts[size:]
         repository = self.hub.repositories.get(address)
-        known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        known, missing = token == TOKEN, 403 if token == OTHER_TOKEN else 401
         if repository is None:
             self._refuse(404 if known else 401, "RepoNotFound", "Repository not found")
         elif repository.gated and not known and not api:
-            self._refuse(401, "GatedRepo", f"Access to model {address} is restricted. Please log in.")
+            self._refuse(missing, "GatedRepo", f"Access to model {address} is restricted.")
+        elif address in self.hub.forbidden and not api:
+            self._refuse(403, "", "This token has not the permission to read it.")
         elif (commit := repository.commit(rest[1] if len(rest) > 1 else "main")) is None:
             self._refuse(404, "RevisionNotFound", f"Invalid rev id: {rest[1]}")
         elif api:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 from helpers.hub_client import use_hub
-from helpers.hub_server import TOKEN, HubServer
+from helpers.hub_server import OTHER_TOKEN, TOKEN, HubServer
 from helpers.lexicon import LexiconTagger
 from helpers.lexicon import annotator as lexicon_annotator
 from helpers.subword_taggers import random_tagger
@@ -138,7 +138,13 @@ def test_gated_private_and_missing_models_say_what_to_do(hub, saved):
     assert refused("someone/gated") == (
         f"no model 'someone/gated': it is gated: ask for access on its page at {hub.url}, then {login}"
     )
+    assert refused("someone/gated", token=OTHER_TOKEN) == refused("someone/gated")
     assert torch.allclose(load("someone/gated", token=TOKEN), saved[1])
+    hub.add("someone/forbidden", saved[0])
+    hub.forbidden.add("someone/forbidden")
+    assert refused("someone/forbidden", token=TOKEN) == (
+        f"no model 'someone/forbidden': {hub.url} refuses it (403): {login}, of one who may read it"
+    )
     for token in (None, TOKEN):
         assert refused("someone/nothing", token=token) == (
             f"no model 'someone/nothing': {hub.url} has none of this name, or it is private: check the name, or {login}"
