@@ -29,7 +29,7 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def arguments(settings, out):
+def arguments(settings, out, *more):
     options = [
         part
         for name, value in settings.items()
@@ -38,14 +38,14 @@ def arguments(settings, out):
             ",".join(value) if isinstance(value, tuple) else str(value),
         )
     ]
-    return ["compare", *options, "--out", out]
+    return ["compare", *options, *more, "--out", out]
 
 
-def launch(launcher, settings, out):
+def launch(launcher, settings, out, *more):
     """Start `grammask compare` in two processes, as a user does."""
     scripts = Path(sys.executable).parent
     program, *how = LAUNCHERS[launcher]
-    command = [scripts / program, *how, scripts / "grammask", *arguments({**settings, **OPTIONS}, out)]
+    command = [scripts / program, *how, scripts / "grammask", *arguments({**settings, **OPTIONS}, out, *more)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
@@ -57,6 +57,14 @@ def without_dropout(settings):
     config.save_pretrained(settings["model"])
 
 
+def write_texts_of_many_lengths(folder):
+    """Write so many texts that halves of batches, grouped by length, would be other batches than whole ones."""
+    folder.mkdir()
+    for split, rows in (("train", 80), ("dev", 9)):
+        lines = [f"{row % 2}\t{'the kind dog barks . ' * (1 + 7 * row % 11)}{row}" for row in range(rows)]
+        (folder / f"{split}.tsv").write_text("\n".join(["label\tsentence", *lines, ""]), encoding="utf-8")
+
+
 def answers(out):
     return {
         path.name: [[float(number) for number in row[3:]] for row in [*csv.reader(path.open())][1:]]
@@ -65,13 +73,16 @@ def answers(out):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_two_processes_train_what_one_trains(launcher, settings, tmp_path):
+@pytest.mark.parametrize(("launcher", "grouped"), [*((launcher, False) for launcher in LAUNCHERS), ("torchrun", True)])
+def test_two_processes_train_what_one_trains(launcher, grouped, settings, tmp_path):
     without_dropout(settings)
-    done = launch(launcher, settings, tmp_path / "two")
+    if grouped:
+        settings = {**settings, "task": str(tmp_path / "data")}
+        write_texts_of_many_lengths(tmp_path / "data")
+    done = launch(launcher, settings, tmp_path / "two", *["--group-by-length"] * grouped)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run 1 of 2") == 1
-    run(settings, tmp_path / "one", **OPTIONS)
+    run(settings, tmp_path / "one", **OPTIONS, group_by_length=grouped)
     one, two = answers(tmp_path / "one"), answers(tmp_path / "two")
     assert one.keys() == two.keys()
     for name, rows in one.items():

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from ..errors import ExperimentError
 
@@ -35,6 +36,13 @@ class WatchedTrainer(Trainer):
         if not bool(loss.isfinite().all()):
             raise self._diverged(f"the loss of step {self.state.global_step + 1} of {self.state.max_steps} is")
         return loss
+
+    def _get_train_sampler(self, *given: Any) -> Any:
+        """Group texts by length for the batches of all processes together, so that they are those of one process."""
+        sampler = super()._get_train_sampler(*given)
+        if isinstance(sampler, LengthGroupedSampler):
+            sampler.batch_size *= self.args.world_size
+        return sampler
 
     def close(self) -> None:
         """End the line of a bar that an error left behind."""
