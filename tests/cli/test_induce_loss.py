@@ -2,15 +2,21 @@
 
 import json
 
+import pytest
 from helpers.language_models import bare_tokenizer, language_model
 
 from grammask.grammar.file import load_grammar
 
 
-def test_the_loss_gives_grammar_record_and_curve(grammask, tmp_path):
-    model = tmp_path / "model"
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    model = tmp_path_factory.mktemp("loss") / "model"
     language_model("llama", vocab_size=len(bare_tokenizer()), max_position_embeddings=2048).save_pretrained(model)
     bare_tokenizer().save_pretrained(model)
+    return model
+
+
+def test_the_loss_gives_grammar_record_and_curve(grammask, model, tmp_path):
     folder = tmp_path / "texts"
     folder.mkdir()
     for number in range(5):
@@ -32,6 +38,38 @@ def test_the_loss_gives_grammar_record_and_curve(grammask, tmp_path):
     assert grammar.source == f"grammask induce {settings}, on 4 documents"
     assert grammar.rules[1].name == "any word reads the 32 words before it"
     assert str(tmp_path / "far.toml") in done.stdout
+
+
+def test_texts_without_names_have_no_loss_of_names(grammask, model, tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"[b]{number}\n.txt").write_text("it rained and nobody came to see the quiet sea again. " * 60)
+    done = grammask(
+        "induce", "--from", "loss", "--text", folder, "--model", model, "--length", "640", "--steps", "1",
+        "--budget", "0.9", "--out", tmp_path / "far.toml",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "far.json").read_text(), parse_constant=pytest.fail)  # JSON has no NaN
+    assert record["full"]["names_loss"] is record["names_loss_difference"] is None
+    assert {row["names_loss_difference"] for row in record["curve"]} == {None}
+    assert "names" not in done.stdout.split("nats to full")[1].splitlines()[0]
+    assert "all tokens" in (tmp_path / "far.svg").read_text()
+
+
+def test_what_would_be_refused_in_the_end_is_refused_before_heads_learn(grammask, model, tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"{number}.txt").write_text("Mr Ross saw the film in Berlin. Nobody saw it again. " * 48)
+    out = ("induce", "--from", "loss", "--text", folder, "--length", "640", "--out", tmp_path / "far.toml")
+    done = grammask(*out, "--model", model, "--budget", "0.01")
+    assert done.returncode == 2
+    assert "--budget 0.01 is too small: a window of 64 words alone is" in done.stderr
+    done = grammask(*out, "--model", "x" * 20_000)
+    assert done.returncode == 2
+    assert "source" in done.stderr
+    assert "learning" not in done.stdout
 
 
 def test_texts_of_the_wrong_length_are_refused_in_one_line(grammask, tmp_path):

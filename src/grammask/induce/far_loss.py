@@ -19,6 +19,7 @@ from .far_reads import Choice, Windows, is_name
 from .learn_gates import Bar, learn_gates
 from .long_texts import LongText
 
+Losses = Mapping[str, float | None]
 _CURVE: Final[tuple[float, ...]] = (0.25, 0.5, 1.0, 2.0)  # of the wide window
 
 
@@ -52,6 +53,11 @@ def find_grammar(
     The wide window of the grammar is the longest within the budget, whatever it was while heads learned.
     Raises `InputError` for a budget that the learned reads spend without their wide window.
     """
+    if budget < costs.window(windows.near):
+        raise InputError(
+            f"--budget {budget:g} is too small: a window of {windows.near} words alone is "
+            f"{costs.window(windows.near):.1%} of the pairs; give a larger budget or smaller --windows"
+        )
     choice = learn_gates(
         model, long_texts, costs, windows=windows, budget=budget, names=names, steps=steps, bar=bar
     )  # fmt: skip
@@ -65,8 +71,11 @@ def find_grammar(
     return FarGrammar(choice, widest)
 
 
-def measure(model: PreTrainedModel, long_texts: Sequence[LongText], grammar: Grammar | None) -> dict[str, float]:
-    """Return the loss, in nats a token: of texts behind their first quarter, names in them, and answers about facts."""
+def measure(model: PreTrainedModel, long_texts: Sequence[LongText], grammar: Grammar | None) -> Losses:
+    """Return the loss, in nats a token: of texts behind their first quarter, names in them, and answers about facts.
+
+    It is None of what these texts don't have.
+    """
     losses, of = [], []
     with reading_under(model, grammar):
         for long_text in long_texts:
@@ -75,7 +84,7 @@ def measure(model: PreTrainedModel, long_texts: Sequence[LongText], grammar: Gra
             of.append(_counted(long_text))
     values, masks = np.concatenate(losses), np.concatenate(of, axis=1)
     return {
-        key: float(values[mask].mean()) if mask.any() else np.nan
+        key: float(values[mask].mean()) if mask.any() else None
         for key, mask in zip(("loss", "names_loss", "answers_loss"), masks, strict=True)
     }
 
@@ -87,7 +96,7 @@ def _counted(long_text: LongText) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def curve(
-    model: PreTrainedModel, held_out: Sequence[LongText], found: FarGrammar, costs: FarCosts, full: Mapping[str, float],
+    model: PreTrainedModel, held_out: Sequence[LongText], found: FarGrammar, costs: FarCosts, full: Losses,
     say: Callable[[str], None],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return what the same heads lose on held-out texts with other wide windows."""
@@ -101,6 +110,7 @@ def curve(
     return rows
 
 
-def differences(measured: Mapping[str, float], full: Mapping[str, float]) -> dict[str, float]:
-    """Return how much more is lost than by the model that reads everything, in nats a token."""
-    return {f"{key}_difference": measured[key] - full[key] for key in full}
+def differences(measured: Losses, full: Losses) -> Losses:
+    """Return how much more is lost than by the model that reads everything, in nats a token; None as in `measure`."""
+    pairs = ((key, measured[key], full[key]) for key in full)
+    return {f"{key}_difference": None if own is None or its is None else own - its for key, own, its in pairs}

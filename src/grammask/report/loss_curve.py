@@ -13,13 +13,17 @@ _LINES: Final[tuple[tuple[str, str], ...]] = (
 
 
 def loss_curve(rows: Sequence[Mapping[str, Any]], *, name: str) -> Picture:
-    """Return the loss less that of the full model against the share of causal pairs: all tokens, names, answers."""
+    """Return the loss less that of the full model against the share of causal pairs: all tokens, names, answers.
+
+    What texts don't have, as None in all rows says, has no line.
+    """
     with style("loss-curve"):
         figure = Figure(figsize=(6, 3.8), layout="constrained")
         axes = figure.subplots()
         for number, (key, label) in enumerate(_LINES):
             points = [(100 * row["pairs"], row[f"{key}_difference"]) for row in rows]
-            axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[number], label=label)
+            if all(loss is not None for _, loss in points):
+                axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[number], label=label)
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.set_xlabel("share of causal pairs in %")
         axes.set_ylabel("loss less that of full, nats a token")
