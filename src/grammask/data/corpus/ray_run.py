@@ -8,18 +8,21 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from ...errors import ExperimentError, GrammaskError
-from ...printing import reason
+from ...printing import quoted, reason
 from .corpus_parts import Part
 from .write_part import Done, PartWriter
 
 _MOST_BLOCKS: Final[int] = 10_000  # what Ray schedules at once; more parts share them
+_PATIENCE: Final[float] = 10.0  # seconds until a cluster's machine answers
 _STORE: Final[int] = 100 << 20  # bytes; only names of parts go through Ray
 # Said before Ray is started: no counting of users, no copy of the working folder, no advice on its own settings.
 _QUIET: Final[dict[str, str]] = {
@@ -51,6 +54,8 @@ class RayRun:
     def _connected(self) -> Iterator[None]:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
+        if self.address is not None:
+            _check_answers(self.address)
         import ray.data
 
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -80,6 +85,16 @@ class RayRun:
         there: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cpus = int(there.get("CPU", 1))
         return max(1, min(parts, cpus, self.workers or cpus))
+
+
+def _check_answers(address: str) -> None:
+    """Raise `ExperimentError` where nobody answers at HOST:PORT: Ray would ask on for many minutes, and say nothing."""
+    try:
+        place = urlsplit(address if "://" in address else f"//{address}")
+        if place.hostname is not None and place.port is not None:
+            socket.create_connection((place.hostname, place.port), timeout=_PATIENCE).close()
+    except (OSError, ValueError) as error:
+        raise ExperimentError(f"--address {quoted(address)}: no cluster there: {reason(error)}") from error
 
 
 @contextmanager
