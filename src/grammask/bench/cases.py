@@ -92,7 +92,7 @@ def _passes(level: Level, passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
 
 def memory_cases(config: BenchConfig, grammars: Iterable[str]) -> tuple[Case, ...]:
     """Return the cases whose memory is measured: the largest length, and the first of each other list."""
-    if not config.memory:
+    if not config.memory or config.device != "cpu":
         return ()
     threads = (config.threads or (torch.get_num_threads(),))[0]
     return tuple(

@@ -92,7 +92,7 @@ class DocumentBatches:
         self._long_text = long_text
         self._seed = seed
         self._whole: dict[tuple[int, int], Mapping[str, Tensor]] = {}
-        self._ragged: dict[tuple[int, int], Mapping[str, Tensor]] = {}
+        self._batches: dict[tuple[int, int, bool], Mapping[str, Tensor]] = {}
 
     def whole(self, batch_size: int, length: int) -> Mapping[str, Tensor]:
         """Return tag_ids, word_ids and sentence_ids (batch_size, length) without padding."""
@@ -106,16 +106,17 @@ class DocumentBatches:
             self._whole[key] = {name: batch[name] for name in INPUTS}
         return self._whole[key]
 
-    def ragged(self, batch_size: int, length: int) -> tuple[str, ...]:
-        """Return texts of different lengths, the longest of `length` tokens."""
-        return self._cut(ragged_lengths(length, batch_size, seed=self._seed))
+    def texts(self, batch_size: int, length: int, *, padded: bool) -> tuple[str, ...]:
+        """Return texts of `length` tokens; where a batch of them is to be `padded`, the longest has as many."""
+        lengths = ragged_lengths(length, batch_size, seed=self._seed) if padded else (length,) * batch_size
+        return self._cut(lengths)
 
-    def ragged_batch(self, batch_size: int, length: int) -> Mapping[str, Tensor]:
-        """Return the same texts as a model's inputs, padded."""
-        key = (batch_size, length)
-        if key not in self._ragged:
-            self._ragged[key] = self._annotate(self.ragged(batch_size, length), length)
-        return self._ragged[key]
+    def batch(self, batch_size: int, length: int, *, padded: bool) -> Mapping[str, Tensor]:
+        """Return the same texts as a model's inputs."""
+        key = (batch_size, length, padded)
+        if key not in self._batches:
+            self._batches[key] = self._annotate(self.texts(batch_size, length, padded=padded), length)
+        return self._batches[key]
 
     def _cut(self, lengths: tuple[int, ...]) -> tuple[str, ...]:
         documents = self._long_text.cut(lengths, seed=self._seed)

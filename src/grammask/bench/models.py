@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
+from ..attention.backends import BackendName
 from ..attention.position_mask import PositionMask
 from ..errors import ModelError
 from ..grammar.grammar import Grammar
@@ -31,7 +32,7 @@ class BenchModel:
     tokenizer of the packaged one.
     """
 
-    def __init__(self, name: str, *, longest: int, attention_dropout: float, seed: int) -> None:
+    def __init__(self, name: str, *, longest: int, attention_dropout: float, seed: int, device: str = "cpu") -> None:
         self._name = name
         self._random = SHAPES.get(name)
         self._source: ModelSource = find_model(name if self._random is None else PACKAGED_MODEL)
@@ -40,6 +41,7 @@ class BenchModel:
         self._longest = longest
         self._attention_dropout = attention_dropout
         self._seed = seed
+        self.device = device
 
     @cached_property
     def stock(self) -> PreTrainedModel:
@@ -60,14 +62,16 @@ class BenchModel:
         return random_model(self._name, self.tokenizer, longest=self._longest, seed=self._seed)
 
     def copy(self, dtype: torch.dtype) -> PreTrainedModel:
-        """Return a copy of the stock model, with weights of this type."""
+        """Return a copy of the stock model on the device that is measured, with weights of this type."""
         copied: Any = deepcopy(self.stock)  # transformers' annotations of `to` are wrong
-        model: PreTrainedModel = copied.to(dtype)
+        model: PreTrainedModel = copied.to(self.device, dtype)
         return model
 
-    def guided(self, grammar: Grammar, strategy: Guided, dtype: torch.dtype) -> PreTrainedModel:
+    def guided(
+        self, grammar: Grammar, strategy: Guided, dtype: torch.dtype, backend: BackendName = "auto"
+    ) -> PreTrainedModel:
         """Return such a copy under a grammar."""
-        return attach(self.copy(dtype), grammar, strategy)
+        return attach(self.copy(dtype), grammar, strategy, backend=backend)
 
     @cached_property
     def positions(self) -> tuple[PositionMask, ...]:

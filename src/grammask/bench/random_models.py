@@ -36,6 +36,15 @@ SHAPES: Final[Mapping[str, Shape]] = {
             "num_key_value_heads": 3, "max_position_embeddings": 8192, "tie_word_embeddings": True,
         },
     ),
+    "llama-1b": Shape(
+        "llama",
+        "Llama 3.2 1B: 16 layers, 32 heads of queries, 8 of keys",
+        causal=True,
+        sizes={
+            "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
+            "num_key_value_heads": 8, "max_position_embeddings": 8192, "tie_word_embeddings": True,
+        },
+    ),
 }  # fmt: skip
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import Tensor
 
 from ..attention.calibration.current import rates_in_use
 from ..environment import check_device, choose_precision, environment
@@ -33,12 +32,12 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
     Raises `ExperimentError` for a folder that holds a benchmark unless `force`, and the errors of what it uses.
     """
     check_folder(out, force=force)
-    _check_levels(config)
     check_device(config.device)
     grammars = load_grammars(config)
     model = BenchModel(
-        config.model, longest=max(config.lengths), attention_dropout=config.attention_dropout, seed=config.seed
-    )
+        config.model, longest=max(config.lengths), attention_dropout=config.attention_dropout, seed=config.seed,
+        device=config.device,
+    )  # fmt: skip
     _check_prefill(config, model)
     long_text = load_long_text(config.text, model.tokenizer)
     documents = DocumentBatches(long_text, model.tokenizer, load_tagger(config.tagger), seed=config.seed)
@@ -102,14 +101,6 @@ def check_folder(out: Path, *, force: bool) -> None:
         raise ExperimentError(f"--out {out} holds a benchmark; name another folder, or overwrite it with --force")
 
 
-def _check_levels(config: BenchConfig) -> None:
-    if config.device == "cuda" and (set(config.levels) != {"operator"} or config.memory):
-        raise ExperimentError(
-            "setting 'device' is 'cuda', where only the time of one layer's attention can be measured; add "
-            "--levels operator --no-memory"
-        )
-
-
 def _check_prefill(config: BenchConfig, model: BenchModel) -> None:
     if "prefill" not in config.passes:
         return
@@ -126,11 +117,11 @@ def _run(
         annotation = documents.whole(case.batch_size, case.length)
         return run_operator(case, config, grammar=grammar, annotation=annotation)
     if case.level == "model":
-        batch: Mapping[str, Tensor] = documents.ragged_batch(case.batch_size, case.length)
-        return run_model(case, model=model, grammar=grammar, batch=batch, seconds=config.seconds)
-    ragged = documents.ragged(case.batch_size, case.length)
+        batch = documents.batch(case.batch_size, case.length, padded=config.padded)
+        return run_model(case, model=model, grammar=grammar, batch=batch, config=config)
+    texts = documents.texts(case.batch_size, case.length, padded=config.padded)
     return run_end_to_end(
-        case, model=model, annotator=documents.uncached, grammar=grammar, texts=ragged, seconds=config.seconds
+        case, model=model, annotator=documents.uncached, grammar=grammar, texts=texts, seconds=config.seconds
     )
 
 

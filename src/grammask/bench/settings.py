@@ -84,7 +84,8 @@ class BenchConfig(BaseModel):
     )
     model: str = Field(
         default="minilm",
-        description="minilm, smollm2 (packaged); bert, modernbert, llama (random weights); a local folder; a Hub name.",
+        description="minilm, smollm2 (packaged); bert, modernbert, llama, llama-1b (random weights); a local folder; "
+        "a Hub name.",
     )
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     attention_dropout: float = Field(
@@ -100,8 +101,13 @@ class BenchConfig(BaseModel):
         description="How long the rounds of one case go on; at least 3 rounds.",
     )
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Seed of tensors, texts and lengths.")
-    memory: bool = Field(default=True, description="Measure peak memory too, at the largest length.")
-    device: Device = Field(default="cpu", description="What is timed: cpu, or cuda (--levels operator, --no-memory).")
+    padded: bool = Field(
+        default=True, description="Whole models read texts of different lengths, padded to the longest."
+    )
+    memory: bool = Field(
+        default=True, description="Measure peak memory too, at the largest length; on cuda, that of each call."
+    )
+    device: Device = Field(default="cpu", description="What is timed: cpu or cuda.")
 
     @property
     def attention_dtypes(self) -> tuple[str, ...]:

@@ -51,6 +51,14 @@ def finisher(device: str) -> Callable[[], None]:
     return torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
+def call_bytes(call: Callable[[], object]) -> int:
+    """Return the GPU memory that a call takes at most above what is held before it."""
+    held = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    call()
+    return torch.cuda.max_memory_allocated() - held
+
+
 def summarise_rounds(taken: Sequence[float], full: Sequence[float], *, ideal: float | None) -> dict[str, Any]:
     """Return what a row says about its rounds, compared with those of full attention.
 

@@ -43,6 +43,7 @@ def bench_command(
     ] = _DEFAULTS.text,
     seconds: Annotated[float, setting(BenchConfig, "seconds")] = _DEFAULTS.seconds,
     seed: Annotated[int, setting(BenchConfig, "seed")] = _DEFAULTS.seed,
+    padded: Annotated[bool, setting(BenchConfig, "padded")] = _DEFAULTS.padded,
     memory: Annotated[bool, setting(BenchConfig, "memory")] = _DEFAULTS.memory,
     device: Annotated[str, setting(BenchConfig, "device")] = _DEFAULTS.device,
     out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="runs/bench-<time>")] = None,
@@ -64,7 +65,7 @@ def bench_command(
         "threads": whole_numbers(threads, option="--threads", example="1,2") or None,
         "dtypes": split(dtypes), "backends": split(backends), "peers": split(peers), "model": model,
         "attention_dropout": attention_dropout, "tagger": tagger, "text": text, "seconds": seconds, "seed": seed,
-        "memory": memory, "device": device,
+        "padded": padded, "memory": memory, "device": device,
     }  # fmt: skip
     if calibrate:
         refuse_others(

@@ -27,10 +27,10 @@ def run_end_to_end(
         made: BatchEncoding = model.tokenizer(
             list(texts), padding=True, truncation=True, max_length=case.length, return_tensors="pt"
         )
-        return made
+        return made.to(model.device)
 
     def annotate() -> BatchEncoding:
-        return annotator(list(texts), max_length=case.length, return_tensors="pt")
+        return annotator(list(texts), max_length=case.length, return_tensors="pt").to(model.device)
 
     def ready(loaded: PreTrainedModel, read: Callable[[], BatchEncoding]) -> Ready:
         return _from_text(make_step(loaded, case, causal=model.causal), read)
@@ -40,7 +40,7 @@ def run_end_to_end(
         Contender("auto", "ours", lambda: ready(model.guided(grammar, case.strategy, case.weights_dtype), annotate)),
     ]
     facts = batch_facts(case, grammar, annotate(), model)
-    rows = race(contenders, seconds=seconds)  # no ideal: words must be tagged in any case
+    rows = race(contenders, seconds=seconds, device=model.device)  # no ideal: words must be tagged in any case
     return [{**case.facts(), **facts, **_with_median(row)} for row in rows]
 
 

@@ -18,7 +18,6 @@ from ..peers.sdpa import dense_masked, full
 from ..peers.streaming import streaming
 from ..race import race
 from ..settings import FULL, BenchConfig
-from ..timing import finisher
 
 _PEERS: Final[dict[str, Callable[[OperatorInputs, float], Ready]]] = {
     "dense-masked": lambda inputs, _: dense_masked(inputs),
@@ -55,7 +54,8 @@ def run_operator(
         seconds=config.seconds,
         ideal=ideal_speedup(inputs, share),
         reference="dense-masked",
-        finish=finisher(config.device),
+        device=config.device,
+        memory=config.memory,
     )
     return [
         {

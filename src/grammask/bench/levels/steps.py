@@ -26,7 +26,7 @@ def _forward_step(model: PreTrainedModel, case: Case) -> Step:
     base.train(False)
 
     def step(batch: Mapping[str, Tensor]) -> Outputs:
-        with torch.no_grad(), _autocast(case):
+        with torch.no_grad(), _autocast(case, model):
             return (base(**batch).last_hidden_state,)
 
     return step
@@ -37,7 +37,7 @@ def _prefill_step(model: PreTrainedModel, case: Case) -> Step:
     model.train(False)
 
     def step(batch: Mapping[str, Tensor]) -> Outputs:
-        with torch.no_grad(), _autocast(case):
+        with torch.no_grad(), _autocast(case, model):
             return (model(**batch, logits_to_keep=1).logits,)
 
     return step
@@ -49,7 +49,7 @@ def _training_step(model: PreTrainedModel, case: Case, label: Callable[[Mapping[
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-6)
 
     def step(batch: Mapping[str, Tensor]) -> Outputs:
-        with _autocast(case):
+        with _autocast(case, model):
             loss = model(**batch, labels=label(batch)).loss
         loss.backward()
         optimiser.step()
@@ -60,12 +60,12 @@ def _training_step(model: PreTrainedModel, case: Case, label: Callable[[Mapping[
 
 
 def _classes(batch: Mapping[str, Tensor]) -> Tensor:
-    return torch.arange(len(batch["input_ids"])) % 2
+    return torch.arange(len(batch["input_ids"]), device=batch["input_ids"].device) % 2
 
 
 def _next_tokens(batch: Mapping[str, Tensor]) -> Tensor:
     return batch["input_ids"].masked_fill(batch["attention_mask"] == 0, _UNLABELLED)
 
 
-def _autocast(case: Case) -> torch.autocast:
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=case.dtype == "bfloat16")
+def _autocast(case: Case, model: PreTrainedModel) -> torch.autocast:
+    return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=case.dtype == "bfloat16")

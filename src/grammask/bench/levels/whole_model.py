@@ -1,18 +1,20 @@
 """The model level: a step of a whole model on ragged batches of real text."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
+from ...attention.backends import BackendName
 from ...grammar.grammar import Grammar
 from ...model.wrappers import INPUTS
 from ..cases import Case
 from ..contender import Contender, Ready
 from ..models import BenchModel
 from ..race import race
-from ..settings import FULL
+from ..settings import FULL, BenchConfig
 from .batch_facts import batch_facts
 from .steps import make_step
 
@@ -22,24 +24,31 @@ _NAME: Final[str] = "grammask_floor"
 
 
 def run_model(
-    case: Case, *, model: BenchModel, grammar: Grammar, batch: Mapping[str, Tensor], seconds: float
+    case: Case, *, model: BenchModel, grammar: Grammar, batch: Mapping[str, Tensor], config: BenchConfig
 ) -> list[dict[str, Any]]:
-    """Return the rows of a case: the stock model, one without attention, and the guided one, planning included."""
-    plain = {name: tensor for name, tensor in batch.items() if name not in INPUTS}
+    """Return the rows of a case: the stock model, one without attention, and the guided one, planning included.
+
+    On a GPU the guided one is timed by each backend that runs there.
+    """
+    moved = {name: tensor.to(config.device) for name, tensor in batch.items()}
+    plain = {name: tensor for name, tensor in moved.items() if name not in INPUTS}
 
     def stock() -> PreTrainedModel:
         return model.copy(case.weights_dtype)
 
-    def guided() -> PreTrainedModel:
-        return model.guided(grammar, case.strategy, case.weights_dtype)
+    def guided(backend: BackendName) -> Ready:
+        return _ready(
+            case, model.guided(grammar, case.strategy, case.weights_dtype, backend), moved, causal=model.causal
+        )
 
+    backends: tuple[BackendName, ...] = ("auto",) if config.device == "cpu" else ("dense", "flex")
     contenders = [
         Contender(FULL, "full", lambda: _ready(case, stock(), plain, causal=model.causal)),
         Contender(FLOOR, "floor", lambda: _ready(case, without_attention(stock()), plain, causal=model.causal)),
-        Contender("auto", "ours", lambda: _ready(case, guided(), batch, causal=model.causal)),
+        *(Contender(backend, "ours", partial(guided, backend)) for backend in backends),
     ]
     facts = batch_facts(case, grammar, batch, model)
-    rows = race(contenders, seconds=seconds)
+    rows = race(contenders, seconds=config.seconds, device=config.device, memory=config.memory)
     seconds_of = {row["contender"]: row.get("median_seconds") for row in rows}
     if seconds_of[FULL] is not None and seconds_of[FLOOR] is not None:
         ideal = ideal_speedup(seconds_of[FULL], seconds_of[FLOOR], facts["computed_share"])
