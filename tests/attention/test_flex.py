@@ -1,5 +1,7 @@
 """The backend "flex", uncompiled, equals the oracle: values, and gradients where PyTorch lets them through."""
 
+import sys
+
 import pytest
 import torch
 from helpers.attention_calls import GRAMMARS, HEAD_DIM, HEADS, draw, oracle_mask
@@ -12,6 +14,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn.attention import flex_attention as torch_flex
 
 import grammask
+from grammask.attention import functional
 from grammask.attention.flex import attend_calls
 from grammask.attention.flex.attend_calls import flex_attention
 from grammask.attention.mask_maker import with_new
@@ -141,9 +144,9 @@ def test_learned_strengths_get_their_gradients(table_heads, monkeypatch):
 def test_nothing_is_compiled_for_a_batch(monkeypatch):
     """What a GPU compiles is traced here, and run by PyTorch's own operators."""
     counter = CompileCounterWithBackend("eager")
-    traced = torch.compile(attend_calls._flex, backend=counter, dynamic=True, fullgraph=True)
+    traced = torch.compile(attend_calls._attend, backend=counter, dynamic=True, fullgraph=True)
     monkeypatch.setattr(attend_calls, "_compile", lambda: traced)
-    monkeypatch.setattr(attend_calls, "_flex", attend_calls._compiled)
+    monkeypatch.setattr(attend_calls, "_attend", attend_calls._compiled)
     grammar, other = (Grammar(name, rules=(Rule(tags, UPOS),)) for name, tags in (("one", UPOS[:5]), ("two", UPOS[3:])))
     compare(grammar, "hard", random_batch((300, 20)), dtype=torch.float32, atol=1e-5)
     once = counter.frame_count
@@ -165,14 +168,14 @@ def test_what_flex_cannot_do_is_refused_by_name():
         attend(still, "paper", "full", batch)
 
 
-def test_auto_on_a_gpu_says_that_flex_is_unmeasured():
+def test_auto_on_a_gpu_says_why_it_does_not_take_flex():
     plan = grammask.make_plan("paper", tag_ids=torch.arange(4096)[None] % 17)
 
     def choice(**options):
         return grammask.explain_dispatch(plan, heads=12, head_dim=64, device="cuda", **options)
 
     assert str(choice()) == (
-        "dense: flex was never measured on cuda; ask for it by name (unmeasured: there are no estimates on cuda)"
+        "dense: flex is compiled first on cuda; ask for it by name (unmeasured: there are no estimates on cuda)"
     )
     assert choice(training=True, drops=True).reason == "FlexAttention has no attention dropout"
     assert str(choice(backend="flex", training=True)).startswith("flex: asked for (unmeasured")
@@ -193,3 +196,12 @@ def test_a_guided_model_takes_it():
             ]
         grammask.detach(model)
     torch.testing.assert_close(outputs["flex"], outputs["dense"], atol=1e-4, rtol=0)
+
+
+def test_an_older_pytorch_is_refused_by_name(monkeypatch):
+    monkeypatch.delitem(sys.modules, "grammask.attention.flex.attend_calls")
+    monkeypatch.delattr(torch_flex, "AuxRequest")
+    functional._flex_attention.cache_clear()
+    with pytest.raises(InputError, match=r"'flex' needs a later PyTorch than .*AuxRequest"):
+        compare(GRAMMARS["mixed"], "hard", random_batch((20,)))
+    functional._flex_attention.cache_clear()

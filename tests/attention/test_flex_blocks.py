@@ -12,6 +12,7 @@ from torch.nn.attention.flex_attention import create_mask
 from grammask.attention.blocks.lookup import compile_lookup
 from grammask.attention.flex.calls import FlexCalls
 from grammask.attention.flex.pair_functions import mask_function
+from grammask.attention.flex.side import BLOCK
 from grammask.attention.inputs import Annotation
 from grammask.attention.position_mask import FREE, PositionMask
 from grammask.grammar.grammar import Grammar
@@ -32,19 +33,19 @@ def flex_calls(grammar, strategy, batch, position=FREE, queries=None):
 
 def listed(counts, indices, shape):
     """Return the blocks of lists as a bool map (batch, heads, blocks of rows, blocks of columns)."""
-    found = torch.zeros(*indices.shape[:3], shape[1] // 128, dtype=torch.bool)
+    found = torch.zeros(*indices.shape[:3], shape[1] // BLOCK, dtype=torch.bool)
     return found.scatter(3, indices.long(), torch.arange(indices.shape[3]) < counts[..., None])
 
 
 def pair_maps(call, queries, length):
     """Return which pairs a call's lists read without a mask, and under one: bool (batch, heads, queries, keys)."""
-    rows, columns = -(-queries // 128) * 128, -(-length // 128) * 128
+    rows, columns = -(-queries // BLOCK) * BLOCK, -(-length // BLOCK) * BLOCK
     maps, lists = [], call.blocks._asdict()
     for part in ("full_", ""):
         by_rows = listed(lists[f"{part}kv_num_blocks"], lists[f"{part}kv_indices"], (rows, columns))
         by_keys = listed(lists[f"{part}q_num_blocks"], lists[f"{part}q_indices"], (columns, rows))
         assert torch.equal(by_rows, by_keys.transpose(2, 3))  # the backward pass walks the same blocks
-        maps.append(by_rows.repeat_interleave(128, 2).repeat_interleave(128, 3)[:, :, :queries, :length])
+        maps.append(by_rows.repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)[:, :, :queries, :length])
     return maps
 
 
@@ -62,9 +63,9 @@ def check_blocks(grammar, strategy, batch, position, queries=None):
         if call.rows is None:
             of_queries, in_order = real, own
         else:
-            of_queries = real[:, 0, :, 0].gather(1, call.rows)[:, None, :, None]
-            in_order = own.gather(2, call.back[:, None, :, None].expand_as(own))
-            in_order = in_order.gather(3, call.keys.argsort(1)[:, None, None, :].expand_as(own))
+            of_queries = real[:, 0, :, 0].gather(1, call.rows.places)[:, None, :, None]
+            in_order = own.gather(2, call.rows.reverse[:, None, :, None].expand_as(own))
+            in_order = in_order.gather(3, call.keys.reverse[:, None, None, :].expand_as(own))
         full, masked = pair_maps(call, queries, length)
         assert not (full & ~own).any()
         assert not (full & masked).any()
@@ -102,14 +103,15 @@ def test_words_whose_tokens_have_different_tags_are_read_whole():
 
 
 def test_wide_reach_is_full_but_for_sinks_and_what_another_call_reads():
-    tags = torch.full((1, 512), UPOS.index("NOUN"))
-    tags[0, 300] = UPOS.index("PROPN")
-    numbers = torch.arange(512)[None]
+    words = 2 * BLOCK + BLOCK // 3
+    tags = torch.full((1, 4 * BLOCK), UPOS.index("NOUN"))
+    tags[0, words] = UPOS.index("PROPN")
+    numbers = torch.arange(4 * BLOCK)[None]
     batch = Batch({}, {"tag_ids": tags, "word_ids": numbers, "sentence_ids": torch.zeros_like(tags)})
-    near = Rule(UPOS, UPOS, Reach("words", -300, 300))
+    near = Rule(UPOS, UPOS, Reach("words", -words, words))
     grammar = Grammar("wide", rules=(near, Rule(("PROPN",), ("PROPN",))), sink_tokens=4, same_tag=False)
     check_blocks(grammar, "hard", batch, FREE)
     nearby, _ = flex_calls(grammar, "hard", batch)
     masked, full = nearby.blocks.kv_num_blocks.tolist(), nearby.blocks.full_kv_num_blocks.tolist()
-    assert full == [[[1, 2, 2, 2]]]  # blocks within 300 words, without the first tokens and the pair of names
+    assert full == [[[1, 2, 2, 2]]]  # blocks within reach, without the first tokens and the pair of names
     assert masked == [[[3, 2, 2, 2]]]

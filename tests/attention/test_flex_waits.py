@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 import grammask
 from grammask.attention.blocks.lookup import compile_lookup
-from grammask.attention.flex import attend_calls, calls, pair_kind
+from grammask.attention.flex import attend_calls, calls, pair_tensors
 from grammask.grammar.tables import compile_layers
 
 CPU = torch.device("cpu")
@@ -25,6 +25,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without to
 
 def there(tensor):
     return torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
+
+
+def moved(values):
+    return {name: there(value) for name, value in values.items() if isinstance(value, Tensor)}
 
 
 @contextmanager
@@ -36,16 +40,14 @@ def gpu(grammar, patch, *, layers, heads):
 
     def rules_on(tables, device):
         assert device.type == "cuda"
-        found = vars(made[tables])
-        moved = {name: there(value) for name, value in found.items() if isinstance(value, Tensor)}
-        bounded = tuple((reach, there(table)) for reach, table in made[tables].bounded)
-        return replace(made[tables], **moved, bounded=bounded)
+        bounded = tuple(table._replace(**moved(table._asdict())) for table in made[tables].bounded)
+        return replace(made[tables], **moved(vars(made[tables])), bounded=bounded)
 
     def kernel(query, key, value, *_, **__):
-        return query + key.sum() + value.sum(), query.sum(-1)
+        return query + key.sum() + value.sum()
 
     patch.setattr(calls, "rules_on", rules_on)
-    patch.setattr(pair_kind, "_bounds", lambda *_: torch.empty(2, dtype=torch.int32, device="cuda"))
+    patch.setattr(pair_tensors, "_bounds", lambda *_: torch.empty(2, dtype=torch.int32, device="cuda"))
     patch.setattr(attend_calls, "_compiled", kernel)
     with FakeTensorMode(allow_non_fake_inputs=True):
         yield
@@ -58,7 +60,7 @@ def test_a_call_reads_nothing(name, strategy, monkeypatch):
     drawn = {**batch.annotation, "attention_mask": batch.inputs["attention_mask"]}
     with gpu(GRAMMARS[name], monkeypatch, layers=1, heads=3):
         given = {name: there(ids) for name, ids in drawn.items()}
-        query = torch.empty(2, 3, 300, 8, device="cuda", requires_grad=True)
+        query = torch.empty(2, 3, 300, 16, device="cuda", requires_grad=True)
         options = {**given, "grammar": GRAMMARS[name], "strategy": strategy, "backend": "flex"}
         grammask.grammar_attention(query, query, query, **options, causal=True)
         plan = grammask.make_plan(GRAMMARS[name], **given, strategy=strategy, heads=3)
@@ -68,7 +70,7 @@ def test_a_call_reads_nothing(name, strategy, monkeypatch):
 
 
 def test_a_guided_model_reads_nothing(monkeypatch):
-    model = tiny_model("bert", attention_probs_dropout_prob=0.0)
+    model = tiny_model("bert", attention_probs_dropout_prob=0.0, hidden_size=64)
     grammask.attach(model, GRAMMARS["mixed"], backend="flex")
     batch, config = random_batch((60, 33)).everything, model.config
     with gpu(GRAMMARS["mixed"], monkeypatch, layers=config.num_hidden_layers, heads=config.num_attention_heads):

@@ -26,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 
 # Blocks must promise a tenth: their cost is the less certain one, and where the two are close little is to be won.
 _DOUBT = 1.1
+_LEAST_HEAD_DIM = 16  # of what Triton multiplies
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _choose(plan: Plan, call: Call, rates: Rates | None) -> Choice:
     if obstacle is not None:
         return answer(DENSE.name, obstacle)
     if estimate is None:
-        return answer(DENSE.name, f"{fitting.name} was never measured on {call.device.type}; ask for it by name")
+        return answer(DENSE.name, f"{fitting.name} is compiled first on {call.device.type}; ask for it by name")
     if plan.adds_nothing(call.layer) and call.position.is_free and plan.padding is None:
         return answer(DENSE.name, "no rule has a strength, so it is the stock model's attention")
     # Making blocks takes long, so it is left out where less tells that they cost too much.
@@ -148,6 +149,8 @@ def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
         return (
             f"{backend.name} runs on {' and '.join(backend.devices or ())} only, but the tensors are on {call.device}"
         )
+    if backend.kernel == "flex" and call.device.type != "cpu" and call.head_dim < _LEAST_HEAD_DIM:
+        return f"FlexAttention takes no heads of fewer than {_LEAST_HEAD_DIM} numbers, but these have {call.head_dim}"
     if backend.kernel == "flex" and call.drops:
         return "FlexAttention has no attention dropout"
     if backend.kernel == "flex" and call.trains and call.device.type == "cpu":

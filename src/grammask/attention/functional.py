@@ -1,10 +1,13 @@
 """One call of attention under a plan: `attend` in a model, `grammar_attention` without one."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..grammar.file import load_grammar
 from ..grammar.grammar import Grammar
 from ..grammar.limits import MAX_LAYERS
@@ -136,8 +139,8 @@ def attend(
     choice = choose_backend(
         plan,
         Call(
-            layer, heads, key.shape[1], head_dim, backend, query.device, dtype, trains, dropout > 0, obstacle,
-            position, queries,
+            layer, heads, key.shape[1], min(head_dim, value.shape[-1]), backend, query.device, dtype, trains,
+            dropout > 0, obstacle, position, queries,
         ),
     )  # fmt: skip
     if TABLE[choice.backend].kernel == "dense":
@@ -145,11 +148,20 @@ def attend(
     strengths = None if plan.learned is None else with_new(plan.learned[layer])
     inputs = query.to(dtype), key.to(dtype), value.to(dtype)
     if TABLE[choice.backend].kernel == "flex":
-        from .flex.attend_calls import flex_attention  # brings PyTorch's compiler along
-
-        return flex_attention(*inputs, plan.flex_calls(layer, position, queries), scale=scale, strengths=strengths)
+        return _flex_attention()(*inputs, plan.flex_calls(layer, position, queries), scale=scale, strengths=strengths)
     groups = plan.block_groups(layer, position, queries=queries, drops=dropout > 0, start=choice.start)
     return sparse_attention(*inputs, groups, scale=scale, dropout=dropout, strengths=strengths)
+
+
+@cache
+def _flex_attention() -> Callable[..., Tensor]:
+    try:
+        from .flex.attend_calls import flex_attention  # brings PyTorch's compiler along
+    except ImportError as error:
+        raise InputError(
+            f'backend \'flex\' needs a later PyTorch than {torch.__version__} ({error}); use backend="dense" or "auto"'
+        ) from error
+    return flex_attention
 
 
 def _dtype(query: Tensor) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""Which blocks of 128 x 128 pairs a call must compute, told from tags, words and places of the blocks: never n x n.
+"""Which blocks of pairs a call must compute, told from tags, words and places of the blocks: never n x n.
 
 A block is left out only where none of its pairs can be read, and taken without a mask only where all of them are. What
 lies between is masked pair by pair, so a block too many costs time, not exactness.
@@ -47,7 +47,7 @@ def _by_rules(part: Part, rules: FlexRules, queries: Side, keys: Side) -> BlockM
     if part.document:
         pairs = _pairs(rules.document, queries.counts(queries.real), keys.counts(keys.real))
         some, full = pairs > 0, pairs == _PAIRS
-    for reach, table in rules.bounded if part.bounded else ():
+    for reach, table, *_ in rules.bounded if part.bounded else ():
         (query_numbers, known), (key_numbers, key_known) = queries.numbers(reach), keys.numbers(reach)
         pairs = _pairs(table, queries.counts(known), keys.counts(key_known))
         bounds = bounds_of(query_numbers, known), bounds_of(key_numbers, key_known)

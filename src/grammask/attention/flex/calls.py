@@ -1,6 +1,6 @@
 """From a batch and a layer's rules to the calls of FlexAttention: made once for all layers with equal rules."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,26 +13,32 @@ from ..inputs import Annotation
 from ..position_mask import PositionMask
 from .block_lists import BlockLists, list_blocks
 from .block_map import block_map
-from .pair_kind import PairKind, PairTensors, pair_kind, pair_tensors
+from .pair_tensors import PairKind, PairTensors, pair_kind, pair_tensors
 from .part import Part, parts_for
 from .rule_tables import FlexRules, rules_on
 from .side import Side, both_sides
 
 
-@dataclass(frozen=True, eq=False)
-class FlexCall:
-    """One call: its pairs, its blocks, and where its queries and keys are taken from, int64 (batch, tokens) each.
+class Order(NamedTuple):
+    """Which token comes where, and the reverse: int64 (batch, tokens) each."""
 
-    `rows` index the queries in the order of the call, `back` the results in the order of the queries, `keys` the keys;
-    None: all as they come.
-    """
+    places: Tensor
+    reverse: Tensor
+
+    @property
+    def turned(self) -> "Order":
+        """The order that undoes this one."""
+        return Order(self.reverse, self.places)
+
+
+class FlexCall(NamedTuple):
+    """One call: its pairs, its blocks, and the orders that it takes queries (`rows`) and keys in; None: as given."""
 
     kind: PairKind
     tensors: PairTensors
     blocks: BlockLists
-    rows: Tensor | None = None
-    back: Tensor | None = None
-    keys: Tensor | None = None
+    rows: Order | None = None
+    keys: Order | None = None
 
 
 class FlexCalls:
@@ -74,16 +80,16 @@ class FlexCalls:
 def _call(
     part: Part, rules: FlexRules, queries: Side, keys: Side, position: PositionMask, learned_heads: int
 ) -> FlexCall:
-    rows = back = of_keys = None
+    rows = of_keys = None
     if part.is_sorted:
-        rows = _order(rules.query_rank, queries)
-        back, of_keys = torch.argsort(rows, dim=1), _order(rules.key_rank, keys)
-        queries, keys = queries.at(rows), keys.at(of_keys)
-    kind = pair_kind(part, rules, position, learned_heads)
+        rows, of_keys = _order(rules.query_rank, queries), _order(rules.key_rank, keys)
+        queries, keys = queries.at(rows.places), keys.at(of_keys.places)
+    tensors = pair_tensors(part, rules, queries, keys, position, learned_heads)
     blocks = list_blocks(block_map(part, rules, queries, keys, position))
-    return FlexCall(kind, pair_tensors(kind, part, rules, queries, keys, position), blocks, rows, back, of_keys)
+    return FlexCall(pair_kind(part, rules, learned_heads), tensors, blocks, rows, of_keys)
 
 
-def _order(rank: Tensor, side: Side) -> Tensor:
+def _order(rank: Tensor, side: Side) -> Order:
     """Return the order by tag, in reading order where tags are equal; sinks come first: all read them."""
-    return torch.argsort(rank[side.tags.long()].masked_fill(side.sinks, -1), dim=1, stable=True)
+    places = torch.argsort(rank[side.tags.long()].masked_fill(side.sinks, -1), dim=1, stable=True)
+    return Order(places, torch.argsort(places, dim=1))

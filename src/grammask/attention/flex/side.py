@@ -16,7 +16,7 @@ from ...grammar.tags import PAD, TAGS
 from ..blocks.tokens import Tokens
 from ..inputs import Annotation
 
-BLOCK: Final[int] = 128  # tokens of a block, FlexAttention's own default
+BLOCK: Final[int] = 128  # tokens of a block; PyTorch's backward pass takes no smaller ones
 _NONE: Final[int] = 1 << 29  # beyond every place, word and sentence
 
 
