@@ -182,13 +182,13 @@ def test_settings_beyond_all_sense_are_one_line(name, values):
 
 
 def test_the_learning_rate_rises_in_a_share_of_the_steps_and_falls(settings, tmp_path, monkeypatch):
-    rates, step = [], running._Watched.training_step
+    rates, step = [], running.WatchedTrainer.training_step
 
     def watched(self, *given, **named):
         rates.append(self.lr_scheduler.get_last_lr()[0])
         return step(self, *given, **named)
 
-    monkeypatch.setattr(running._Watched, "training_step", watched)
+    monkeypatch.setattr(running.WatchedTrainer, "training_step", watched)
     run(settings, tmp_path / "out", strategies=("full",), epochs=8 / 3, warmup=0.5, learning_rate=1e-3)
     assert rates == pytest.approx([0, 2.5e-4, 5e-4, 7.5e-4, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
 
