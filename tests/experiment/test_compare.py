@@ -4,7 +4,9 @@ import copy
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -20,6 +22,7 @@ from transformers import Trainer, TrainerState
 import grammask
 from grammask.errors import ExperimentError, GrammaskError, ModelError
 from grammask.experiment import compare as module
+from grammask.experiment import cost
 from grammask.experiment import train as running
 from grammask.experiment.adaptations import ADAPTATIONS
 from grammask.experiment.config import make_config
@@ -246,7 +249,7 @@ def test_bars_are_for_terminals_alone_and_leave_the_line(settings, tmp_path, mon
     monkeypatch.setattr(Trainer, "training_step", broken)
     for terminal, out in ((False, "one"), (True, "two")):
         capfd.readouterr()
-        monkeypatch.setattr(running.sys.stderr, "isatty", lambda terminal=terminal: terminal, raising=False)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal, raising=False)
         with pytest.raises(ExperimentError, match="diverged"):
             run(settings, tmp_path / out, strategies=("full",))
         shown = capfd.readouterr().err
@@ -322,6 +325,27 @@ def test_pairs_are_those_of_every_layer_and_head(name, strategy):
     masks = [allowed_pairs(tables, **given).expand(2, 12, -1, -1) for tables in layers]
     allowed = sum(int(mask.sum()) for mask in masks) if masks else counts.pairs
     assert (counts.allowed, counts.pairs) == (allowed, 2 * 12 * 11 * 11 * (1 if strategy == "full" else 6))
+
+
+def test_planning_is_timed_on_the_batches_that_are_trained_on(monkeypatch):
+    sizes, planned = [3, 9, 4, 8, 5, 7], []
+
+    def plan(annotation, **_):
+        planned.append(tuple(annotation.tag_ids.shape))
+        return SimpleNamespace(mask=lambda *_: None)
+
+    monkeypatch.setattr(cost, "Plan", plan)
+    names = ("input_ids", "attention_mask", "tag_ids", "word_ids", "sentence_ids")
+    data = Dataset.from_list([dict.fromkeys(names, [1] * size) for size in sizes])
+    given = (data, Collator(tokenizer("wordpiece")), ModelShape(6, 12, 1.0, 1.0, 1.0))
+    options = {"grammar": load_grammar("paper"), "strategy": "hard", "batch_size": 2}
+    assert cost.measure_planning(*given, **options, grouped=False) > 0
+    assert planned == [(2, 9), (2, 8), (2, 7)]
+    planned.clear()
+    cost.measure_planning(*given, **options, grouped=True)
+    assert planned == [(2, 4), (2, 7), (2, 9)]
+    assert cost.measure_planning(*given, **{**options, "grammar": None, "strategy": "full"}, grouped=True) == 0
+    assert len(planned) == 3
 
 
 def test_a_model_that_cannot_be_guided_is_refused_before_any_run(settings, tmp_path):

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..attention.plan import Plan
 from ..grammar.grammar import Grammar
 from ..grammar.masks import PairCounts, blocked, count_pairs
 from ..grammar.rules import Strategy
-from ..grammar.tables import compile_layers
+from ..grammar.tables import ReachTables, compile_layers
 from ..grammar.tags import PAD
 from ..tagging.collate import Collator
 
@@ -101,11 +101,8 @@ def measure_cost(
         if strategy == "full":
             counts += _count(readable, annotation, shape)
             continue
-        start = time.perf_counter()
-        plan = Plan(annotation, strategy=strategy, layer_tables=layer_tables)
-        model_mask = real[:, None, None, :]
-        masks = [plan.mask(layer, model_mask, torch.float32) for layer in range(shape.layers)]
-        planning += time.perf_counter() - start
+        masks, seconds = _plan(annotation, real, strategy, layer_tables)
+        planning += seconds
         for mask, times in Counter(masks).items():
             assert mask is not None  # noqa: S101 - only full has none
             found = _count(~blocked(mask) & readable if strategy == "hard" else readable, annotation, shape)
@@ -122,6 +119,36 @@ def measure_cost(
         model_flops_relative=(fixed + attention) / (fixed + full),
         planning_seconds=planning,
     )
+
+
+def measure_planning(
+    dataset: Dataset, collator: Collator, shape: ModelShape, *, grammar: Grammar | None, strategy: Strategy,
+    batch_size: int, grouped: bool,
+) -> float:  # fmt: skip
+    """Return the seconds that a pass over a split plans, in batches of texts of about one length where `grouped`.
+
+    Full attention plans nothing, and nothing is counted, which takes longer than planning.
+    """
+    if grammar is None or strategy == "full":
+        return 0.0
+    layer_tables, seconds = compile_layers(grammar, layers=shape.layers, heads=shape.heads), 0.0
+    if grouped:
+        lengths = [len(text) for text in dataset["input_ids"]]
+        dataset = dataset.select(np.argsort(lengths, kind="stable"))
+    for batch in _batches(dataset, collator, batch_size):
+        annotation = Annotation(batch["tag_ids"], batch["word_ids"], batch["sentence_ids"])
+        seconds += _plan(annotation, annotation.tag_ids != PAD, strategy, layer_tables)[1]
+    return seconds
+
+
+def _plan(
+    annotation: Annotation, real: Tensor, strategy: Strategy, layer_tables: Sequence[tuple[ReachTables, ...]]
+) -> tuple[list[Tensor | None], float]:
+    """Return the masks of all layers, and the seconds that they took."""
+    start = time.perf_counter()
+    plan = Plan(annotation, strategy=strategy, layer_tables=layer_tables)
+    masks = [plan.mask(layer, real[:, None, None, :], torch.float32) for layer in range(len(layer_tables))]
+    return masks, time.perf_counter() - start
 
 
 def _count(allowed: Tensor, annotation: Annotation, shape: ModelShape) -> PairCounts:

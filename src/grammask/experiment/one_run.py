@@ -14,7 +14,7 @@ from ..files.csv_text import csv_text
 from ..memory import PeakMemory
 from ..tagging.collate import Collator
 from .controls.apply import Controlled, apply_control
-from .cost import Cost, measure_cost
+from .cost import Cost, measure_cost, measure_planning
 from .label_line import write_label_line
 from .metrics import classification_metrics
 from .plan_runs import RunSpec
@@ -32,12 +32,12 @@ def run(
     With `keep` the trained model is saved there, with its grammar and tokenizer.
     """
     controlled = apply_control(spec, setup.grammar_of(spec), data, setup.model.shape)
-    training_cost, evaluation_cost = _costs(setup, spec, controlled)
+    training_planning, evaluation_cost = _costs(setup, spec, controlled)
     with PeakMemory() as memory:
         trained = train_and_evaluate(setup, spec, controlled, processes, keep=keep)
     probabilities = softmax(trained.logits, axis=1)
     predictions = [int(label) for label in probabilities.argmax(1)]
-    planning = training_cost.planning_seconds * setup.config.epochs + evaluation_cost.planning_seconds
+    planning = training_planning * setup.config.epochs + evaluation_cost.planning_seconds
     record = {
         "id": spec.id,
         **spec.model_dump(),
@@ -57,20 +57,14 @@ def run(
     return record, _predictions_csv(setup.task, predictions, probabilities)
 
 
-def _costs(setup: Setup, spec: RunSpec, controlled: Controlled) -> tuple[Cost, Cost]:
-    """Return what a pass over train costs, and one over dev."""
-    train, dev = (
-        measure_cost(
-            split,
-            Collator(setup.tokenizer),
-            setup.model.shape,
-            grammar=controlled.grammar,
-            strategy=spec.strategy,
-            batch_size=setup.config.batch_size,
-        )
-        for split in (controlled.train, controlled.dev)
-    )
-    return train, dev
+def _costs(setup: Setup, spec: RunSpec, controlled: Controlled) -> tuple[float, Cost]:
+    """Return how many seconds a pass over train plans, and what one over dev costs."""
+    model = (Collator(setup.tokenizer), setup.model.shape)
+    options: dict[str, Any] = {
+        "grammar": controlled.grammar, "strategy": spec.strategy, "batch_size": setup.config.batch_size
+    }  # fmt: skip
+    planning = measure_planning(controlled.train, *model, **options, grouped=setup.config.group_by_length)
+    return planning, measure_cost(controlled.dev, *model, **options)
 
 
 def _scores(task: Task, predictions: list[int]) -> dict[str, Any]:
