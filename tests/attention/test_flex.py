@@ -17,6 +17,7 @@ import grammask
 from grammask.attention import functional
 from grammask.attention.flex import attend_calls
 from grammask.attention.flex.attend_calls import flex_attention
+from grammask.attention.flex.rule_tables import rules_on
 from grammask.attention.mask_maker import with_new
 from grammask.attention.plan import Plan
 from grammask.attention.position_mask import FREE, PositionMask
@@ -24,6 +25,7 @@ from grammask.attention.reference import reference_attention
 from grammask.errors import GrammarError, InputError
 from grammask.grammar.grammar import Grammar
 from grammask.grammar.rules import Rule
+from grammask.grammar.tables import compile_tables
 from grammask.grammar.tags import NAMED, PAD, UPOS
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
@@ -87,6 +89,15 @@ def test_flex_equals_the_oracle_over_several_blocks(name, strategy):
     batch = with_new_words(random_batch((300, 129)), 0.1)
     compare(GRAMMARS[name], strategy, batch)
     compare(GRAMMARS[name], strategy, left_padded(batch), heads=6, key_heads=2, queries=131, position=POSITIONS[3])
+
+
+@pytest.mark.parametrize("name", ["english-near", "mixed"])
+def test_many_reaches_are_looked_up_and_few_compared(name):
+    grammar = grammask.load_grammar(name)
+    rules = rules_on(compile_tables(grammar, layer=0, heads=HEADS), torch.device("cpu"))
+    assert rules.has_few_reaches == (name == "mixed")
+    for strategy in ("hard", "soft"):
+        compare(grammar, strategy, with_new_words(random_batch((200, 77)), 0.1), position=POSITIONS[1])
 
 
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 2e-5), (torch.bfloat16, 3e-2)], ids=str)
