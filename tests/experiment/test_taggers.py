@@ -19,6 +19,7 @@ from grammask.experiment.taggers.train_tagger import train_tagger
 from grammask.grammar.tags import TAG_IDS, TAGS
 from grammask.tagging.subwords.network import TagLayers
 from grammask.tagging.subwords.pieces import plain_tokenizer
+from grammask.tagging.subwords.subword_tagger import SubwordTagger
 
 FRENCH = """1-2\tdu\t_\t_\t_\t_\t_\t_\t_\t_
 1\tde\tde\tADP\t_\t_\t0\troot\t_\t_
@@ -84,6 +85,16 @@ def small(tmp_path_factory):
     return str(folder)
 
 
+def test_a_tagger_is_as_wide_as_asked(tmp_path, small):
+    (tmp_path / "dogs.conllu").write_text(CONLLU)
+    dogs = {"model": small, "conllu": tmp_path / "dogs.conllu", "held_out": tmp_path / "dogs.conllu"}
+    tagger = train_tagger(make_tagger_config(**dogs, epochs=1, inside=12, width=10), lambda _: None).tagger
+    tagger.save_beside(tmp_path)
+    network = SubwordTagger.load(str(tmp_path)).network
+    assert (network.pieces.weight.shape[1], network.layers.answer.in_features) == (12, 10)
+    assert {"inside": 12, "width": 10}.items() <= tagger.taught["settings"].items()
+
+
 def test_a_tagger_learns_what_it_is_taught(tmp_path, small):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(f"{one} {number}" for number in range(8) for one in CORPUS[:4]))
@@ -118,6 +129,8 @@ def test_a_tagger_learns_what_it_is_taught(tmp_path, small):
         ({"text": "a.txt"}, "belong together"),
         ({"teacher": "x", "conllu": "a"}, "belong together"),
         ({"conllu": "a", "epochs": 0}, "epochs"),
+        ({"conllu": "a", "width": 7}, "width"),
+        ({"conllu": "a", "inside": 2000}, "inside"),
     ],
 )
 def test_wrong_settings_are_named(settings, says):

@@ -31,6 +31,8 @@ def train_command(
     teacher: Annotated[str | None, setting(TaggerConfig, "teacher")] = None,
     held_out: Annotated[Path | None, setting(TaggerConfig, "held_out", default="every tenth text")] = None,
     name: Annotated[str, setting(TaggerConfig, "name")] = _DEFAULTS.name,
+    inside: Annotated[int, setting(TaggerConfig, "inside")] = _DEFAULTS.inside,
+    width: Annotated[int, setting(TaggerConfig, "width")] = _DEFAULTS.width,
     epochs: Annotated[int, setting(TaggerConfig, "epochs")] = _DEFAULTS.epochs,
     limit: Annotated[int | None, setting(TaggerConfig, "limit")] = None,
     seed: Annotated[int, setting(TaggerConfig, "seed")] = _DEFAULTS.seed,
@@ -38,8 +40,8 @@ def train_command(
 ) -> None:
     """Train a tagger from a treebank, from texts that another tagger tags, or from both; take it by --tagger FOLDER."""
     config = make_tagger_config(
-        model=model, conllu=conllu, text=text, teacher=teacher, held_out=held_out, name=name, epochs=epochs,
-        limit=limit, seed=seed,
+        model=model, conllu=conllu, text=text, teacher=teacher, held_out=held_out, name=name, inside=inside,
+        width=width, epochs=epochs, limit=limit, seed=seed,
     )  # fmt: skip
     check_folder(out, "--out", empty=not force)
     console = PlainConsole()

@@ -29,6 +29,8 @@ class TaggerConfig(BaseModel):
         default=None, description="A treebank to measure on; without it every tenth text is held out."
     )
     name: str = Field(default="subwords", min_length=1, max_length=100, description="What the tagger is called.")
+    inside: int = Field(default=96, ge=8, le=1024, description="Numbers of a subword.")
+    width: int = Field(default=128, ge=8, le=1024, description="Numbers of a layer; fewer make a faster tagger.")
     epochs: int = Field(default=8, ge=1, le=1000, description="How often each text is read.")
     limit: int | None = Field(default=None, ge=1, description="Texts of each source at most.")
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Of the network's beginning and the texts' order.")

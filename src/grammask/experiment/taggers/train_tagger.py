@@ -29,10 +29,7 @@ from .tagged_texts import TaggedTexts, teach_texts, treebank_texts
 from .tagger_config import HELD_OUT, TaggerConfig
 from .teach import teach
 
-# The network: numbers of a subword, numbers of a layer, how far each layer looks to both sides.
-INSIDE: Final[int] = 96
-WIDTH: Final[int] = 128
-STEPS: Final[tuple[int, ...]] = (1, 1, 1)
+STEPS: Final[tuple[int, ...]] = (1, 1, 1)  # how far each layer looks to both sides
 _DROPOUT: Final[float] = 0.4
 _FORGET: Final[float] = 0.2
 
@@ -51,7 +48,7 @@ def train_tagger(config: TaggerConfig, say: Callable[[str], None]) -> TrainedTag
     tokenizer = load_tokenizer(source)
     sources, held_out = _texts(config, say)
     torch.manual_seed(config.seed)
-    learner = _learner(source, tokenizer)
+    learner = _learner(source, tokenizer, config)
     taught = [make_lessons(plain_tokenizer(tokenizer.backend_tokenizer), texts) for texts in sources]
     for texts, lessons in zip(sources, taught, strict=True):
         say(f"teaching {len(texts):,} texts of {lessons.size:,} subwords")
@@ -83,12 +80,12 @@ def _texts(config: TaggerConfig, say: Callable[[str], None]) -> tuple[list[Tagge
     return sources, held_out
 
 
-def _learner(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> Learner:
+def _learner(source: ModelSource, tokenizer: PreTrainedTokenizerBase, config: TaggerConfig) -> Learner:
     vectors = _vectors(source)
     size = max(len(tokenizer), len(vectors))
     vectors = torch.cat([vectors, vectors.new_zeros(size - len(vectors), vectors.shape[1])])
-    layers = TagLayers(INSIDE, WIDTH, STEPS, _DROPOUT)
-    return Learner(spelling_table(tokenizer.get_vocab(), size), vectors, layers, INSIDE, _FORGET)
+    layers = TagLayers(config.inside, config.width, STEPS, _DROPOUT)
+    return Learner(spelling_table(tokenizer.get_vocab(), size), vectors, layers, config.inside, _FORGET)
 
 
 def _vectors(source: ModelSource) -> Tensor:
