@@ -38,6 +38,7 @@ def run_pairs(config: PairsConfig, *, progress: Bar) -> dict[str, Any]:
 
     Raises `ModelError` for a model that predicts neither masked nor next words, and what grammars and taggers raise.
     """
+    made_by = environment("float32")  # now: the checkout may change while this runs
     specs, grammars = plan_runs(
         make_config(
             grammars=config.grammars, strategies=config.strategies, controls=config.controls, seeds=(config.seed,)
@@ -62,7 +63,7 @@ def run_pairs(config: PairsConfig, *, progress: Bar) -> dict[str, Any]:
         "pairs_sha256": pairs.sha256,
         "phenomena": _phenomena(pairs),
         "rows": pair_rows(found, pairs.phenomena),
-        "environment": environment("float32"),
+        "environment": made_by,
     }
 
 
