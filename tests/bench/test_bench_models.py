@@ -53,10 +53,15 @@ def case(work, dtype="float32"):
 
 @pytest.mark.parametrize(
     ("name", "layers", "heads", "key_heads", "millions"),
-    [("bert", 12, 12, 12, 122), ("modernbert", 22, 12, 12, 135), ("llama", 30, 9, 3, 124)],
+    [
+        ("bert", 12, 12, 12, 122),
+        ("modernbert", 22, 12, 12, 135),
+        ("llama", 30, 9, 3, 124),
+        ("llama-1b", 16, 32, 8, 1036),
+    ],
 )
 def test_random_models_have_the_sizes_of_real_ones(name, layers, heads, key_heads, millions):
-    assert {*SHAPES} == {"bert", "modernbert", "llama"}
+    assert {*SHAPES} == {"bert", "modernbert", "llama", "llama-1b"}
     with torch.device("meta"):
         model = random_model(name, bench_model("minilm").tokenizer, longest=16_384, seed=0)
     config = model.config
@@ -74,7 +79,7 @@ def test_a_random_model_says_so_and_is_the_same_for_a_seed(small, name):
     assert facts["name"] == name
     assert facts["weights"].startswith("random, of seed 0")
     assert facts["use_cache"] is False
-    assert (facts["causal"], facts["key_heads"]) == ((True, 2) if name == "llama" else (False, 4))
+    assert (facts["causal"], facts["key_heads"]) == ((True, 2) if SHAPES[name].causal else (False, 4))
     again, other = bench_model(name, longest=700).stock, bench_model(name, longest=700, seed=1).stock
     for one, same in zip(made.stock.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, same)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from accelerate import PartialState
@@ -123,13 +124,12 @@ def test_one_process_is_the_main_one(monkeypatch):
     ],
 )
 def test_what_no_launcher_says_is_one_line(monkeypatch, said, wrong):
-    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    launched = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    others = {name: value for name, value in os.environ.items() if name not in launched}
     monkeypatch.setattr(PartialState, "_shared_state", {})  # it remembers what failed
-    for name, value in said.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(ExperimentError, match=wrong) as raised:
+    # accelerate adds to the environment; all of it is put back.
+    environment = {**others, "ACCELERATE_USE_CPU": "true", **said}
+    with patch.dict(os.environ, environment, clear=True), pytest.raises(ExperimentError, match=wrong) as raised:
         Processes()
     assert "torchrun" in str(raised.value)
     assert "\n" not in str(raised.value)
