@@ -98,18 +98,17 @@ def own_blocks(queries: Side, keys: Side) -> Tensor:
     starts = torch.nn.functional.pad((numbers[:, 1:] != numbers[:, :-1]).long(), (1, 0)).cumsum(1)
     word_of = torch.empty_like(words).scatter_(1, words, starts)
     of_keys, of_queries = word_of[:, : keys.own.shape[1]], word_of[:, keys.own.shape[1] :]
-    at = (
-        torch.arange(keys.own.shape[1], dtype=torch.int64, device=words.device)
-        .div(BLOCK, rounding_mode="floor")
-        .expand_as(of_keys)
-    )
+    at = _block_numbers(keys.own).expand_as(of_keys)
     first = torch.full_like(words, blocks).scatter_reduce_(1, of_keys, at, "amin").gather(1, of_queries)
     last = torch.full_like(words, -1).scatter_reduce_(1, of_keys, at, "amax").gather(1, of_queries)
     # Each query opens its span of key blocks, and closes it: sums along the keys are above 0 within any span.
-    rows = torch.arange(of_queries.shape[1], dtype=torch.int64, device=words.device).div(
-        BLOCK, rounding_mode="floor"
-    ) * (blocks + 1)
+    rows = _block_numbers(queries.own) * (blocks + 1)
     counted = queries.real.int()
     spans = counted.new_zeros(batch, -(-of_queries.shape[1] // BLOCK) * (blocks + 1))
     spans.scatter_add_(1, rows + first, counted).scatter_add_(1, rows + last + 1, -counted)
     return spans.view(batch, -1, blocks + 1).cumsum(2)[:, :, :-1] > 0
+
+
+def _block_numbers(tokens: Tensor) -> Tensor:
+    """Return which block each of the tokens (batch, tokens) lies in: int64 (tokens,)."""
+    return torch.arange(tokens.shape[1], dtype=torch.int64, device=tokens.device).div(BLOCK, rounding_mode="floor")

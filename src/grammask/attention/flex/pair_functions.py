@@ -38,7 +38,7 @@ def mask_function(kind: PairKind, tensors: PairTensors) -> PairFunction:
 def score_function(kind: PairKind, tensors: PairTensors) -> PairFunction | None:
     """Return the `score_mod` of a call, a score plus the strength of its pair; None where nothing is added."""
     cells = tensors.cells
-    if not kind.adds or cells is None:
+    if tensors.tags is not None or cells is None:  # hard rules look up what is allowed
         return None
 
     def score(value: Any, batch: Any, head: Any, query: Any, key: Any) -> Any:

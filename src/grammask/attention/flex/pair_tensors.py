@@ -22,11 +22,10 @@ _ANY: Final[int] = 1 << 29  # tokens to a side that nothing bounds
 class PairKind(NamedTuple):
     """What the code for a pair hangs on beside its tensors. Bools: PyTorch would take other numbers for variables.
 
-    It `adds` to scores, or else masks: what `document` reach allows, or only what it doesn't, and then no sinks.
-    `per_head` tells that heads have tables of their own.
+    Hard rules allow what `document` reach does, or only what it doesn't, and then no sinks. `per_head` tells that heads
+    have tables of their own.
     """
 
-    adds: bool
     document: bool
     per_head: bool
 
@@ -98,15 +97,15 @@ class PairTensors(NamedTuple):
 
 def pair_kind(part: Part, rules: FlexRules, learned_heads: int) -> PairKind:
     """Return the kind of a call; `learned_heads` is how many a learned table has, 0 where there is none."""
-    return PairKind(part.soft, part.document, (learned_heads or rules.document.shape[0]) > 1)
+    return PairKind(part.document, (learned_heads or rules.document.shape[0]) > 1)
 
 
 def pair_tensors(
     part: Part, rules: FlexRules, queries: Side, keys: Side, position: PositionMask, learned_heads: int
 ) -> PairTensors:
     """Return the tensors of a call; a learned table takes the place of that of its `cells` in each call anew."""
-    bounds = _bounds(position, keys.tags.device)
-    places = None if position.is_free else Places(Compared(queries.places, keys.places), bounds)
+    of_places = Compared(queries.places, keys.places)
+    places = None if position.is_free else Places(of_places, _bounds(position, keys.tags.device))
     if part.soft:
         lifts = rules.lifts and not learned_heads
         cells = _cells(rules.strength if lifts else rules.base, rules, queries, keys, by_offset=lifts)
@@ -123,7 +122,7 @@ def pair_tensors(
         sentences=None if sentence_bits is None else _sentences(queries, keys),
         sentence_bits=sentence_bits,
         cells=_cells(rules.beyond, rules, queries, keys, by_offset=True) if by_offset else None,
-        sinks=keys.sinks if rules.sink_tokens and (part.document or part.bounded) else None,
+        sinks=keys.sinks if rules.sink_tokens else None,
         places=places,
     )
 
