@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers.attention_calls import BAND, GRAMMARS, HEADS, compare, draw, fitting_backends, oracle_mask
 from helpers.batches import random_batch, with_new_words
-from helpers.strategies import grammars
+from helpers.strategies import drawn_calls, grammars
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.checkpoint import checkpoint
@@ -20,13 +20,7 @@ from grammask.grammar.tags import NAMED, NEW, PAD, UPOS
 
 
 @settings(max_examples=120)
-@given(
-    grammars,
-    st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple),
-    st.integers(0, 10_000),
-    st.integers(0, 2),
-    st.sampled_from(["hard", "soft"]),
-)
+@given(*drawn_calls)
 def test_backends_equal_the_oracle_on_drawn_grammars(grammar, lengths, seed, layer, strategy):
     batch = random_batch(lengths, seed=seed)
     compare(grammar, strategy, batch, *fitting_backends(grammar, strategy, layer=layer), layer=layer)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers.attention_calls import GRAMMARS, HEAD_DIM, HEADS, draw, oracle_mask
 from helpers.batches import left_padded, random_batch, with_new_words
-from helpers.strategies import grammars
+from helpers.strategies import drawn_calls
 from helpers.tiny_models import tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,14 +71,7 @@ def compare(
 
 
 @settings(max_examples=25)
-@given(
-    grammars,
-    st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple),
-    st.integers(0, 10_000),
-    st.integers(0, 2),
-    st.sampled_from(["hard", "soft"]),
-    st.sampled_from(POSITIONS),
-)
+@given(*drawn_calls, st.sampled_from(POSITIONS))
 def test_flex_equals_the_oracle_on_drawn_grammars(grammar, lengths, seed, layer, strategy, position):
     compare(grammar, strategy, random_batch(lengths, seed=seed), layer=layer, position=position)
 

@@ -26,6 +26,7 @@ from grammask.experiment import cost
 from grammask.experiment import train as running
 from grammask.experiment.adaptations import ADAPTATIONS
 from grammask.experiment.config import make_config
+from grammask.experiment.controls import apply
 from grammask.experiment.cost import ModelShape, measure_cost, measure_shape
 from grammask.experiment.folder import Folder
 from grammask.experiment.plan_runs import plan_runs
@@ -210,18 +211,18 @@ def test_a_training_that_diverged_is_no_row_and_loses_none(settings, tmp_path, m
         loss = real(self, model, inputs, **given)
         return loss * float("nan") if hasattr(model, "grammask_broken") else loss
 
-    attached = running.attach
+    attached = apply.attach
 
     def attach_and_break(model, *given, **named):
         model.grammask_broken = True
         return attached(model, *given, **named)
 
     monkeypatch.setattr(Trainer, "compute_loss", broken)
-    monkeypatch.setattr(running, "attach", attach_and_break)
+    monkeypatch.setattr(apply, "attach", attach_and_break)
     with pytest.raises(ExperimentError, match="run paper-hard-seed0 diverged: the loss of step 1 of 3 is NaN .*0.0001"):
         run(settings, out, grammars=("paper:hard",))
     assert [path.stem for path in (out / "runs").iterdir()] == ["full-seed0"]
-    monkeypatch.setattr(running, "attach", attached)
+    monkeypatch.setattr(apply, "attach", attached)
     results, said = run(settings, out, resume=True, grammars=("paper:hard",))
     assert results["complete"]
     assert "finished before" in said[1]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers.attention_calls import GRAMMARS, draw, oracle_mask
 from helpers.batches import left_padded, random_batch, with_new_words
-from helpers.strategies import grammars
+from helpers.strategies import drawn_calls
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -75,14 +75,7 @@ def test_short_dtypes_are_exact_to_their_own_rounding(dtype):
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    grammars,
-    st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple),
-    st.integers(0, 10_000),
-    st.integers(0, 2),
-    st.sampled_from(["hard", "soft"]),
-    st.sampled_from(POSITIONS),
-)
+@given(*drawn_calls, st.sampled_from(POSITIONS))
 def test_drawn_grammars_are_exact(grammar, lengths, seed, layer, strategy, position):
     compare(grammar, strategy, random_batch(lengths, seed=seed), layer=layer, position=position)
 

@@ -32,3 +32,8 @@ grammars = st.builds(
     description=st.text(max_size=30),
     source=st.text(max_size=30),
 )
+# A call of attention: grammar, lengths of texts, seed, layer and strategy.
+drawn_calls = (
+    grammars, st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple), st.integers(0, 10_000),
+    st.integers(0, 2), st.sampled_from(["hard", "soft"]),
+)  # fmt: skip

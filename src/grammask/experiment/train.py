@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, TrainingArguments, set_seed
 
 from ..errors import ExperimentError
-from ..model.attach import attach, set_mask_transform
 from ..model.projections import renew_projections
 from ..tagging.collate import Collator
 from .adaptations import ADAPTATIONS
@@ -69,11 +68,8 @@ def _load_model(setup: Setup, spec: RunSpec, controlled: Controlled) -> PreTrain
     model = load_model(setup.config, setup.task, setup.source, setup.tokenizer).model
     if spec.attention == "fresh":
         renew_projections(model, spec.seed)
-    if controlled.grammar is not None:
-        learned = ADAPTATIONS[spec.adaptation].learn_strengths if spec.adaptation else None
-        attach(model, controlled.grammar, spec.strategy, learn_strengths=learned)
-    if controlled.mask_transform is not None:
-        set_mask_transform(model, controlled.mask_transform)
+    learned = ADAPTATIONS[spec.adaptation].learn_strengths if spec.adaptation else None
+    controlled.guide(model, spec.strategy, learn_strengths=learned)
     return model
 
 

@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
 from ...attention.mask_maker import MaskTransform
 from ...grammar.grammar import Grammar
+from ...grammar.rules import Strategy
+from ...model.attach import attach, set_mask_transform
+from ...model.strengths import LearnStrengths
 from ..cost import ModelShape
 from ..plan_runs import RunSpec
 from ..prepare import Prepared
@@ -27,6 +31,14 @@ class Controlled:
     train: Dataset
     dev: Dataset
     mask_transform: MaskTransform | None = None
+
+    def guide(
+        self, model: PreTrainedModel, strategy: Strategy, *, learn_strengths: LearnStrengths | None = None
+    ) -> None:
+        """Put the grammar, and what transforms its masks, into a model; without a grammar it stays the stock one."""
+        if self.grammar is not None:
+            attach(model, self.grammar, strategy, learn_strengths=learn_strengths)
+            set_mask_transform(model, self.mask_transform)
 
 
 def apply_control(spec: RunSpec, grammar: Grammar | None, data: Prepared, shape: ModelShape) -> Controlled:

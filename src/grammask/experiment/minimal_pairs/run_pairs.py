@@ -13,7 +13,7 @@ from ...data.minimal_pairs import PHENOMENA
 from ...environment import environment
 from ...errors import ModelError
 from ...grammar.grammar import Grammar
-from ...model.attach import attach, detach, set_mask_transform
+from ...model.attach import detach
 from ...model.load_masked import load_masked
 from ...model.model_files import read_config
 from ...model.model_source import ModelSource, may_be_causal
@@ -85,9 +85,7 @@ def _preferences(
     grammar = None if spec.grammar is None else grammars[spec.grammar]
     # Numbered alike on both sides, so that what a control draws for a pair is the same for its two sentences.
     good, bad = (_controlled(spec, grammar, side.features, model) for side in (pairs.good, pairs.bad))
-    if good.grammar is not None:
-        attach(model, good.grammar, spec.strategy)
-        set_mask_transform(model, good.mask_transform)
+    good.guide(model, spec.strategy)
     try:
         good_scores, bad_scores = [
             _score(model, tokenizer, replace(side, features=controlled.train), config, guided=good.grammar is not None)

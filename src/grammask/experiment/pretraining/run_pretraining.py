@@ -16,7 +16,7 @@ from ...errors import ExperimentError
 from ...files.write import dump, write_whole
 from ...grammar.file import load_grammar
 from ...grammar.grammar import Grammar
-from ...model.attach import attach, detach, set_mask_transform
+from ...model.attach import attach, detach
 from ...model.model_source import ModelSource
 from ...tagging.annotate import Annotator
 from ..controls.apply import Controlled, apply_control
@@ -121,9 +121,7 @@ def _train(begun: _Begun, data: Prepared, folder: Folder) -> dict[str, Any]:
     controlled = _controlled(begun, data)
     if controlled.grammar is not None:
         folder.keep(controlled.grammar)
-        attach(model, controlled.grammar, config.strategy)
-    if controlled.mask_transform is not None:
-        set_mask_transform(model, controlled.mask_transform)
+    controlled.guide(model, config.strategy)
     trained = train_masked(
         config, model, begun.tokenizer, controlled.train, controlled.dev, folder.path, begun.precision
     )
