@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.other_device import other_device
 from helpers.tiny_models import tiny_model
 from helpers.tokenizers_for_tests import tokenizer
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 from grammask.cli.app import app
 from grammask.data.minimal_pairs import PHENOMENA, minimal_pairs
 from grammask.errors import ExperimentError, GrammaskError, InputError
+from grammask.experiment.minimal_pairs import run_pairs as module
 from grammask.experiment.minimal_pairs.config import make_pairs_config
 from grammask.experiment.minimal_pairs.pair_rows import pair_rows
 from grammask.experiment.minimal_pairs.prepare_pairs import prepare_pairs
@@ -171,6 +173,28 @@ def test_grammars_and_controls_decide_what_is_read(model):
     assert measured(model, grammars=("paper",), controls=("random",))["rows"][-1]["control"] == "random"
 
 
+def test_another_device_that_is_asked_for_gives_the_same_preferences(model, monkeypatch):
+    changes = {"phenomena": ("npi-any",), "grammars": ("paper:hard",)}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # nobody asked for it
+    here = measured(model, **changes)
+    assert here["environment"]["device"] == here["config"]["device"] == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ExperimentError, match="^setting 'device' is 'cuda', but PyTorch finds no GPU here; leave it"):
+        measured(model, **changes, device="cuda")
+    monkeypatch.setattr(module, "check_device", lambda _: None)
+    devices, score = set(), module._score
+    monkeypatch.setattr(
+        module, "_score", lambda network, *rest, **how: devices.add(network.device) or score(network, *rest, **how)
+    )
+    config = make_pairs_config(model=model, count=6, **changes)
+    with other_device() as device:
+        there = run_pairs(config.model_copy(update={"device": str(device)}), progress=lambda specs, *_: specs)
+    assert devices == {device}
+    assert there["environment"]["device"] == there["config"]["device"] == "lazy:0"
+    for own, other in zip(here["rows"], there["rows"], strict=True):
+        np.testing.assert_allclose(found_in(other), found_in(own), atol=1e-3)
+
+
 def test_equal_scores_count_half():
     specs = [RunSpec(grammar=None, strategy="full", seed=0), RunSpec(grammar="g", strategy="hard", seed=0)]
     found = dict(zip(specs, (np.array([1.0, -1.0, 2.0, 0.5]), np.array([1.0, 0.0, 5e-5, -3.0])), strict=True))
@@ -182,7 +206,7 @@ def test_equal_scores_count_half():
     assert low < -0.25 < high
 
 
-def test_the_command_writes_a_record_once(model, tmp_path):
+def test_the_command_writes_a_record_once(model, tmp_path, monkeypatch):
     out = tmp_path / "pairs.json"
     given = [
         "pairs",
@@ -205,6 +229,8 @@ def test_the_command_writes_a_record_once(model, tmp_path):
     assert 0 <= record["phenomena"]["npi-scope"]["equal_tags"] <= 1
     assert isinstance(CliRunner().invoke(app, given).exception, ExperimentError)
     assert CliRunner().invoke(app, [*given, "--force"]).exit_code == 0
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "finds no GPU" in str(CliRunner().invoke(app, [*given, "--force", "--device", "cuda"]).exception)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +244,7 @@ def test_the_command_writes_a_record_once(model, tmp_path):
         ({"grammars": ("papr",)}, "did you mean 'paper'"),
         ({"controls": ("windw",)}, "did you mean 'window'"),
         ({"strategies": ("hrad",)}, "hrad"),
+        ({"device": "tpu"}, "setting 'device' is 'tpu': Input should be 'cpu' or 'cuda'"),
     ],
 )
 def test_wrong_settings_are_one_line(changes, why):

@@ -28,6 +28,7 @@ def pairs_command(
     batch_size: Annotated[int, setting(PairsConfig, "batch_size")] = _DEFAULTS.batch_size,
     tagger: Tagger = _DEFAULTS.tagger,
     seed: Annotated[int, setting(PairsConfig, "seed")] = _DEFAULTS.seed,
+    device: Annotated[str, setting(PairsConfig, "device")] = _DEFAULTS.device,
     out: Annotated[Path | None, typer.Option(help="A JSON file for the record.", show_default="none")] = None,
     force: Force = False,
 ) -> None:
@@ -45,6 +46,7 @@ def pairs_command(
     config = make_pairs_config(
         model=model, grammars=tuple(grammar or ()), strategies=split(strategies), controls=split(controls),
         phenomena=split(phenomena), count=count, batch_size=batch_size, tagger=tagger, seed=seed,
+        device=device,
     )  # fmt: skip
     results = run_pairs(config, progress=console.progress)
     console.print(_table(results))

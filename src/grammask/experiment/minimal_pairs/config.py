@@ -5,7 +5,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ...data.minimal_pairs import PHENOMENA
-from ...environment import LARGEST_SEED
+from ...environment import LARGEST_SEED, Device
 from ...errors import setting_error
 from ...grammar.rules import STRATEGIES, check_strategy
 from ...printing import quoted
@@ -45,6 +45,7 @@ class PairsConfig(BaseModel):
     batch_size: int = Field(default=32, ge=1, le=65_536, description="Sentences in a batch.")
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Seed of the pairs, and of what controls draw.")
+    device: Device = Field(default="cpu", description="Where the model runs, always in float32.")
 
     @field_validator("model")
     @classmethod

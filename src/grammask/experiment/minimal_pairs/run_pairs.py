@@ -10,7 +10,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...data.minimal_pairs import PHENOMENA
-from ...environment import environment
+from ...environment import check_device, environment
 from ...errors import ModelError
 from ...grammar.grammar import Grammar
 from ...model.attach import detach
@@ -36,9 +36,11 @@ Bar = Callable[[Iterable[RunSpec], str, int], Iterable[RunSpec]]
 def run_pairs(config: PairsConfig, *, progress: Bar) -> dict[str, Any]:
     """Score all pairs under all rows, and return what the JSON record holds.
 
-    Raises `ModelError` for a model that predicts neither masked nor next words, and what grammars and taggers raise.
+    Raises `ModelError` for a model that predicts neither masked nor next words, `ExperimentError` for a device that is
+    not there, and what grammars and taggers raise.
     """
-    made_by = environment("float32")  # now: the checkout may change while this runs
+    check_device(config.device)
+    made_by = environment("float32", config.device)  # now: the checkout may change while this runs
     specs, grammars = plan_runs(
         make_config(
             grammars=config.grammars, strategies=config.strategies, controls=config.controls, seeds=(config.seed,)
@@ -46,7 +48,7 @@ def run_pairs(config: PairsConfig, *, progress: Bar) -> dict[str, Any]:
     )
     source = find_model(config.model)
     tokenizer = load_tokenizer(source)
-    model = _load(source, tokenizer)
+    model = _load(source, tokenizer, config.device)
     annotator = Annotator(tokenizer, config.tagger)
     pairs = prepare_pairs(config, annotator)
     found = {
@@ -67,13 +69,13 @@ def run_pairs(config: PairsConfig, *, progress: Bar) -> dict[str, Any]:
     }
 
 
-def _load(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+def _load(source: ModelSource, tokenizer: PreTrainedTokenizerBase, device: str) -> PreTrainedModel:
     config = read_config(source.location, **source.pinned)
     model: PreTrainedModel = load_causal(source) if may_be_causal(config) else load_masked(source)
     if not may_be_causal(config) and tokenizer.mask_token_id is None:
         raise ModelError(f"the tokenizer of model {source.name!r} has no token for what is masked; take another model")
     model.train(False)
-    model.to(device="cuda" if torch.cuda.is_available() else "cpu", dtype=torch.float32)  # type: ignore[call-arg]
+    model.to(device=device, dtype=torch.float32)  # type: ignore[call-arg]
     return model
 
 
