@@ -250,7 +250,8 @@ def run_unit(config: Config, path: Path, threads: int, until: float) -> bool:
     spec, precision = specs[-1], choose_precision(config.precision)
     setup = load_setup(config, specs, grammars, precision)
     data = prepare_task(setup.task, setup.annotator, max_length=config.max_length, progress=lambda tagged, *_: tagged)
-    controlled = apply_control(spec, setup.grammar_of(spec), data, setup.model.shape)
+    shape = setup.model.shape
+    controlled = apply_control(spec, setup.grammar_of(spec), data, layers=shape.layers, heads=shape.heads)
     trained = train_and_evaluate(setup, spec, controlled, Processes(), keep=None)
     answers = trained.logits.argmax(1)
     accuracy, loss = float(np.mean(answers == np.array(setup.task.dev.labels))), trained.training_loss
@@ -258,7 +259,7 @@ def run_unit(config: Config, path: Path, threads: int, until: float) -> bool:
         "config": config.model_dump(mode="json"),
         "accuracy": accuracy,
         "training_loss": loss,
-        "density": density(controlled, setup.model.shape),
+        "density": density(controlled, shape),
         "predictions": write_label_line([int(answer) for answer in answers]),
         "seconds": {"training": trained.training_seconds, "all": time.perf_counter() - begun},
         "tagger": {"name": setup.annotator.tagger.name, "version": setup.annotator.tagger.version},

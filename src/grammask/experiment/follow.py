@@ -38,5 +38,6 @@ def _follow_comparison(config: Config, processes: Processes) -> None:
     data = prepare(setup.task, setup.annotator, max_length=setup.config.max_length, progress=lambda tagged, *_: tagged)
     spec: RunSpec | None
     while (spec := processes.share()) is not None:
-        controlled = apply_control(spec, setup.grammar_of(spec), data, setup.model.shape)
+        shape = setup.model.shape
+        controlled = apply_control(spec, setup.grammar_of(spec), data, layers=shape.layers, heads=shape.heads)
         train_and_evaluate(setup, spec, controlled, processes, keep=None)

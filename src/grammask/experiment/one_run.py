@@ -31,7 +31,8 @@ def run(
 
     With `keep` the trained model is saved there, with its grammar and tokenizer.
     """
-    controlled = apply_control(spec, setup.grammar_of(spec), data, setup.model.shape)
+    shape = setup.model.shape
+    controlled = apply_control(spec, setup.grammar_of(spec), data, layers=shape.layers, heads=shape.heads)
     training_planning, evaluation_cost = _costs(setup, spec, controlled)
     with PeakMemory() as memory:
         trained = train_and_evaluate(setup, spec, controlled, processes, keep=keep)

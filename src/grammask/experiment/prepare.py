@@ -18,11 +18,17 @@ _CHUNK = 1000
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """The annotated splits, ready for the collator, how long tagging took, and where the tags are from."""
+class Splits:
+    """Annotated texts, ready for the collator: those that are learned from, and those that measure it."""
 
     train: Dataset
     dev: Dataset
+
+
+@dataclass(frozen=True)
+class Prepared(Splits):
+    """The splits of a task, how long tagging took, and where the tags are from."""
+
     tagging_seconds: float
     texts_tagged: int
     texts_from_cache: int

@@ -14,9 +14,8 @@ from ...grammar.grammar import Grammar
 from ...grammar.rules import Strategy
 from ...model.attach import attach, set_mask_transform
 from ...model.strengths import LearnStrengths
-from ..cost import ModelShape
 from ..plan_runs import RunSpec
-from ..prepare import Prepared
+from ..prepare import Splits
 from .control import GrammarControl, MaskControl, Retag, TagControl
 from .other_grammars import control_grammar
 from .other_tags import make_retag
@@ -41,8 +40,8 @@ class Controlled:
             set_mask_transform(model, self.mask_transform)
 
 
-def apply_control(spec: RunSpec, grammar: Grammar | None, data: Prepared, shape: ModelShape) -> Controlled:
-    """Return what a run takes under its control; without one, nothing changes."""
+def apply_control(spec: RunSpec, grammar: Grammar | None, data: Splits, *, layers: int, heads: int) -> Controlled:
+    """Return what a run takes in a model of so many layers and heads, under its control where it has one."""
     if spec.control is None or grammar is None:
         return Controlled(grammar, data.train, data.dev)
     control = find_control(spec.control)
@@ -54,7 +53,7 @@ def apply_control(spec: RunSpec, grammar: Grammar | None, data: Prepared, shape:
         return Controlled(grammar, _retagged(data.train, retag, 0), _retagged(data.dev, retag, len(data.train)))
     assert isinstance(control, GrammarControl)  # noqa: S101 - there are three kinds
     training = [_tags_of_words(text) for text in data.train]
-    other = control_grammar(control, grammar, training, layers=shape.layers, heads=shape.heads, seed=spec.seed)
+    other = control_grammar(control, grammar, training, layers=layers, heads=heads, seed=spec.seed)
     return Controlled(other, data.train, data.dev)
 
 

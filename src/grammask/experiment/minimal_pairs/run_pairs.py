@@ -23,9 +23,8 @@ from ...tagging.annotate import Annotator
 from ...tagging.collate import Collator
 from ..config import make_config
 from ..controls.apply import Controlled, apply_control
-from ..cost import ModelShape
 from ..plan_runs import RunSpec, plan_runs
-from ..prepare import Prepared
+from ..prepare import Splits
 from .config import PairsConfig
 from .pair_rows import Preferences, pair_rows
 from .prepare_pairs import PreparedPairs, Sentences, prepare_pairs
@@ -101,8 +100,8 @@ def _preferences(
 
 
 def _controlled(spec: RunSpec, grammar: Grammar | None, features: Dataset, model: PreTrainedModel) -> Controlled:
-    shape = ModelShape(model.config.num_hidden_layers, model.config.num_attention_heads, 0.0, 0.0, 0.0)
-    return apply_control(spec, grammar, Prepared(features, features, 0.0, 0, 0), shape)
+    layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    return apply_control(spec, grammar, Splits(features, features), layers=layers, heads=heads)
 
 
 def _score(

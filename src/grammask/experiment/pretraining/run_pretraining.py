@@ -20,10 +20,9 @@ from ...model.attach import attach, detach
 from ...model.model_source import ModelSource
 from ...tagging.annotate import Annotator
 from ..controls.apply import Controlled, apply_control
-from ..cost import ModelShape
 from ..folder import Folder, open_folder
 from ..plan_runs import RunSpec
-from ..prepare import Prepared
+from ..prepare import Splits
 from ..processes import Processes
 from ..records import read_json
 from .begin_model import begin_model, begin_tokenizer, find_source
@@ -93,12 +92,12 @@ def _begin(config: PretrainConfig, precision: str, saved: Path) -> _Begun:
     return _Begun(config, texts, source, tokenizer, annotator, model, grammar, precision)
 
 
-def _annotate(begun: _Begun, progress: Bar) -> Prepared:
+def _annotate(begun: _Begun, progress: Bar) -> Splits:
     train, held_out = (
         _dataset(texts, begun, progress, name)
         for texts, name in ((begun.texts.train, "tagging texts"), (begun.texts.held_out, "tagging held-out texts"))
     )
-    return Prepared(train, held_out, 0.0, 0, 0)
+    return Splits(train, held_out)
 
 
 def _dataset(texts: Sequence[str], begun: _Begun, progress: Bar, title: str) -> Dataset:
@@ -115,7 +114,7 @@ def _dataset(texts: Sequence[str], begun: _Begun, progress: Bar, title: str) -> 
     return Dataset.from_dict(columns)
 
 
-def _train(begun: _Begun, data: Prepared, folder: Folder) -> dict[str, Any]:
+def _train(begun: _Begun, data: Splits, folder: Folder) -> dict[str, Any]:
     """Train under the grammar, or its control, save the stock model, and return the record."""
     config, model = begun.config, begun.model
     controlled = _controlled(begun, data)
@@ -132,13 +131,13 @@ def _train(begun: _Begun, data: Prepared, folder: Folder) -> dict[str, Any]:
     return _record(begun, data, trained)
 
 
-def _controlled(begun: _Begun, data: Prepared) -> Controlled:
+def _controlled(begun: _Begun, data: Splits) -> Controlled:
     config, model = begun.config, begun.model.config
     if begun.grammar is None:
         return Controlled(None, data.train, data.dev)
     spec = RunSpec(grammar=begun.grammar.name, strategy=config.strategy, control=config.control, seed=config.seed)
-    shape = ModelShape(model.num_hidden_layers, model.num_attention_heads, 0.0, 0.0, 0.0)
-    return apply_control(spec, begun.grammar, data, shape)
+    layers, heads = model.num_hidden_layers, model.num_attention_heads
+    return apply_control(spec, begun.grammar, data, layers=layers, heads=heads)
 
 
 def _identity(begun: _Begun) -> dict[str, Any]:
@@ -154,7 +153,7 @@ def _identity(begun: _Begun) -> dict[str, Any]:
     }
 
 
-def _record(begun: _Begun, data: Prepared, trained: TrainedMasked) -> dict[str, Any]:
+def _record(begun: _Begun, data: Splits, trained: TrainedMasked) -> dict[str, Any]:
     model = begun.model
     return {
         "format": 1,
