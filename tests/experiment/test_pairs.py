@@ -242,6 +242,7 @@ def test_the_command_writes_a_record_once(model, tmp_path, monkeypatch):
         ({"phenomena": ("agrement",)}, "no phenomenon is called 'agrement'"),
         ({"count": 1}, "setting 'count' is 1"),
         ({"grammars": ("papr",)}, "did you mean 'paper'"),
+        ({"grammars": ("paper", "paper")}, "setting 'grammars' is .*: each grammar may be named once"),
         ({"controls": ("windw",)}, "did you mean 'window'"),
         ({"strategies": ("hrad",)}, "hrad"),
         ({"device": "tpu"}, "setting 'device' is 'tpu': Input should be 'cpu' or 'cuda'"),

@@ -6,12 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from ..environment import LARGEST_SEED
 from ..errors import ExperimentError, setting_error
-from ..grammar.rules import STRATEGIES, check_strategy
+from ..grammar.rules import STRATEGIES
 from ..model.position_methods import PositionMethod
 from ..tagging.load_tagger import TAGGER_HELP
 from ..tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
 from .adaptations import Adaptation, Attention
-from .controls.registry import CONTROLS, find_control
+from .row_settings import Controls, Grammars, Strategies, TrainedModel
 from .scratch_shape import read_shape
 
 # Settings that choose the runs. All others are the same for all runs of a folder, except those of judgement.
@@ -39,24 +39,16 @@ class Config(BaseModel):
     pair_column: str | None = Field(default=None, description="Column of the second text of sentence pairs.")
     label_column: str | None = Field(default=None, description="Column of the label.")
     header: bool = Field(default=True, description="Whether files have a header; without one, columns are 0, 1, ...")
-    model: str = Field(
+    model: TrainedModel = Field(
         default="minilm",
         description="minilm or smollm2 (packaged), a local folder, a Hub model, or scratch:LAYERSxWIDTHxHEADS: a BERT "
         "from nothing.",
     )
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     sentences: SentenceSource = Field(default="sentencizer", description="Where sentences come from.")
-    grammars: tuple[str, ...] = Field(
-        default=("paper", "paper-sinks:hard"),
-        description="A shipped name or a file; NAME:hard or NAME:soft runs one strategy only.",
-    )
-    strategies: tuple[str, ...] = Field(
-        default=STRATEGIES, min_length=1, description=f"Kinds of attention: {', '.join(STRATEGIES)}."
-    )
-    controls: tuple[str, ...] = Field(
-        default=(),
-        description=f"Controls of hard grammars: {', '.join(CONTROLS)}. NAME:controls is for one grammar only.",
-    )
+    grammars: Grammars = ("paper", "paper-sinks:hard")
+    strategies: Strategies = STRATEGIES
+    controls: Controls = ()
     adaptations: tuple[Adaptation, ...] = Field(default=(), description="Ways of training besides the plain one.")
     attention: Attention = Field(
         default="kept",
@@ -106,12 +98,6 @@ class Config(BaseModel):
         positions = settings.get("positions")
         return settings if positions is None else {"max_length": positions, **settings}
 
-    @field_validator("model")
-    @classmethod
-    def _of_a_size(cls, model: str) -> str:
-        read_shape(model)
-        return model
-
     @field_validator("attention")
     @classmethod
     def _has_weights(cls, attention: Attention, info: ValidationInfo) -> Attention:
@@ -127,29 +113,12 @@ class Config(BaseModel):
             raise ValueError("it is how --positions are made; name their number too")
         return method
 
-    @field_validator("strategies")
-    @classmethod
-    def _known(cls, strategies: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(check_strategy(strategy) for strategy in strategies))
-
-    @field_validator("controls")
-    @classmethod
-    def _controls(cls, controls: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(find_control(name).name for name in controls))
-
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) > LARGEST_SEED:
             raise ValueError(f"seeds are distinct whole numbers from 0 to {LARGEST_SEED}")
         return seeds
-
-    @field_validator("grammars")
-    @classmethod
-    def _once(cls, grammars: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(grammars)) < len(grammars):
-            raise ValueError("each grammar may be named once")
-        return grammars
 
     def check_steps(self, texts: int) -> None:
         """Raise `ExperimentError` where `texts` are too few for a single step of training."""

@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ...data.minimal_pairs import PHENOMENA
 from ...environment import LARGEST_SEED, Device
 from ...errors import setting_error
-from ...grammar.rules import STRATEGIES, check_strategy
+from ...grammar.rules import STRATEGIES
 from ...printing import quoted
 from ...tagging.load_tagger import TAGGER_HELP
 from ...tagging.spacy_tagger import DEFAULT_PIPELINE
-from ..controls.registry import CONTROLS, find_control
+from ..row_settings import Controls, Grammars, Strategies
 from ..scratch_shape import read_shape
 
 _NAMES: Final[tuple[str, ...]] = tuple(PHENOMENA)
@@ -30,16 +30,9 @@ class PairsConfig(BaseModel):
         description="smollm2 (packaged), a folder such as pretrain makes, or a Hub model: one that predicts masked or "
         "next words.",
     )
-    grammars: tuple[str, ...] = Field(
-        default=(), description="A shipped name or a file; NAME:hard or NAME:soft runs one strategy only."
-    )
-    strategies: tuple[str, ...] = Field(
-        default=STRATEGIES, min_length=1, description=f"Kinds of attention: {', '.join(STRATEGIES)}."
-    )
-    controls: tuple[str, ...] = Field(
-        default=(),
-        description=f"Controls of hard grammars: {', '.join(CONTROLS)}. NAME:controls is for one grammar only.",
-    )
+    grammars: Grammars = ()
+    strategies: Strategies = STRATEGIES
+    controls: Controls = ()
     phenomena: tuple[str, ...] = Field(default=_NAMES, min_length=1, description=f"Any of {', '.join(_NAMES)}.")
     count: int = Field(default=200, ge=2, le=100_000, description="Pairs of each phenomenon.")
     batch_size: int = Field(default=32, ge=1, le=65_536, description="Sentences in a batch.")
@@ -61,16 +54,6 @@ class PairsConfig(BaseModel):
             if name not in PHENOMENA:
                 raise ValueError(f"no phenomenon is called {quoted(name)}; phenomena are {', '.join(PHENOMENA)}")
         return tuple(dict.fromkeys(phenomena))
-
-    @field_validator("strategies")
-    @classmethod
-    def _strategies(cls, strategies: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(check_strategy(strategy) for strategy in strategies))
-
-    @field_validator("controls")
-    @classmethod
-    def _controls(cls, controls: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(find_control(name).name for name in controls))
 
 
 def make_pairs_config(**settings: Any) -> PairsConfig:

@@ -2,13 +2,13 @@
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...environment import LARGEST_SEED
 from ...errors import ExperimentError, setting_error
 from ...tagging.load_tagger import TAGGER_HELP
 from ...tagging.spacy_tagger import DEFAULT_PIPELINE, SentenceSource
-from ..controls.registry import find_control
+from ..row_settings import ControlName, TrainedModel
 from ..scratch_shape import read_shape
 
 _MOST: Final[int] = 10**9
@@ -19,7 +19,7 @@ class PretrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field(
+    model: TrainedModel = Field(
         default="scratch:4x256x4",
         description="scratch:LAYERSxWIDTHxHEADS, a BERT from nothing; or what is trained on: minilm (packaged), a "
         "local folder, or a Hub model.",
@@ -37,7 +37,9 @@ class PretrainConfig(BaseModel):
     )
     grammar: str | None = Field(default=None, description="A shipped grammar or a file.")
     strategy: Literal["hard", "soft"] = Field(default="hard", description="What the grammar does to attention.")
-    control: str | None = Field(default=None, description="What takes the grammar's place, as in compare's controls.")
+    control: ControlName | None = Field(
+        default=None, description="What takes the grammar's place, as in compare's controls."
+    )
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     sentences: SentenceSource = Field(default="sentencizer", description="Where sentences come from.")
     masked: float = Field(
@@ -57,17 +59,6 @@ class PretrainConfig(BaseModel):
     def shared(self) -> dict[str, Any]:
         """The settings that a pretraining which is gone on with must share."""
         return self.model_dump(mode="json", exclude={"save_every"})
-
-    @field_validator("model")
-    @classmethod
-    def _of_a_size(cls, model: str) -> str:
-        read_shape(model)
-        return model
-
-    @field_validator("control")
-    @classmethod
-    def _known(cls, control: str | None) -> str | None:
-        return None if control is None else find_control(control).name
 
 
 def make_pretrain_config(**settings: object) -> PretrainConfig:
