@@ -1,11 +1,22 @@
-"""A Ray cluster that isn't there: told at once, before Ray is started."""
+"""A Ray cluster that isn't there, or isn't one: told before Ray connects to it."""
 
 import socket
+import sys
 
 import pytest
+import ray
 
+from grammask.data.corpus import ray_cluster, ray_run
+from grammask.data.corpus.ray_cluster import find_cluster
 from grammask.data.corpus.ray_run import RayRun
-from grammask.errors import ExperimentError
+from grammask.errors import ExperimentError, TaggingError
+
+ADVICE = "start one, name another, or leave --address out to work on this machine alone"
+
+
+@pytest.fixture(autouse=True)
+def no_other_address(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
 def unused_port():
@@ -14,10 +25,65 @@ def unused_port():
         return free.getsockname()[1]
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "no-such-machine.invalid:{}", "[::1", "x:y"])
+def refusal(address):
+    with pytest.raises(ExperimentError, match="no cluster that can be used there") as raised:
+        next(RayRun(address)(None, []))
+    told = str(raised.value)
+    assert told.startswith("--address ")
+    assert told.endswith(ADVICE)
+    assert "\n" not in told
+    return told
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "no-such-machine.invalid:{}", "[::1", "x:y", "local", "machine"]
+)
 def test_where_nobody_answers_is_one_line(address):
-    named = address.format(unused_port())
-    with pytest.raises(ExperimentError, match="no cluster there") as raised:
-        next(RayRun(named)(None, []))
-    assert str(raised.value).startswith("--address ")
-    assert "\n" not in str(raised.value)
+    refusal(address.format(unused_port()))
+
+
+def test_what_listens_but_is_no_cluster_is_given_up(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "_STATUS_PATIENCE", 2.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        told = refusal(f"127.0.0.1:{server.getsockname()[1]}")
+    assert "what listens doesn't answer as a cluster does within 2.5 seconds" in told
+
+
+def test_auto_is_the_cluster_that_the_environment_names(monkeypatch):
+    named = f"127.0.0.1:{unused_port()}"
+    monkeypatch.setenv("RAY_ADDRESS", named)
+    assert refusal("auto").startswith(f"--address 'auto', by RAY_ADDRESS '{named}': ")
+
+
+def command_that(code):
+    return (sys.executable, "-c", code)
+
+
+def test_what_ray_finds_is_told(monkeypatch):
+    """As where `auto` finds none, or a cluster of another version."""
+    raised = "raise ConnectionError('Could not find any.\\n  Please specify one.')"
+    monkeypatch.setattr(ray_cluster, "_STATUS", command_that(raised))
+    assert f"--address 'auto': no cluster that can be used there: Could not find any. Please specify one; {ADVICE}" == (
+        refusal("auto")
+    )
+    monkeypatch.setattr(ray_cluster, "_STATUS", command_that("import os; os.write(2, b'lost\\xff'); os._exit(1)"))
+    assert "there: lost" in refusal("auto")
+    monkeypatch.setattr(ray_cluster, "_STATUS", command_that("import sys; assert sys.argv[1] == 'auto'"))
+    assert find_cluster("auto") == "auto"
+
+
+def test_what_ray_or_a_worker_raises_is_told_as_it_is(monkeypatch):
+    def refuse(**_):
+        raise RuntimeError("Version mismatch")
+
+    def fail(*_):
+        raise TaggingError("another pipeline")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(ExperimentError, match="^Ray cannot be started: Version mismatch$"):
+        next(RayRun()(None, []))
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(ray_run, "_run", fail)
+    monkeypatch.setattr(RayRun, "_count", lambda *_: 1)
+    with pytest.raises(TaggingError, match="^another pipeline$"):
+        next(RayRun()(None, []))

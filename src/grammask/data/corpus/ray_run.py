@@ -8,21 +8,19 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from ...errors import ExperimentError, GrammaskError
-from ...printing import quoted, reason
+from ...printing import reason
 from .corpus_parts import Part
+from .ray_cluster import find_cluster
 from .write_part import Done, PartWriter
 
 _MOST_BLOCKS: Final[int] = 10_000  # what Ray schedules at once; more parts share them
-_PATIENCE: Final[float] = 10.0  # seconds until a cluster's machine answers
 _STORE: Final[int] = 100 << 20  # bytes; only names of parts go through Ray
 # Said before Ray is started: no counting of users, no copy of the working folder, no advice on its own settings.
 _QUIET: Final[dict[str, str]] = {
@@ -54,26 +52,31 @@ class RayRun:
     def _connected(self) -> Iterator[None]:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
-        if self.address is not None:
-            _check_answers(self.address)
+        place = self._place()
         import ray.data
+
+        try:
+            self._connect(place)
+            yield
+        finally:
+            ray.shutdown()
+
+    def _connect(self, place: dict[str, Any]) -> None:
+        import ray
 
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             with _hushed():
-                ray.init(**self._place(), log_to_driver=False, logging_level=logging.ERROR)
-            for number, handler in handlers.items():  # Ray answers signals by ending the process
-                signal.signal(number, handler)
-            yield
-        except (ConnectionError, ValueError) as error:
-            where = "Ray cannot be started" if self.address is None else f"--address {self.address}: no cluster there"
+                ray.init(**place, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # of many kinds, for what a cluster or this machine lacks
+            where = "Ray cannot be started" if self.address is None else f"--address {self.address}: Ray cannot use it"
             raise ExperimentError(f"{where}: {reason(error)}") from error
-        finally:
-            ray.shutdown()
+        for number, handler in handlers.items():  # Ray answers signals by ending the process
+            signal.signal(number, handler)
 
     def _place(self) -> dict[str, Any]:
         if self.address is not None:
-            return {"address": self.address}
+            return {"address": find_cluster(self.address)}
         several = None if self.workers is None else max(self.workers, os.cpu_count() or 1)
         return {
             "address": "local", "include_dashboard": False, "num_cpus": several, "object_store_memory": _STORE,
@@ -85,16 +88,6 @@ class RayRun:
         there: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cpus = int(there.get("CPU", 1))
         return max(1, min(parts, cpus, self.workers or cpus))
-
-
-def _check_answers(address: str) -> None:
-    """Raise `ExperimentError` where nobody answers at HOST:PORT: Ray would ask on for many minutes, and say nothing."""
-    try:
-        place = urlsplit(address if "://" in address else f"//{address}")
-        if place.hostname is not None and place.port is not None:
-            socket.create_connection((place.hostname, place.port), timeout=_PATIENCE).close()
-    except (OSError, ValueError) as error:
-        raise ExperimentError(f"--address {quoted(address)}: no cluster there: {reason(error)}") from error
 
 
 @contextmanager

@@ -1,0 +1,63 @@
+"""A Ray cluster that is asked for: whether one answers, found out before Ray connects to it.
+
+Ray asks on for many minutes where none does, says nothing, and then ends the process.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from typing import Final
+from urllib.parse import urlsplit
+
+from ...errors import ExperimentError
+from ...printing import printable, quoted, reason
+
+_PATIENCE: Final[float] = 10.0  # seconds until a cluster's machine answers
+_STATUS: Final[tuple[str, ...]] = (sys.executable, "-m", "ray.scripts.scripts", "status", "--address")
+_STATUS_PATIENCE: Final[float] = 30.0  # seconds until the cluster itself does; Ray is loaded meanwhile
+_RAISED: Final = re.compile(r"^[\w.]*(?:Error|Exception): (.*)", re.MULTILINE | re.DOTALL)
+
+
+def find_cluster(address: str) -> str:
+    """Return the address that Ray is to connect to; `auto` may be another one, by RAY_ADDRESS.
+
+    Raises `ExperimentError` for what is no address, and where no cluster answers that this Ray can use.
+    """
+    named = os.environ.get("RAY_ADDRESS") if address == "auto" else None
+    found = named or address
+    try:
+        _check_machine(found)
+        if "://" not in found:  # those are of Ray's client, which gives up by itself
+            _check_cluster(found)
+    except (OSError, ValueError) as error:
+        asked = f"--address {quoted(address)}" + (f", by RAY_ADDRESS {quoted(named)}" if named else "")
+        raise ExperimentError(
+            f"{asked}: no cluster that can be used there: {reason(error).rstrip('.')}; start one, name another, or "
+            "leave --address out to work on this machine alone"
+        ) from error
+    return found
+
+
+def _check_machine(address: str) -> None:
+    """Raise `OSError` where nobody listens at HOST:PORT, and `ValueError` for what is no address."""
+    if address == "auto":
+        return
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if place.hostname is None or place.port is None:
+        raise ValueError("an address is auto, HOST:PORT or ray://HOST:PORT")
+    socket.create_connection((place.hostname, place.port), timeout=_PATIENCE).close()
+
+
+def _check_cluster(address: str) -> None:
+    """Raise `OSError` where Ray's own command finds no cluster, in a process of its own that can be given up."""
+    try:
+        asked = subprocess.run(  # noqa: S603 - an argument of its own, whatever it holds
+            [*_STATUS, address], capture_output=True, text=True, errors="replace", timeout=_STATUS_PATIENCE, check=False
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise OSError(f"what listens doesn't answer as a cluster does within {_STATUS_PATIENCE:g} seconds") from None
+    if asked.returncode:
+        said = _RAISED.search(asked.stderr)
+        raise OSError(printable(" ".join((said[1] if said else asked.stderr[-200:]).split())))
