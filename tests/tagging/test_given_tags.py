@@ -161,7 +161,7 @@ def test_tags_that_are_known_are_those_that_the_tagger_would_say(nlp):
     ("options", "message"),
     [
         ({"tags": TAGS[:1]}, "there are 2 texts, but tags"),
-        ({"tags": "NOUN"}, "each text needs its own"),
+        ({"tags": "NOUN"}, "tags must be a list of lists, one for each text"),
         ({"tags": [TAGS[0], ["ADJ"]]}, "text 1 has 3 words, but tags"),
         ({"tags": [TAGS[0], ["ADJ", "NN", "NOUN"]]}, r"text 1: word 1 has the tag 'NN', .* ADJ, ADP"),
         ({"tags": [TAGS[0], ["ADJ", 7, "NOUN"]]}, "has the tag 7"),

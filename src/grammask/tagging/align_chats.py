@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..printing import reason
 from .align import AlignedText, Aligner
 from .chat import Chat, render_chats
-from .encode import check_limit, encode
+from .encode import check_kind, check_limit, encode
 from .tagger import Tagger
 
 # What `apply_chat_template` asks of the tokenizer, and not of the template.
@@ -35,6 +35,7 @@ def align_templates(
 
     Raises as annotating texts does.
     """
+    check_kind(template.get("return_tensors"))
     spelled = {name: value for name, value in template.items() if name not in _OF_TOKENS}
     chats = render_chats(tokenizer, conversations, {"add_generation_prompt": False, **spelled})
     options = {name: value for name, value in template.items() if name != "return_tensors"}

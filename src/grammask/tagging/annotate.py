@@ -163,7 +163,7 @@ class Annotator(SavedAnnotator, TokenizerLike):
             raise InputError("pairs and tagged_pairs belong together: give both or none")
         tagged = (
             check_all(tagged_texts, first, origin="tagged_texts"),
-            None if second is None else check_all(tagged_pairs or (), second, origin="tagged_pairs"),
+            None if second is None else check_all(tagged_pairs, second, origin="tagged_pairs"),
         )
         called = CallTexts(first, second)
         made = self._align(called, *tagged, max_length=max_length, return_tensors=return_tensors)

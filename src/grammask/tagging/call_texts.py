@@ -115,7 +115,7 @@ def _split(texts: Any, pairs: Any, known: dict[str, Any], alone: bool) -> CallTe
     for name, given in known.items():
         if given is not None and pairs is not None:
             raise InputError(f"{name} are for texts, not for pairs: leave them out")
-    one = all(isinstance(word, str) for word in texts)
+    one = isinstance(texts[0], str)
     if one:
         texts, pairs = [texts], None if pairs is None else [pairs]
         known = {name: None if given is None else [given] for name, given in known.items()}

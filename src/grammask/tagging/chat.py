@@ -51,7 +51,7 @@ def render_chats(tokenizer: PreTrainedTokenizerBase, messages: Any, template: Ma
 
 def _checked(messages: Any) -> list[list[Message]]:
     several = isinstance(messages, Sequence) and bool(messages) and isinstance(messages[0], list | tuple)
-    chats = [list(chat) for chat in messages] if several else [messages]
+    chats = list(messages) if several else [messages]
     for number, chat in enumerate(chats):
         if not isinstance(chat, list | tuple) or not chat:
             raise InputError(

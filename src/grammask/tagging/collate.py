@@ -106,9 +106,19 @@ def _check_features(features: Sequence[Mapping[str, Any]]) -> None:
         if feature.keys() != features[0].keys():
             differing = sorted(map(str, feature.keys() ^ features[0].keys()))
             raise InputError(f"text {number} and text 0 don't have the same columns: {', '.join(differing)}")
+        _check_ids(feature["input_ids"], number)
         for name in _LABELS:
             if name in feature:
                 _check_label(feature[name], number)
+
+
+def _check_ids(ids: Any, number: int) -> None:
+    try:
+        len(ids)
+    except TypeError as error:
+        raise InputError(
+            f"input_ids of text {number} must be a list of whole numbers, but are {quoted(ids)}"
+        ) from error
 
 
 def _token_labels(features: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 from ..errors import AlignmentError
+from ..printing import quoted
 
 
 @dataclass(frozen=True)
@@ -83,5 +84,5 @@ def check_share(strict: Any) -> float | None:
     if strict is None:
         return None
     if isinstance(strict, bool) or not isinstance(strict, int | float) or not 0 <= strict <= 1:
-        raise AlignmentError(f"strict is a share of words between 0 and 1, but is {strict!r}")
+        raise AlignmentError(f"strict is a share of words between 0 and 1, but is {quoted(strict)}")
     return float(strict)

@@ -8,7 +8,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 from transformers.utils.generic import PaddingStrategy
 
 from ..errors import InputError
-from ..printing import reason
+from ..printing import quoted, reason
 from .tokenizer_options import check_stride, cuts
 
 _UNLIMITED: Final[int] = 1 << 31  # tokenizers without a limit say 1e30, which the Rust side cannot hold
@@ -31,8 +31,7 @@ def encode(
     chosen = dict(options or {})
     whole = not chosen.get("add_special_tokens", True)
     limit = check_limit(max_length, tokenizer, pairs=pairs is not None, special=not whole)
-    if return_tensors not in (None, "pt", "np"):
-        raise InputError(f'return_tensors must be "pt", "np" or None (for lists), but is {return_tensors!r}')
+    check_kind(return_tensors)
     padding = chosen.pop("padding", None)
     if padding is None:
         padding = return_tensors is not None and len(texts) > 1
@@ -44,6 +43,12 @@ def encode(
     elif truncation is None:
         truncation = True
     return _call(tokenizer, texts, pairs, {**chosen, "padding": padding, "truncation": truncation, "max_length": limit})
+
+
+def check_kind(return_tensors: Any) -> None:
+    """Raise `InputError` for tensors of another kind than PyTorch's and NumPy's."""
+    if not (return_tensors is None or (isinstance(return_tensors, str) and return_tensors in ("pt", "np"))):
+        raise InputError(f'return_tensors must be "pt", "np" or None (for lists), but is {quoted(return_tensors)}')
 
 
 def check_limit(
@@ -61,12 +66,12 @@ def check_limit(
     except TypeError:
         whole = None
     if whole is None or isinstance(limit, bool):
-        raise InputError(f"{name} must be a whole number of tokens, but is {limit!r}")
+        raise InputError(f"{name} must be a whole number of tokens, but is {quoted(limit)}")
     least = max(1, tokenizer.num_special_tokens_to_add(pair=pairs)) if special else 1
     if whole < least:
         raise InputError(
-            f"{name} is {whole}, but {'a pair' if pairs else 'a text'} of this tokenizer has at least {least} tokens; "
-            f"give {least} or more, {least + 1 + pairs} to read a word of {'each' if pairs else 'it'}"
+            f"{name} is {quoted(whole)}, but {'a pair' if pairs else 'a text'} of this tokenizer has at least {least} "
+            f"tokens; give {least} or more, {least + 1 + pairs} to read a word of {'each' if pairs else 'it'}"
         )
     return whole if whole < _UNLIMITED else None
 

@@ -12,6 +12,7 @@ from ..printing import quoted
 from .split_text import SplitText
 from .tagger import TaggedText
 from .tagger_checks import check_tagged
+from .texts import as_list
 
 _IDS: Final[dict[str, int]] = {**{tag: TAG_IDS[tag] for tag in UPOS}, "CONJ": TAG_IDS["CCONJ"]}  # of version 1 of UD
 
@@ -22,25 +23,35 @@ def with_tags(texts: list[SplitText], tags: Any, sentence_ids: Any) -> list[Spli
         if sentence_ids is not None:
             raise InputError("sentence_ids belong to tags: without tags the tagger says where sentences are")
         return texts
-    numbers = [None] * len(texts) if sentence_ids is None else sentence_ids
-    for name, given in (("tags", tags), ("sentence_ids", numbers)):
-        if isinstance(given, str) or len(given) != len(texts):
-            raise InputError(f"there are {len(texts)} texts, but {name} are {quoted(given)}; each text needs its own")
+    names = _of_texts(tags, len(texts), "tags")
+    numbers = [None] * len(texts) if sentence_ids is None else _of_texts(sentence_ids, len(texts), "sentence_ids")
     return [
         replace(text, tagged=_tagged(text, of, in_sentences, f"text {number}"))
-        for number, (text, of, in_sentences) in enumerate(zip(texts, tags, numbers, strict=True))
+        for number, (text, of, in_sentences) in enumerate(zip(texts, names, numbers, strict=True))
     ]
 
 
+def _of_texts(given: Any, texts: int, name: str) -> list[Any]:
+    listed = as_list(given, name, "lists, one for each text")
+    if len(listed) != texts:
+        raise InputError(f"there are {texts} texts, but {name} are {quoted(given)}; each text needs its own")
+    return listed
+
+
 def _tagged(text: SplitText, tags: Sequence[Any], sentence_ids: Sequence[Any] | None, name: str) -> TaggedText:
-    sentences = [0] * len(text.words) if sentence_ids is None else sentence_ids
-    for what, given in (("tags", tags), ("sentence_ids", sentences)):
-        if isinstance(given, str) or len(given) != len(text.words):
-            raise InputError(f"{name} has {len(text.words)} words, but {what} {quoted(given)}; each word needs one")
-    ids = [_tag_id(tag, f"{name}: word {place}") for place, tag in enumerate(tags)]
+    names = _of_words(tags, text, "tags", name)
+    sentences = [0] * len(names) if sentence_ids is None else _of_words(sentence_ids, text, "sentence_ids", name)
+    ids = [_tag_id(tag, f"{name}: word {place}") for place, tag in enumerate(names)]
     there = np.array([place for place, word in enumerate(text.words) if word.strip()], dtype=np.int32)
     columns = (np.array(column)[there] if len(there) else there for column in (ids, sentences))
     return check_tagged(TaggedText(there, there + 1, *columns), "x" * len(text.words), origin=f"tags of {name}")
+
+
+def _of_words(given: Any, text: SplitText, what: str, name: str) -> list[Any]:
+    listed = as_list(given, f"{name}: {what}", "values, one for each word")
+    if len(listed) != len(text.words):
+        raise InputError(f"{name} has {len(text.words)} words, but {what} {quoted(given)}; each word needs one")
+    return listed
 
 
 def _tag_id(tag: Any, name: str) -> int:

@@ -58,10 +58,10 @@ def make_tagger(
     """Return a tagger by its name, or the one that is given, with what it answers checked and kept on disk."""
     if not isinstance(tagger, str) and sentences != "sentencizer":
         raise TaggingError(
-            f"sentences={sentences!r} is for pipelines given by name; give the tagger itself what it needs"
+            f"sentences={quoted(sentences)} is for pipelines given by name; give the tagger itself what it needs"
         )
     if not isinstance(cache, bool | str | Path):
-        raise TaggingError(f"cache must be True, False or the path of a file, but is {cache!r}")
+        raise TaggingError(f"cache must be True, False or the path of a file, but is {quoted(cache)}")
     if isinstance(tagger, str):
         checked = load_tagger(tagger, sentences=sentences)
     else:

@@ -32,7 +32,7 @@ def pad_features(
         _check_sizes(column, _lists(columns["input_ids"]), name)
     try:
         padded = tokenizer.pad(columns, **options)
-    except (ValueError, TypeError, AssertionError) as error:
+    except (ValueError, TypeError, AssertionError, ArithmeticError, RuntimeError) as error:
         raise InputError(f"the texts make no batch: {reason(error)}") from error
     ids, left = padded["input_ids"], (options["padding_side"] or tokenizer.padding_side) == "left"
     rows = {name: _padded(tags[name], ids, name, left) for name in TAG_PADDING}
@@ -77,8 +77,13 @@ def _row(feature: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _check_sizes(column: Any, ids: Any, name: str) -> None:
     """Check that there is a number for each token, of one text or of several."""
-    one = len(ids) and not isinstance(ids[0], list)
-    sizes, tokens = ([len(column)], [len(ids)]) if one else ([len(row) for row in column], [len(row) for row in ids])
+    try:
+        one = len(ids) and not isinstance(ids[0], list) and not isinstance(column[0], list)
+        sizes, tokens = ([len(column)], [len(ids)]) if one else ([*map(len, column)], [*map(len, ids)])
+    except (TypeError, IndexError) as error:  # a number, or nothing, in the place of numbers
+        raise InputError(
+            f"{name} and input_ids must be lists of whole numbers, but are {quoted(column)} and {quoted(ids)}"
+        ) from error
     if sizes != tokens:
         raise InputError(f"{name} has {quoted(sizes)} numbers, but the texts have {quoted(tokens)} tokens (input_ids)")
 

@@ -141,9 +141,9 @@ def check_source(sentences: str) -> SentenceSource:
     """Return `sentences`; raise `TaggingError` unless it is "sentencizer" or "parser"."""
     known: tuple[SentenceSource, ...] = get_args(SentenceSource)
     for source in known:
-        if sentences == source:
+        if isinstance(sentences, str) and sentences == source:
             return source
-    raise TaggingError(f'sentences must be "sentencizer" or "parser", but is {sentences!r}')
+    raise TaggingError(f'sentences must be "sentencizer" or "parser", but is {quoted(sentences)}')
 
 
 def require_spacy() -> None:

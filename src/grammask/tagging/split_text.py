@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..printing import quoted
 from .overlap import NO_WORD, Integers, overlapping_words
 from .tagger import TaggedText, Tagger
-from .texts import check_texts
+from .texts import as_list, check_words
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,24 @@ def tag_words(tagger: Tagger, texts: Sequence[SplitText]) -> Iterator[TaggedText
 def check_split(texts: Any, spaces: Any, name: str) -> list[SplitText]:
     """Return several texts that come as words; raises `InputError`. Where `spaces` is None one follows each word."""
     checked = []
-    given = [None] * len(texts) if spaces is None else list(spaces)
+    given = [None] * len(texts) if spaces is None else as_list(spaces, "spaces", "lists, one for each text")
     if len(given) != len(texts):
         raise InputError(f"there are {len(texts)} {name}, but spaces for {len(given)}; each needs its own")
     for number, (words, after) in enumerate(zip(texts, given, strict=True)):
+        origin = f"text {number} of {name}"
         if isinstance(words, str):
-            raise InputError(f"text {number} of {name} is {quoted(words)}, but must be a list of words: words.split()")
-        found = tuple(check_texts(words)) if len(words) else ()
-        follows = (True,) * len(found) if after is None else tuple(map(bool, after))
+            raise InputError(f"{origin} is {quoted(words)}, but must be a list of words: words.split()")
+        found = check_words(words, origin)
+        follows = (True,) * len(found) if after is None else _check_spaces(after, origin)
         if len(follows) != len(found):
-            raise InputError(
-                f"text {number} of {name} has {len(found)} words, but {len(follows)} spaces; each needs one"
-            )
+            raise InputError(f"{origin} has {len(found)} words, but {len(follows)} spaces; each needs one")
         checked.append(SplitText(found, follows))
     return checked
+
+
+def _check_spaces(spaces: Any, origin: str) -> tuple[bool, ...]:
+    listed = as_list(spaces, f"{origin}: spaces", "values, True or False for each word")
+    for space in listed:
+        if not isinstance(space, bool | np.bool_):
+            raise InputError(f"{origin}: spaces hold {quoted(space)}, but must hold True or False for each word")
+    return tuple(map(bool, listed))

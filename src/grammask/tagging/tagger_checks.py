@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import TaggingError
 from ..grammar.tags import UPOS
+from ..printing import quoted
 from .split_text import SplitText, tag_words
 from .tagger import TaggedText, Tagger, TaggerWrapper
 
@@ -62,8 +63,10 @@ def check_tagged(tagged: Any, text: str, *, origin: str) -> TaggedText:
     return checked
 
 
-def check_all(tagged: Iterable[Any], texts: Sequence[str], *, origin: str) -> list[TaggedText]:
+def check_all(tagged: Any, texts: Sequence[str], *, origin: str) -> list[TaggedText]:
     """Return the words of all texts, checked one by one; raises `TaggingError`, naming `origin`."""
+    if not isinstance(tagged, Iterable) or getattr(tagged, "ndim", 1) == 0:
+        raise TaggingError(f"{origin} must be one TaggedText for each text, but are {quoted(tagged)}")
     answers = list(tagged)
     if len(answers) != len(texts):
         raise TaggingError(f"{origin} are for {len(answers)} texts, but there are {len(texts)}; each needs one")

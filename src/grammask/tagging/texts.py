@@ -1,10 +1,12 @@
 """The texts that callers hand over: a list of plain strings, or an error that says what is none."""
 
 from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from typing import Any, Final
 
 from ..errors import InputError
 from ..printing import quoted
+
+_NO_LISTS: Final = (str, bytes, bytearray, memoryview, Mapping, Set)
 
 
 def check_texts(texts: str | Iterable[str]) -> list[str]:
@@ -15,6 +17,21 @@ def check_texts(texts: str | Iterable[str]) -> list[str]:
     if not checked:
         raise InputError("there is no text to annotate: the list is empty")
     return checked
+
+
+def check_words(words: Any, name: str) -> tuple[str, ...]:
+    """Return the words of the text of this name as plain strings, perhaps none; raises `InputError`."""
+    listed = enumerate(as_list(words, name, "words"))
+    return tuple(_check_text(word, f"{name}: word {place}", "; a word must be a text") for place, word in listed)
+
+
+def as_list(values: Any, name: str, what: str) -> list[Any]:
+    """Return values of Python's own, also those of an array or a column; raises `InputError` for no list of `what`."""
+    own, dimensions = hasattr(values, "tolist"), getattr(values, "ndim", 1)  # of arrays; tables have no `tolist`
+    listed = isinstance(values, Iterable) and not isinstance(values, _NO_LISTS)
+    if not listed or dimensions == 0 or (dimensions > 1 and not own):
+        raise InputError(f"{name} must be a list of {what}, but is {quoted(values)} ({type(values).__name__})")
+    return values.tolist() if own else list(values)
 
 
 def check_pairs(texts: str | Iterable[str], pairs: str | Iterable[str] | None) -> tuple[list[str], list[str] | None]:
@@ -38,9 +55,9 @@ def _iterate(texts: Any) -> Iterable[Any]:
     return texts
 
 
-def _check_text(text: Any, name: str) -> str:
+def _check_text(text: Any, name: str, remedy: str | None = None) -> str:
     if not isinstance(text, str):
-        raise InputError(f"{name} is no text but {quoted(text)} ({type(text).__name__}){_remedy(text)}")
+        raise InputError(f"{name} is no text but {quoted(text)} ({type(text).__name__}){remedy or _remedy(text)}")
     try:
         text.encode()
     except UnicodeEncodeError as error:

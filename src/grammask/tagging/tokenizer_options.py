@@ -4,6 +4,7 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypedDict
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils.generic import PaddingStrategy
@@ -46,6 +47,9 @@ class CallOptions(TypedDict, total=False):
 
 
 _KNOWN: Final[frozenset[str]] = frozenset(CallOptions.__annotations__)
+_FLAGS: Final[frozenset[str]] = frozenset(
+    name for name, kind in CallOptions.__annotations__.items() if kind in (bool, bool | None)
+)
 # No model reads the tags of a text that is to be written.
 _REFUSED: Final[dict[str, str]] = dict.fromkeys(
     ("text_target", "text_pair_target"), "an Annotator makes inputs only; give targets to its tokenizer"
@@ -60,7 +64,11 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise InputError(f"an Annotator takes no {quoted(name)}; {remedy}")
     _check_strategy(options.get("padding"), PaddingStrategy, "padding")
     _check_strategy(options.get("truncation"), TruncationStrategy, "truncation")
-    if (side := options.get("padding_side")) not in (None, "left", "right"):
+    for name in _FLAGS.intersection(options):
+        if not (options[name] is None or isinstance(options[name], bool | np.bool_)):
+            raise InputError(f"{name} must be True or False, but is {quoted(options[name])}")
+    side = options.get("padding_side")
+    if not (side is None or (isinstance(side, str) and side in ("left", "right"))):
         raise InputError(f'padding_side must be "left" or "right", but is {quoted(side)}')
 
 

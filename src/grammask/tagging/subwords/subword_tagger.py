@@ -110,8 +110,7 @@ class SubwordTagger:
         The tokens are those of the tokenizer that the tagger was trained for. Spaces and capitals that ids don't tell
         are not known, so tags of texts are better. Raises `InputError` for what are no tokens.
         """
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        _check_tokens(input_ids, mask, self._known)
+        mask = _check_tokens(input_ids, attention_mask, self._known)
         self._network.to(input_ids.device)
         structure, ends = (table.to(input_ids.device) for table in self._tables)
         found = tag_tokens(self._network, structure, ends, input_ids.long(), mask)
@@ -148,7 +147,15 @@ def _together(texts: Sequence[str]) -> Iterator[list[str]]:
         yield some
 
 
-def _check_tokens(ids: Tensor, mask: Tensor, known: int) -> None:
+def _check_tokens(ids: Any, given: Any, known: int) -> Tensor:
+    """Return the mask of tokens, ones where none is given; raises `InputError`."""
+    for name, tensor in (("input_ids", ids), *(() if given is None else [("attention_mask", given)])):
+        if not isinstance(tensor, Tensor):
+            raise InputError(
+                f'{name} must be a tensor (batch, length), as return_tensors="pt" gives it, but is {quoted(tensor)} '
+                f"({type(tensor).__name__})"
+            )
+    mask = torch.ones_like(ids) if given is None else given
     if ids.dim() != 2 or ids.is_floating_point() or ids.shape != mask.shape:
         raise InputError(
             "input_ids and attention_mask must be whole numbers (batch, length), but have dtype "
@@ -156,3 +163,4 @@ def _check_tokens(ids: Tensor, mask: Tensor, known: int) -> None:
         )
     if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < known:
         raise InputError(f"input_ids hold {int(ids.min())} to {int(ids.max())}, but the tagger knows 0 to {known - 1}")
+    return mask
