@@ -13,6 +13,7 @@ from ..files.read import expand_home
 from ..printing import quoted, reason
 from .annotator_settings import TaggerSettings
 from .fingerprint import fingerprint
+from .respelled import place_words
 from .shipped_taggers import ENGLISH
 from .spacy_columns import read_doc
 from .split_text import SplitText
@@ -100,7 +101,8 @@ class SpacyTagger:
     def tag(self, texts: Sequence[str]) -> Iterator[TaggedText]:
         """Tag texts lazily, in order; see `TaggedText`."""
         self._check_sizes(texts)
-        yield from self._run(texts)
+        for text, doc in zip(texts, self._docs(texts), strict=False):
+            yield place_words(self._read(doc), doc.text, text, self.name)
 
     def tag_words(self, texts: Sequence[SplitText]) -> Iterator[TaggedText]:
         """Tag texts that come as words, without splitting them anew; otherwise as `tag`."""
@@ -108,7 +110,8 @@ class SpacyTagger:
 
         self._check_sizes([text.text for text in texts])
         words = (map(list, zip(*text.visible, strict=True)) if text.visible else ([], []) for text in texts)
-        yield from self._run(Doc(self._nlp.vocab, words=of, spaces=spaces) for of, spaces in words)
+        docs = (Doc(self._nlp.vocab, words=of, spaces=spaces) for of, spaces in words)
+        yield from map(self._read, self._docs(docs))
 
     def _check_sizes(self, texts: Sequence[str]) -> None:
         for number, text in enumerate(texts):
@@ -117,10 +120,6 @@ class SpacyTagger:
                     f"text {number} has {len(text)} characters, but {self.name} reads at most {self._nlp.max_length}; "
                     "split it"
                 )
-
-    def _run(self, texts: "Iterable[str | Doc]") -> Iterator[TaggedText]:
-        for doc in self._docs(texts):
-            yield self._read(doc)
 
     def _read(self, doc: "Doc") -> TaggedText:
         return read_doc(doc, self.name)

@@ -1,6 +1,6 @@
 """A Ray cluster that is asked for: whether one answers, found out before Ray connects to it.
 
-Ray asks on for many minutes where none does, says nothing, and then ends the process.
+Ray asks on for a quarter of an hour where none does, and says nothing.
 """
 
 import os
