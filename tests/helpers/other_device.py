@@ -91,6 +91,7 @@ def other_device() -> Iterator[torch.device]:
         # What PyTorch does before it asks us, or by the names of devices that it knows.
         patch.object(torch, "tensor", _tensor),
         patch.object(torch, "is_autocast_enabled", _is_autocast_enabled),
+        patch.object(torch, OTHER.type, torch.cpu, create=True),  # where checkpoints look for random numbers
         patch.object(caching, "ThreadPoolExecutor", _Threads),
         patch.object(torch, "inference_mode", lambda on=True: torch.no_grad() if on else nullcontext()),
         _Mode(),

@@ -37,8 +37,8 @@ def is_name(tag_ids: Tensor) -> Tensor:
     return torch.isin(tag_ids, torch.tensor([TAG_IDS[name] for name in NAMES], device=tag_ids.device))
 
 
-def masks_of_reads(tag_ids: Tensor, word_ids: Tensor, windows: Windows, first: int) -> list[Tensor]:
-    """Return for each read which keys the tokens from `first` on read, bool (queries, keys); the ids are (length,).
+def masks_of_reads(tag_ids: Tensor, word_ids: Tensor, windows: Windows, first: int) -> Tensor:
+    """Return which keys the tokens from `first` on read, bool (reads, queries, keys); the ids are (length,).
 
     A token of no word stands where the word before it stands.
     """
@@ -50,4 +50,4 @@ def masks_of_reads(tag_ids: Tensor, word_ids: Tensor, windows: Windows, first: i
     for read in range(FULL):
         reached = (back <= windows.of(read)) | (tokens < SINK_TOKENS)
         masks.append(earlier & (reached | is_name(tag_ids) if read in NAMED else reached))
-    return [*masks, earlier]
+    return torch.stack([*masks, earlier])

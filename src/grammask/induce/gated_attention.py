@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface, AttentionMaskInterface
 
 from ..attention.position_mask import PositionMask
@@ -18,32 +18,15 @@ _FOREIGN: Final[tuple[str, ...]] = ("softcap", "s_aux", "position_bias")
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
-    """The keys that queries of one read see: `places` (some,) before the first query, and `allowed` among them.
-
-    `allowed`, bool (queries, some + queries), goes on with the queries' own keys.
-    """
-
-    places: Tensor
-    allowed: Tensor
-
-    @classmethod
-    def of(cls, mask: Tensor) -> "Read":
-        """Return the read of a mask (queries, keys), whose last keys are those of the queries."""
-        first = mask.shape[1] - len(mask)
-        places = mask[:, :first].any(0).nonzero().flatten()
-        return cls(places, torch.cat((mask[:, places], mask[:, first:]), 1))
-
-
-@dataclass(frozen=True, eq=False)
 class GatedPass:
-    """What heads read in one pass: `gates` (layers, heads, reads) weigh the outputs of `reads`, each an own softmax.
+    """What heads read in one pass: `gates` (layers, heads, reads) weigh the outputs of reads, each an own softmax.
 
-    `before` are the keys and values of each layer that stand before the pass, (1, key-value heads, keys, head_dim).
+    `reads`, bool (reads, queries, keys), are the pairs of each; the last one has all pairs of the others. `before` are
+    the keys and values of each layer that stand before the pass, (1, key-value heads, keys, head_dim).
     """
 
     gates: Tensor
-    reads: Sequence[Read]
+    reads: Tensor
     before: Sequence[tuple[Tensor, Tensor]]
 
 
@@ -70,16 +53,23 @@ def _attention(
         raise ModelError(
             f"--from loss cannot follow {name}: it hides its layer or its inputs, or changes its scores in its own way"
         )
-    shared = query.shape[1] // key.shape[1]
-    output = torch.zeros_like(query)
-    for gates, read in zip(gated_pass.gates[layer].unbind(-1), gated_pass.reads, strict=True):
-        if gates.any():
-            # Taken from what needs no gradient: nothing is scattered back.
-            before = (states[:, :, read.places] for states in gated_pass.before[layer])
-            keys, values = (
-                torch.cat((some, own), 2).repeat_interleave(shared, 1)
-                for some, own in zip(before, (key, value), strict=True)
-            )
-            of_read = scaled_dot_product_attention(query, keys, values, attn_mask=read.allowed, scale=scaling)
-            output = output + gates[:, None, None] * of_read
-    return output.transpose(1, 2), None
+    keys, values = (torch.cat(states, 2)[0] for states in zip(gated_pass.before[layer], (key, value), strict=True))
+    scaled = query.reshape(len(keys), -1, query.shape[-1]) * (scaling or query.shape[-1] ** -0.5)
+    # What a pass holds for its gradients are some numbers for each pair and head; they are made again instead.
+    inputs = scaled, keys, values, gated_pass.gates[layer], gated_pass.reads
+    output = checkpoint(_mix, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return output.view_as(query).transpose(1, 2), None
+
+
+def _mix(query: Tensor, keys: Tensor, values: Tensor, gates: Tensor, reads: Tensor) -> Tensor:
+    """Return what heads read, (key-value heads, heads that share one x queries, head_dim), as `query`, which is scaled.
+
+    One product with the keys and one with the values serve all reads: they differ in what a query's weights sum to.
+    """
+    scores = (query @ keys.mT).view(len(gates), *reads.shape[1:]).masked_fill(~reads[-1], -torch.inf)
+    weights = (scores - scores.amax(-1, keepdim=True).detach()).exp().transpose(0, 1)
+    pairs = reads.permute(1, 2, 0).to(query.dtype)
+    # A read whose keys all weigh less than float32 can tell, beside the heaviest one, gives nothing.
+    sums = (weights @ pairs).clamp(min=torch.finfo(query.dtype).tiny)
+    mixed = (weights * (gates / sums @ pairs.mT)).transpose(0, 1)
+    return mixed.reshape(len(values), -1, values.shape[1]) @ values

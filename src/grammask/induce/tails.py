@@ -13,7 +13,6 @@ from ..model.attach import attached
 from ..model.cached_call import cache_argument
 from .far_grammar import far_grammar
 from .far_reads import WIDE_NAMED, Windows, is_name, masks_of_reads
-from .gated_attention import Read
 from .long_texts import LongText
 
 _TAIL: Final[int] = 224  # tokens at most of a text, read at once
@@ -26,13 +25,13 @@ Keys = Sequence[tuple[Tensor, Tensor]]  # keys and values of each layer, (1, hea
 class Tail:
     """The tokens of a text from `start` on, after the tokens of `keys`.
 
-    `counts` (tokens - 1,) tells what the loss of each but the first counts.
+    `counts` (tokens - 1,) tells what the loss of each but the first counts; `reads` is that of `masks_of_reads`.
     """
 
     input_ids: Tensor
     start: int
     counts: Tensor
-    reads: Sequence[Read]
+    reads: Tensor
     keys: Keys
 
 
@@ -55,8 +54,7 @@ def make_tails(
 def _tail(long_text: LongText, part: slice, counts: Tensor, keys: Keys, windows: Windows) -> Tail:
     masks = masks_of_reads(long_text.tag_ids[0, : part.stop], long_text.word_ids[0, : part.stop], windows, part.start)
     before = [(key[:, :, : part.start], value[:, :, : part.start]) for key, value in keys]
-    reads = [Read.of(mask) for mask in masks]
-    return Tail(long_text.input_ids[0, part], part.start, counts[part][1:], reads, before)
+    return Tail(long_text.input_ids[0, part], part.start, counts[part][1:], masks, before)
 
 
 def _keys(model: PreTrainedModel, long_text: LongText, windows: Windows) -> Keys:
