@@ -267,6 +267,21 @@ def test_what_may_read_dropped_keys_is_refused(llama, change, why):
             llama(**{**given, "input_ids": given["input_ids"][:, 25:]}, past_key_values=cache)
 
 
+def test_keys_that_make_way_for_the_call_itself_are_dropped_too(llama):
+    """Nothing was dropped before a call that brings an [UNK], but what it would read goes to make room for it."""
+    batch = texts((9, 9), 7)
+    batch.annotation["tag_ids"].fill_(0)
+    batch.annotation["word_ids"] = torch.arange(9).expand(2, -1).clone()
+    batch.annotation["tag_ids"][1, 5], batch.annotation["word_ids"][1, 5] = UNK, -1
+    with grammask.attached(llama, grammask.Grammar("next", rules=(grammask.Rule(WORDS, WORDS, [-1, 0]),))):
+        reader = Both(llama, batch)
+        for tokens in (2, 1, 1):
+            reader.call(tokens)
+        assert not reader.caches[1]._board.has_lost.any()
+        with pytest.raises(ModelError, match=r"text 1, token 5 has the tag \[UNK\], which may read"):
+            reader.call(3)
+
+
 def test_calls_that_cannot_be_exact_are_refused(llama):
     batch = random_batch((30, 30))
     rest = {**batch.everything, "input_ids": batch.inputs["input_ids"][:, 25:]}

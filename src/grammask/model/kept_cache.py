@@ -79,9 +79,9 @@ class KeptCache(Cache):
                 known = text.at(slice(0, board.seen))
                 check_known(board, known)
                 board.learn(known)
-                check_reads(board, new, text.words[:, board.seen :])
                 if board.fresh + queries > board.room:
                     self._let_go(board, max(ROOM, queries))
+                check_reads(board, new, text.words[:, board.seen :])
                 board.add(text)
                 if self._joined is None:
                     self._joined = board.join(part.distinct for own in self.layers for part in own.parts)
