@@ -156,6 +156,17 @@ def test_the_runs_of_a_configuration():
         plan_runs(make_config(grammars=("neighbours",)))
     with pytest.raises(ExperimentError, match="no run is left"):
         plan_runs(make_config(grammars=("paper:soft",), strategies=("hard",)))
+    for unused, why in (
+        ({"controls": ("window",), "strategies": ("full", "soft")}, "control 'window' is for hard grammars, and none"),
+        (
+            {"controls": ("window",), "grammars": ()},
+            "none is run so: strategies are full, hard, soft, grammars none; add",
+        ),
+        ({"controls": ("window",), "grammars": ("paper:soft",)}, "control 'window' is for hard grammars"),
+        ({"adaptations": ("ramp", "learn-head"), "strategies": ("hard",)}, "adaptation 'learn-head' is for soft"),
+    ):
+        with pytest.raises(ExperimentError, match=why):
+            plan_runs(make_config(**unused))
     for wrong in ({"seeds": (1, 1)}, {"batch_size": 0}, {"unknown": 1}):
         with pytest.raises(GrammaskError, match=next(iter(wrong)).replace("_", "-")):
             make_config(**wrong)

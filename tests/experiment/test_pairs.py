@@ -244,6 +244,11 @@ def test_the_command_writes_a_record_once(model, tmp_path, monkeypatch):
         ({"grammars": ("papr",)}, "did you mean 'paper'"),
         ({"grammars": ("paper", "paper")}, "setting 'grammars' is .*: each grammar may be named once"),
         ({"controls": ("windw",)}, "did you mean 'window'"),
+        (
+            {"model": "smollm2", "controls": ("window",)},
+            "control 'window' is for hard grammars, .*grammars none; add one",
+        ),
+        ({"strategies": ()}, r"setting 'strategies' is \(\): Tuple should have at least 1 item"),
         ({"strategies": ("hrad",)}, "hrad"),
         ({"device": "tpu"}, "setting 'device' is 'tpu': Input should be 'cpu' or 'cuda'"),
     ],

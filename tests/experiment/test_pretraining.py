@@ -10,6 +10,7 @@ from helpers.tiny_models import tiny_model
 from helpers.tokenizers_for_tests import tokenizer
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
+from grammask.cli.pretrain import _result as result
 from grammask.errors import ExperimentError, GrammaskError, InputError, ModelError
 from grammask.experiment.pretraining import run_pretraining
 from grammask.experiment.pretraining.config import make_pretrain_config
@@ -17,6 +18,7 @@ from grammask.experiment.pretraining.masked_collator import MaskedCollator
 from grammask.experiment.pretraining.read_texts import read_raw_texts
 from grammask.experiment.pretraining.train_masked import last_checkpoint
 from grammask.experiment.watched_trainer import WatchedTrainer
+from grammask.model.named_models import find_model
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 NOUNS = ("dog", "cat", "king", "film", "road", "song")
@@ -105,6 +107,8 @@ def test_a_pretrained_model_is_taken_up_by_compare(text, settings, tmp_path):
     assert {name.split(".")[0] for name in results["model"]["new_parameters"]} == {"bert", "classifier"}
     assert all("pooler" in name or "classifier" in name for name in results["model"]["new_parameters"])
     assert pretrained(tmp_path / "out", text, grammar="paper-sinks", epochs=6.0, resume=True)[0] == record
+    with pytest.raises(ModelError, match=f"holds no weights: .*; did you mean '{tmp_path / 'out' / 'model'}'"):
+        find_model(str(tmp_path / "out"))
 
 
 def test_the_model_attends_under_the_grammar_or_its_control(text, tmp_path, monkeypatch):
@@ -186,6 +190,7 @@ def test_training_goes_on_from_a_model(text, encoder, tmp_path):
         ({"grammar": "paper", "strategy": "soft", "control": "window"}, "leave --strategy out"),
         ({"grammar": "paper", "control": "windw"}, "did you mean 'window'"),
         ({"grammar": "papr"}, "did you mean 'paper'"),
+        ({"grammar": "streaming", "strategy": "soft"}, "'streaming' gives no rule a strength.* take --strategy hard"),
         ({"model": "scratch:2x16x3"}, "heads share the width"),
         ({"model": "nowhere"}, "nowhere"),
         ({"model": "minilm"}, "reads its own tokens; --vocabulary is for scratch"),
@@ -219,3 +224,11 @@ def test_a_loss_that_is_no_number_stops_it(text, tmp_path, monkeypatch):
     with pytest.raises(ExperimentError, match="pretraining diverged: the loss of step 1 of .* lower --learning-rate"):
         pretrained(tmp_path / "out", text)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["kind"] == "pretraining"
+
+
+def test_a_loss_beyond_all_perplexities_is_told():
+    record = {"steps": 3, "texts": {"held_out": 10}, "held_out_loss": 2.0}
+    assert result(record) == "3 steps; on 10 held-out texts a masked token costs 2.000 nats (a perplexity of 7.4)"
+    assert (
+        result({**record, "held_out_loss": 1e4}) == "3 steps; on 10 held-out texts a masked token costs 10000.000 nats"
+    )

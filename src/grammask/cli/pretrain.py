@@ -15,6 +15,7 @@ from .outputs import check_folder
 from .signals import advising
 
 _DEFAULTS: Final[PretrainConfig] = PretrainConfig()
+_WORSE_THAN_GUESSING: Final[float] = 20.0  # nats, in any vocabulary; a perplexity may be too large for a float
 
 
 def pretrain_command(
@@ -65,9 +66,10 @@ def pretrain_command(
 
 def _result(record: dict[str, Any]) -> str:
     loss = record["held_out_loss"]
+    learned = f" (a perplexity of {math.exp(loss):.1f})" if loss < _WORSE_THAN_GUESSING else ""
     return (
         f"{record['steps']:,} steps; on {record['texts']['held_out']:,} held-out texts a masked token costs {loss:.3f} "
-        f"nats (a perplexity of {math.exp(loss):.1f})"
+        f"nats{learned}"
     )
 
 

@@ -1,6 +1,6 @@
 """The runs of a comparison, planned from its settings: each row of the comparison with each seed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -62,7 +62,8 @@ class RunSpec(BaseModel):
 def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
     """Return all runs of a comparison, one seed after the other, and its grammars by name.
 
-    Raises `GrammarError` for a grammar that cannot be read and `ExperimentError` for two that share a name.
+    Raises `GrammarError` for a grammar that cannot be read and `ExperimentError` for two that share a name, and for
+    what is asked for and has no row.
     """
     grammars: dict[str, Grammar] = {}
     rows: dict[RowKey, None] = {FULL: None} if "full" in config.strategies else {}
@@ -72,11 +73,12 @@ def plan_runs(config: Config) -> tuple[tuple[RunSpec, ...], dict[str, Grammar]]:
         if grammars.setdefault(grammar.name, grammar) != grammar:
             raise ExperimentError(f"two different grammars are called {grammar.name!r}; rename one of them in its file")
         rows.update(dict.fromkeys(_rows_of(grammar, path, limit, config)))
+    _check_rows(rows, config)
     begun = [row._replace(attention=weights_of(config.attention, row.strategy)) for row in rows]
     specs = tuple(RunSpec(**row._asdict(), seed=seed) for seed in config.seeds for row in begun)
     if not specs:
         raise ExperimentError(
-            f"no run is left: strategies are {', '.join(config.strategies)}, grammars {config.grammars}"
+            f"no run is left: strategies are {', '.join(config.strategies)}, grammars {_told(config.grammars)}"
         )
     used = {spec.grammar for spec in specs}
     return specs, {name: grammar for name, grammar in grammars.items() if name in used}
@@ -88,7 +90,7 @@ def _rows_of(grammar: Grammar, path: str, limit: str | None, config: Config) -> 
         if strategy not in config.strategies or not _is_asked_for(strategy, limit):
             continue
         if strategy == "soft":
-            _check_strengths(grammar, path)
+            check_strengths(grammar, f"{path}:hard")
         yield RowKey(grammar.name, strategy)
         for adaptation in config.adaptations:
             if ADAPTATIONS[adaptation].strategy == strategy:
@@ -102,11 +104,33 @@ def _is_asked_for(strategy: Strategy, limit: str | None) -> bool:
     return limit in (None, strategy) or (limit == "controls" and strategy == "hard")
 
 
-def _check_strengths(grammar: Grammar, path: str) -> None:
+def _check_rows(rows: Collection[RowKey], config: Config) -> None:
+    """Raise `ExperimentError` for a control or a way of training that no row has, rather than leave it out."""
+    rowless = [
+        *(("control", name, "hard") for name in config.controls if name not in {row.control for row in rows}),
+        *(
+            ("adaptation", name, ADAPTATIONS[name].strategy)
+            for name in config.adaptations
+            if name not in {row.adaptation for row in rows}
+        ),
+    ]
+    for kind, name, strategy in rowless:
+        raise ExperimentError(
+            f"{kind} {name!r} is for {strategy} grammars, and none is run so: strategies are "
+            f"{', '.join(config.strategies)}, grammars {_told(config.grammars)}; add one, or leave it out"
+        )
+
+
+def _told(grammars: Sequence[str]) -> str:
+    return ", ".join(grammars) or "none"
+
+
+def check_strengths(grammar: Grammar, instead: str) -> None:
+    """Raise `ExperimentError` for a grammar under which soft attention is full; `instead` is what to take."""
     if not any(rule.strength for rule in grammar.rules):
         raise ExperimentError(
             f"grammar {grammar.name!r} gives no rule a strength, so soft attention under it is full attention; write "
-            f"strengths into its rules, or take {path}:hard"
+            f"strengths into its rules, or take {instead}"
         )
 
 

@@ -33,8 +33,8 @@ Grammars = Annotated[
 ]
 Strategies = Annotated[
     tuple[Annotated[str, AfterValidator(check_strategy)], ...],
-    AfterValidator(_each_once),
     Field(min_length=1, description=f"Kinds of attention: {', '.join(STRATEGIES)}."),
+    AfterValidator(_each_once),
 ]
 Controls = Annotated[
     tuple[ControlName, ...],

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, PreTrainedConfig
 
@@ -11,6 +12,8 @@ from ..errors import ModelError
 from ..files.find_file import find_file
 from .model_files import WEIGHTS, read_config
 from .saved_grammar import CONFIG_KEY
+
+_MODEL: Final[str] = "model"
 
 
 @dataclass(frozen=True)
@@ -46,4 +49,6 @@ def hash_weights(location: str, name: str, **hub: Any) -> str:
         if (found := find_file(location, file, **hub)) is not None:
             with open(found, "rb") as weights:
                 return hashlib.file_digest(weights, "sha256").hexdigest()
-    raise ModelError(f"{name!r} holds no weights: none of {', '.join(WEIGHTS)}")
+    inside = Path(location) / _MODEL  # as in the folders of pretrain
+    hint = f"; did you mean {str(inside)!r}?" if inside.is_dir() else ""
+    raise ModelError(f"{name!r} holds no weights: none of {', '.join(WEIGHTS)}{hint}")

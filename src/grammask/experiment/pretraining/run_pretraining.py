@@ -21,7 +21,7 @@ from ...model.model_source import ModelSource
 from ...tagging.annotate import Annotator
 from ..controls.apply import Controlled, apply_control
 from ..folder import Folder, open_folder
-from ..plan_runs import RunSpec
+from ..plan_runs import RunSpec, check_strengths
 from ..prepare import Splits
 from ..processes import Processes
 from ..records import read_json
@@ -82,6 +82,8 @@ def pretrain(config: PretrainConfig, out: Path, *, resume: bool, progress: Bar, 
 def _begin(config: PretrainConfig, precision: str, saved: Path) -> _Begun:
     """Load all that is needed, and try the grammar on the model."""
     grammar = None if config.grammar is None else load_grammar(config.grammar)
+    if grammar is not None and config.strategy == "soft":
+        check_strengths(grammar, "--strategy hard")
     texts = read_raw_texts(config)
     source = find_source(config)
     tokenizer = begin_tokenizer(config, source, texts.train, saved)
