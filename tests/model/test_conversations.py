@@ -207,3 +207,35 @@ def test_a_text_with_nothing_new_is_refused():
         direct(model, inputs, cache, 0, inputs["input_ids"].shape[1])
         with pytest.raises(InputError, match="but the cache has read .* so nothing follows"):
             model.generate(**inputs, cache=cache, max_new_tokens=2)
+
+
+@pytest.mark.parametrize("chosen", [0, 1])
+def test_beams_that_one_text_does_not_go_on_with_are_refused(chosen):
+    """A cache of two beams holds two texts: what is said after one of them was not said after the other."""
+    annotate, options = annotator(), {"max_new_tokens": 8, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    inputs = annotate("The old sailor read.", return_tensors="pt")
+    with grammask.attached(stock(), NEAR, annotator=annotate) as model:
+        for kept in (transformers.DynamicCache(), grammask.GrammarCache(model)):
+            model.generate(**inputs, cache=kept, num_beams=2, **options)
+            begun = CacheText.of(kept).input_ids
+            assert not torch.equal(*begun)
+            more = torch.cat([begun[chosen : chosen + 1], inputs["input_ids"]], 1)
+            for text in (more, inputs["input_ids"][:, :1].expand_as(more)):
+                given = {"input_ids": text, "tag_ids": torch.zeros_like(text), "attention_mask": torch.ones_like(text)}
+                given["word_ids"] = torch.arange(text.shape[1])[None]
+                with pytest.raises(InputError, match="holds 2 texts, not all of which input_ids, of 1, goes on with"):
+                    model.generate(**given, cache=kept, num_beams=2, **options)
+
+
+def test_texts_of_a_batch_that_move_by_padding_are_refused():
+    annotate = annotator()
+    with grammask.attached(stock(), NEAR, annotator=annotate) as model:
+        for kept in (transformers.DynamicCache(), grammask.GrammarCache(model)):
+            first = annotate(["The old sailor read.", "Nobody!"], return_tensors="pt")
+            direct(model, first, kept, 0, first["input_ids"].shape[1])
+            inputs = annotate(["The old sailor read. Who?", "Nobody! Who read 12 letters?"], return_tensors="pt")
+            message = (
+                "text 0 has padding in place 0, where .*cannot go on with one cache; take a new cache, or one for each"
+            )
+            with pytest.raises(InputError, match=message):
+                model.generate(**inputs, cache=kept, max_new_tokens=3)

@@ -16,6 +16,7 @@ from ..attention.inputs import Annotation
 from ..errors import InputError
 from ..grammar.caching import outside_inference_mode
 from ..grammar.tags import CLS, NEW, PAD, SEP, TAG_IDS, UNK
+from .kept_cache import KeptCache
 
 _NAME: Final[str] = "_grammask_text"  # in the cache itself, so that its copies have it too
 _OTHER: Final[int] = TAG_IDS["X"]
@@ -61,7 +62,7 @@ def carry_on(cache: Cache, input_ids: Tensor, tag_ids: Tensor, word_ids: Tensor)
     What was read keeps its tags and word numbers, but words that were new get the tags that are given. What follows is
     given, too, in words that are counted on. Its special tokens are words tagged X, as those that a model writes.
     As in transformers itself, the tokens that were read stand, whatever `input_ids` says of them; a warning says so.
-    Raises `InputError` where nothing follows.
+    Raises `InputError` where nothing follows, and for other texts, or other padding, than the cache holds.
     """
     earlier, known = cache.get_seq_length(), CacheText.of(cache)
     if known is None or not earlier or not input_ids.shape == tag_ids.shape == word_ids.shape:
@@ -71,10 +72,10 @@ def carry_on(cache: Cache, input_ids: Tensor, tag_ids: Tensor, word_ids: Tensor)
             f"the texts have {input_ids.shape[1]} tokens, but the cache has read {earlier}, so nothing follows; give "
             "the texts whole, with what was generated, or a new cache"
         )
-    rows = _rows(known.input_ids[:, :earlier], input_ids[:, :earlier])
-    if rows is None:
-        return {"tag_ids": tag_ids, "word_ids": word_ids}
+    rows = _rows(known.input_ids[:, :earlier], input_ids[:, :earlier], held=_texts_in(cache))
     tags, words = known.tag_ids[rows, :earlier].to(tag_ids), known.word_ids[rows, :earlier].to(word_ids)
+    _check_padding(tags == PAD, tag_ids[:, :earlier] == PAD)
+    _warn_of_others(known.input_ids[rows, :earlier], input_ids[:, :earlier])
     given = tag_ids.masked_fill((tag_ids == CLS) | (tag_ids == SEP) | (tag_ids == UNK), _OTHER)
     tags = torch.where(tags == NEW, given[:, :earlier], tags)
     real = given[:, earlier:] != PAD
@@ -86,17 +87,47 @@ def carry_on(cache: Cache, input_ids: Tensor, tag_ids: Tensor, word_ids: Tensor)
     }
 
 
-def _rows(known: Tensor, asked: Tensor) -> Tensor | None:
-    """Return for each text the row of a cache that has read it; None where the cache holds another number of texts."""
+def _texts_in(cache: Cache) -> int:
+    """Return how many texts a cache holds, which may be others than when it read them last."""
+    first: Any = cache.layers[0]
+    return cache.texts if isinstance(cache, KeptCache) else len(first.keys)
+
+
+def _rows(known: Tensor, asked: Tensor, *, held: int) -> Tensor:
+    """Return for each text the row that was read of it, of a cache that holds so many texts now.
+
+    Raises `InputError` where that isn't what all its rows hold: searching beams leaves several texts for one.
+    """
     same = (known[None] == asked.to(known)[:, None]).all(2)
-    if bool(same.any(1).all()):
+    if bool(same.any(1).all()) and (held != len(known) or bool(same.any(0).all())):
         return same.int().argmax(1)
     if len(known) != len(asked):
-        return None
-    row, place = (known != asked.to(known)).nonzero()[0].tolist()
-    warnings.warn(
-        f"from token {place} on, text {row} of the cache has other tokens than input_ids; generation goes on from "
-        "those of the cache. Where an answer was spelled anew, take a new cache to read it as it is spelled now",
-        stacklevel=4,
-    )
+        raise InputError(
+            f"the cache holds {held} texts, not all of which input_ids, of {len(asked)}, goes on with, as after beams; "
+            "take a new cache"
+        )
     return torch.arange(len(known), device=known.device)
+
+
+def _warn_of_others(known: Tensor, asked: Tensor) -> None:
+    """Warn where a cache has read other tokens than are asked for."""
+    others = (known != asked.to(known)).nonzero().tolist()
+    if others:
+        row, place = others[0]
+        warnings.warn(
+            f"from token {place} on, text {row} of the cache has other tokens than input_ids; generation goes on from "
+            "those of the cache. Where an answer was spelled anew, take a new cache to read it as it is spelled now",
+            stacklevel=4,
+        )
+
+
+def _check_padding(known: Tensor, asked: Tensor) -> None:
+    """Raise `InputError` where texts have padding in other places than a cache has read it in."""
+    moved = (known != asked).nonzero().tolist()
+    if moved:
+        row, place = moved[0]
+        raise InputError(
+            f"text {row} has {'padding' if asked[row, place] else 'a token'} in place {place}, where the cache has "
+            "read otherwise: texts of a batch that have grown by different lengths cannot go on with one cache; take "
+            "a new cache, or one for each text"
+        )
