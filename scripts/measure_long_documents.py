@@ -35,7 +35,7 @@ from grammask.attention.inputs import Annotation
 from grammask.environment import choose_precision, environment
 from grammask.errors import ExperimentError
 from grammask.experiment.config import Config, make_config
-from grammask.experiment.controls.apply import Controlled, apply_control
+from grammask.experiment.controls.apply import Controlled
 from grammask.experiment.cost import ModelShape
 from grammask.experiment.label_line import read_label_line, write_label_line
 from grammask.experiment.plan_runs import plan_runs
@@ -250,8 +250,7 @@ def run_unit(config: Config, path: Path, threads: int, until: float) -> bool:
     spec, precision = specs[-1], choose_precision(config.precision)
     setup = load_setup(config, specs, grammars, precision)
     data = prepare_task(setup.task, setup.annotator, max_length=config.max_length, progress=lambda tagged, *_: tagged)
-    shape = setup.model.shape
-    controlled = apply_control(spec, setup.grammar_of(spec), data, layers=shape.layers, heads=shape.heads)
+    controlled = setup.controlled(spec, data)
     trained = train_and_evaluate(setup, spec, controlled, Processes(), keep=None)
     answers = trained.logits.argmax(1)
     accuracy, loss = float(np.mean(answers == np.array(setup.task.dev.labels))), trained.training_loss
@@ -259,7 +258,7 @@ def run_unit(config: Config, path: Path, threads: int, until: float) -> bool:
         "config": config.model_dump(mode="json"),
         "accuracy": accuracy,
         "training_loss": loss,
-        "density": density(controlled, shape),
+        "density": density(controlled, setup.model.shape),
         "predictions": write_label_line([int(answer) for answer in answers]),
         "seconds": {"training": trained.training_seconds, "all": time.perf_counter() - begun},
         "tagger": {"name": setup.annotator.tagger.name, "version": setup.annotator.tagger.version},

@@ -49,7 +49,8 @@ def pretrain_command(
     console = PlainConsole()
     with console.loading():
         from ..experiment.pretraining.config import make_pretrain_config
-        from ..experiment.pretraining.run_pretraining import MODEL, pretrain
+        from ..experiment.pretraining.run_pretraining import pretrain
+        from ..model.model_source import MODEL_FOLDER
 
     config = make_pretrain_config(
         model=model, text=text, task=task, text_column=text_column, limit=limit, vocabulary=vocabulary,
@@ -61,7 +62,7 @@ def pretrain_command(
     with advising(lambda: _how_to_go_on(folder)):
         record = pretrain(config, folder, resume=resume, progress=console.progress, say=console.say)
     console.say(_result(record))
-    console.say(f"grammask compare --model {folder / MODEL} trains on from it")
+    console.say(f"grammask compare --model {folder / MODEL_FOLDER} trains on from it")
 
 
 def _result(record: dict[str, Any]) -> str:

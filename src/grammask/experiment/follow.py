@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from ..environment import choose_precision
 from .config import Config
-from .controls.apply import apply_control
 from .plan_runs import RunSpec, plan_runs
 from .prepare import prepare
 from .processes import Processes
@@ -38,6 +37,4 @@ def _follow_comparison(config: Config, processes: Processes) -> None:
     data = prepare(setup.task, setup.annotator, max_length=setup.config.max_length, progress=lambda tagged, *_: tagged)
     spec: RunSpec | None
     while (spec := processes.share()) is not None:
-        shape = setup.model.shape
-        controlled = apply_control(spec, setup.grammar_of(spec), data, layers=shape.layers, heads=shape.heads)
-        train_and_evaluate(setup, spec, controlled, processes, keep=None)
+        train_and_evaluate(setup, spec, setup.controlled(spec, data), processes, keep=None)

@@ -13,7 +13,7 @@ from ..data.task import Task
 from ..files.csv_text import csv_text
 from ..memory import PeakMemory
 from ..tagging.collate import Collator
-from .controls.apply import Controlled, apply_control
+from .controls.apply import Controlled
 from .cost import Cost, measure_cost, measure_planning
 from .label_line import write_label_line
 from .metrics import classification_metrics
@@ -31,8 +31,7 @@ def run(
 
     With `keep` the trained model is saved there, with its grammar and tokenizer.
     """
-    shape = setup.model.shape
-    controlled = apply_control(spec, setup.grammar_of(spec), data, layers=shape.layers, heads=shape.heads)
+    controlled = setup.controlled(spec, data)
     training_planning, evaluation_cost = _costs(setup, spec, controlled)
     with PeakMemory() as memory:
         trained = train_and_evaluate(setup, spec, controlled, processes, keep=keep)

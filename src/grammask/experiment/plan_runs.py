@@ -106,19 +106,15 @@ def _is_asked_for(strategy: Strategy, limit: str | None) -> bool:
 
 def _check_rows(rows: Collection[RowKey], config: Config) -> None:
     """Raise `ExperimentError` for a control or a way of training that no row has, rather than leave it out."""
-    rowless = [
-        *(("control", name, "hard") for name in config.controls if name not in {row.control for row in rows}),
-        *(
-            ("adaptation", name, ADAPTATIONS[name].strategy)
-            for name in config.adaptations
-            if name not in {row.adaptation for row in rows}
-        ),
-    ]
-    for kind, name, strategy in rowless:
-        raise ExperimentError(
-            f"{kind} {name!r} is for {strategy} grammars, and none is run so: strategies are "
-            f"{', '.join(config.strategies)}, grammars {_told(config.grammars)}; add one, or leave it out"
-        )
+    asked = [("control", name, "hard") for name in config.controls]
+    asked += [("adaptation", name, ADAPTATIONS[name].strategy) for name in config.adaptations]
+    there = {("control", row.control) for row in rows} | {("adaptation", row.adaptation) for row in rows}
+    for kind, name, strategy in asked:
+        if (kind, name) not in there:
+            raise ExperimentError(
+                f"{kind} {name!r} is for {strategy} grammars, and none is run so: strategies are "
+                f"{', '.join(config.strategies)}, grammars {_told(config.grammars)}; add one, or leave it out"
+            )
 
 
 def _told(grammars: Sequence[str]) -> str:

@@ -1,9 +1,10 @@
-"""Settings that several configurations share: what chooses their rows, and models that may begin from nothing."""
+"""Settings that several configurations share: what chooses their rows, and their models and devices."""
 
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from ..environment import Device
 from ..grammar.rules import STRATEGIES, check_strategy
 from .controls.registry import CONTROLS, find_control
 from .scratch_shape import read_shape
@@ -41,5 +42,6 @@ Controls = Annotated[
     AfterValidator(_each_once),
     Field(description=f"Controls of hard grammars: {', '.join(CONTROLS)}. NAME:controls is for one grammar only."),
 ]
+ModelDevice = Annotated[Device, Field(description="Where the model runs, always in float32.")]
 # A model that is loaded, or one from nothing, whose sizes a machine can train.
 TrainedModel = Annotated[str, AfterValidator(_of_a_size)]

@@ -12,7 +12,9 @@ from ..model.model_source import ModelSource
 from ..model.named_models import find_model, load_tokenizer
 from ..tagging.annotate import Annotator
 from .config import Config
+from .controls.apply import Controlled, apply_control
 from .plan_runs import RunSpec
+from .prepare import Splits
 from .scratch_model import scratch_source
 from .scratch_shape import read_shape
 from .try_model import TriedModel, try_model
@@ -42,6 +44,11 @@ class Setup:
     def grammar_of(self, spec: RunSpec) -> Grammar | None:
         """Return the grammar of a run, None for full attention."""
         return None if spec.grammar is None else self.grammars[spec.grammar]
+
+    def controlled(self, spec: RunSpec, data: Splits) -> Controlled:
+        """Return what a run takes, under its control where it has one."""
+        shape = self.model.shape
+        return apply_control(spec, self.grammar_of(spec), data, layers=shape.layers, heads=shape.heads)
 
 
 def load_setup(config: Config, specs: Sequence[RunSpec], grammars: Mapping[str, Grammar], precision: str) -> Setup:

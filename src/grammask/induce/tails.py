@@ -52,9 +52,9 @@ def make_tails(
 
 
 def _tail(long_text: LongText, part: slice, counts: Tensor, keys: Keys, windows: Windows) -> Tail:
-    masks = masks_of_reads(long_text.tag_ids[0, : part.stop], long_text.word_ids[0, : part.stop], windows, part.start)
+    reads = masks_of_reads(long_text.tag_ids[0, : part.stop], long_text.word_ids[0, : part.stop], windows, part.start)
     before = [(key[:, :, : part.start], value[:, :, : part.start]) for key, value in keys]
-    return Tail(long_text.input_ids[0, part], part.start, counts[part][1:], masks, before)
+    return Tail(long_text.input_ids[0, part], part.start, counts[part][1:], reads, before)
 
 
 def _keys(model: PreTrainedModel, long_text: LongText, windows: Windows) -> Keys:

@@ -111,9 +111,8 @@ def _rows(known: Tensor, asked: Tensor, *, held: int) -> Tensor:
 
 def _warn_of_others(known: Tensor, asked: Tensor) -> None:
     """Warn where a cache has read other tokens than are asked for."""
-    others = (known != asked.to(known)).nonzero().tolist()
-    if others:
-        row, place = others[0]
+    if (unlike := _first_unlike(known, asked.to(known))) is not None:
+        row, place = unlike
         warnings.warn(
             f"from token {place} on, text {row} of the cache has other tokens than input_ids; generation goes on from "
             "those of the cache. Where an answer was spelled anew, take a new cache to read it as it is spelled now",
@@ -123,11 +122,16 @@ def _warn_of_others(known: Tensor, asked: Tensor) -> None:
 
 def _check_padding(known: Tensor, asked: Tensor) -> None:
     """Raise `InputError` where texts have padding in other places than a cache has read it in."""
-    moved = (known != asked).nonzero().tolist()
-    if moved:
-        row, place = moved[0]
+    if (moved := _first_unlike(known, asked)) is not None:
+        row, place = moved
         raise InputError(
             f"text {row} has {'padding' if asked[row, place] else 'a token'} in place {place}, where the cache has "
             "read otherwise: texts of a batch that have grown by different lengths cannot go on with one cache; take "
             "a new cache, or one for each text"
         )
+
+
+def _first_unlike(known: Tensor, asked: Tensor) -> list[int] | None:
+    """Return text and place of the first number that differs, None where none does."""
+    unlike: list[list[int]] = (known != asked).nonzero()[:1].tolist()
+    return unlike[0] if unlike else None

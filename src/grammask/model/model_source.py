@@ -13,7 +13,7 @@ from ..files.find_file import find_file
 from .model_files import WEIGHTS, read_config
 from .saved_grammar import CONFIG_KEY
 
-_MODEL: Final[str] = "model"
+MODEL_FOLDER: Final[str] = "model"  # in the folder of a pretraining
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,6 @@ def hash_weights(location: str, name: str, **hub: Any) -> str:
         if (found := find_file(location, file, **hub)) is not None:
             with open(found, "rb") as weights:
                 return hashlib.file_digest(weights, "sha256").hexdigest()
-    inside = Path(location) / _MODEL  # as in the folders of pretrain
+    inside = Path(location) / MODEL_FOLDER
     hint = f"; did you mean {str(inside)!r}?" if inside.is_dir() else ""
     raise ModelError(f"{name!r} holds no weights: none of {', '.join(WEIGHTS)}{hint}")

@@ -5,13 +5,13 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ...data.minimal_pairs import PHENOMENA
-from ...environment import LARGEST_SEED, Device
+from ...environment import LARGEST_SEED
 from ...errors import setting_error
 from ...grammar.rules import STRATEGIES
 from ...printing import quoted
 from ...tagging.load_tagger import TAGGER_HELP
 from ...tagging.spacy_tagger import DEFAULT_PIPELINE
-from ..row_settings import Controls, Grammars, Strategies
+from ..row_settings import Controls, Grammars, ModelDevice, Strategies
 from ..scratch_shape import read_shape
 
 _NAMES: Final[tuple[str, ...]] = tuple(PHENOMENA)
@@ -38,7 +38,7 @@ class PairsConfig(BaseModel):
     batch_size: int = Field(default=32, ge=1, le=65_536, description="Sentences in a batch.")
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Seed of the pairs, and of what controls draw.")
-    device: Device = Field(default="cpu", description="Where the model runs, always in float32.")
+    device: ModelDevice = "cpu"
 
     @field_validator("model")
     @classmethod

@@ -4,12 +4,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from ...environment import LARGEST_SEED, Device
+from ...environment import LARGEST_SEED
 from ...errors import ExperimentError, setting_error
 from ...printing import quoted
 from ...tagging.load_tagger import TAGGER_HELP
 from ...tagging.spacy_tagger import DEFAULT_PIPELINE
 from ..recall.recall_settings import PEERS, RecallSettings, check_peers, fitting_distances
+from ..row_settings import ModelDevice
 
 BUILT_IN: Final[str] = "chronicles"
 CONTROL_NAMES: Final[tuple[str, ...]] = (
@@ -59,7 +60,7 @@ class PerplexityConfig(BaseModel):
     peers: tuple[str, ...] = Field(default=(), description=f"Peers of --recall: {', '.join(PEERS)}.")
     tagger: str = Field(default=DEFAULT_PIPELINE, description=TAGGER_HELP)
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Seed of what controls draw.")
-    device: Device = Field(default="cpu", description="Where the model runs, always in float32.")
+    device: ModelDevice = "cpu"
 
     @property
     def shared(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ...files.write import dump, write_whole
 from ...grammar.file import load_grammar
 from ...grammar.grammar import Grammar
 from ...model.attach import attach, detach
-from ...model.model_source import ModelSource
+from ...model.model_source import MODEL_FOLDER, ModelSource
 from ...tagging.annotate import Annotator
 from ..controls.apply import Controlled, apply_control
 from ..folder import Folder, open_folder
@@ -31,7 +31,6 @@ from .read_texts import RawTexts, read_raw_texts
 from .train_masked import CHECKPOINTS, TrainedMasked, train_masked
 
 RECORD: Final[str] = "pretraining.json"
-MODEL: Final[str] = "model"
 TOKENIZER: Final[str] = "tokenizer"  # its own, among the checkpoints
 _CHUNK: Final[int] = 1000
 # Wraps an iterable in a progress bar: (iterable, description, length).
@@ -128,8 +127,8 @@ def _train(begun: _Begun, data: Splits, folder: Folder) -> dict[str, Any]:
     )
     if controlled.grammar is not None:
         detach(model)
-    model.save_pretrained(folder.path / MODEL)
-    begun.tokenizer.save_pretrained(folder.path / MODEL)
+    model.save_pretrained(folder.path / MODEL_FOLDER)
+    begun.tokenizer.save_pretrained(folder.path / MODEL_FOLDER)
     return _record(begun, data, trained)
 
 
