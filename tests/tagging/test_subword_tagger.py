@@ -67,6 +67,20 @@ def test_windows_change_no_answer(monkeypatch):
     torch.testing.assert_close(alone, whole[texts < 9])
 
 
+def test_texts_are_read_as_one_row_with_gaps():
+    network, generator = random_tagger().network, torch.Generator().manual_seed(2)
+    texts = torch.tensor([0] * 30 + [1] + [3] * 20)
+    ids = torch.randint(0, network.pieces.num_embeddings, texts.shape, generator=generator)
+    cues = torch.randint(0, CUES, texts.shape, generator=generator)
+    places = torch.arange(len(texts)) + 2 * texts  # the longest step
+    row = torch.zeros(3, int(places[-1]) + 1, dtype=torch.long)
+    row[:, places] = torch.stack([ids, cues, torch.ones_like(ids)])
+    with torch.no_grad():
+        expected = network(row[0], row[1], row[2] > 0)[places]
+    torch.testing.assert_close(network.read_texts(ids, cues, texts), expected)
+    assert network.read_texts(ids[:0], cues[:0], texts[:0]).shape == (0, expected.shape[1])
+
+
 def test_layers_are_a_convolution():
     layers = TagLayers(4, 6, (2,))
     found = torch.randn(11, 4)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...grammar.tags import UPOS
+from .pieces import CUES
 
 OUTPUTS: Final[int] = len(UPOS) + 1  # a number for each tag, and one that is above 0 where a word begins
 _WINDOW: Final[int] = 1024  # subwords that a processor reads at once, so that they stay in its cache
@@ -36,9 +37,13 @@ class TagLayers(nn.Module):
     def forward(self, found: Tensor, real: Tensor) -> Tensor:
         """Return the answers (length, OUTPUTS)."""
         there = real.unsqueeze(-1).to(found.dtype)
-        for number, (step, read) in enumerate(zip(self.steps, self.reads, strict=True)):
-            new = self.drop(_read(found * there, step, *read.parameters()).relu_())
-            found = found + new if number else new
+        return self.answers(_read(found * there, self.steps[0], *self.reads[0].parameters()), there)
+
+    def answers(self, read: Tensor, there: Tensor) -> Tensor:
+        """Return the answers from what the first layer read, before its ReLU; `there` (length, 1) is 1 where real."""
+        found = self.drop(read.relu_())
+        for step, layer in zip(self.steps[1:], self.reads[1:], strict=True):
+            found = found + self.drop(_read(found * there, step, *layer.parameters()).relu_())
         answers: Tensor = self.answer(found)
         return answers
 
@@ -71,15 +76,34 @@ class TagNetwork(nn.Module):
 
         Rows of any length are read in windows. No answer hangs on where they lie, since each sees `reach` beyond.
         """
-        places = torch.arange(len(ids), device=ids.device) + max(self.layers.steps) * texts
-        size, reach = int(places[-1]) + 1 if len(ids) else 0, self.layers.reach
-        row = torch.zeros(3, size, dtype=torch.long, device=ids.device)
-        row[:, places] = torch.stack([ids, cues, torch.ones_like(ids)])
+        layers = self.layers
+        margin, reach = layers.steps[0], layers.reach
+        places = torch.arange(len(ids), device=ids.device) + max(layers.steps) * texts
+        size = int(places[-1]) + 1 if len(ids) else 0
+        (of_left, of_here, of_right), kinds = self._first_layer(ids, cues)
+        row = torch.full((size + 2 * margin,), len(of_here) - 1, device=ids.device)
+        row[places + margin] = kinds
+        there = torch.zeros(size, 1, dtype=of_here.dtype, device=ids.device)
+        there[places] = 1
         found = [self.cues.weight.new_zeros(0, OUTPUTS)]
         length = _WINDOW if ids.device.type == "cpu" else _LARGE_WINDOW
         for start in range(0, size, length):
             first = max(start - reach, 0)
-            window = row[:, first : start + length + reach]
-            answers = self(window[0], window[1], window[2] > 0)
-            found.append(answers[start - first :][:length])
+            real = there[first : start + length + reach]
+            left, here, right = (row.narrow(0, first + by, len(real)) for by in (0, margin, 2 * margin))
+            read = of_here[here].add_(of_left[left]).add_(of_right[right])
+            found.append(layers.answers(read, real)[start - first :][:length])
         return torch.cat(found)[places]
+
+    def _first_layer(self, ids: Tensor, cues: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return what the first layer reads of each kind of subword on the left, here and right, and each one's kind.
+
+        It is linear, so it is computed once for all subwords with the same id and cue. The last kind stands for places
+        without a subword. (kinds, width) each.
+        """
+        kinds, kind_of = torch.unique(ids * CUES + cues, return_inverse=True)
+        found = self.pieces(kinds.div(CUES, rounding_mode="floor")) + self.cues(kinds % CUES)
+        weight, bias = self.layers.reads[0].parameters()
+        tables = [F.pad(found @ part, (0, 0, 0, 1)) for part in torch.split(weight.t(), found.shape[1])]
+        tables[1] += bias
+        return tables, kind_of
