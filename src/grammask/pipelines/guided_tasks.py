@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..printing import quoted
 from ..tagging.padding import TAG_PADDING, pad_annotation
 from .guided_pipeline import GuidedModel, GuidedPipeline
+from .question_answering import GuidedQuestionAnswering
 
 _PREFIX: Final[str] = "guided-"
 
@@ -109,6 +110,7 @@ _NOT_TAKEN: Final[tuple[str, ...]] = (
 TASKS: Final[dict[str, type[Pipeline]]] = {
     "text-classification": GuidedTextClassification,
     "token-classification": GuidedTokenClassification,
+    "question-answering": GuidedQuestionAnswering,
     "fill-mask": GuidedFillMask,
     "feature-extraction": GuidedFeatureExtraction,
     "text-generation": GuidedTextGeneration,
