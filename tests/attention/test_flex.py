@@ -10,12 +10,10 @@ from helpers.strategies import drawn_calls
 from helpers.tiny_models import tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn.attention import flex_attention as torch_flex
 
 import grammask
 from grammask.attention import functional
-from grammask.attention.flex import attend_calls
 from grammask.attention.flex.attend_calls import flex_attention
 from grammask.attention.flex.rule_tables import rules_on
 from grammask.attention.mask_maker import with_new
@@ -23,10 +21,8 @@ from grammask.attention.plan import Plan
 from grammask.attention.position_mask import FREE, PositionMask
 from grammask.attention.reference import reference_attention
 from grammask.errors import GrammarError, InputError
-from grammask.grammar.grammar import Grammar
-from grammask.grammar.rules import Rule
 from grammask.grammar.tables import compile_tables
-from grammask.grammar.tags import NAMED, PAD, UPOS
+from grammask.grammar.tags import NAMED, PAD
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 # Without it FlexAttention is traced for every kind of pair before it runs in plain PyTorch, a second for each.
@@ -143,21 +139,6 @@ def test_learned_strengths_get_their_gradients(table_heads, monkeypatch):
     )
     for grad, wish in zip(grads, wanted, strict=True):
         torch.testing.assert_close(grad, wish, atol=1e-6, rtol=0)
-
-
-def test_nothing_is_compiled_for_a_batch(monkeypatch):
-    """What a GPU compiles is traced here, and run by PyTorch's own operators."""
-    counter = CompileCounterWithBackend("eager")
-    traced = torch.compile(attend_calls._attend, backend=counter, dynamic=True, fullgraph=True)
-    monkeypatch.setattr(attend_calls, "_compile", lambda: traced)
-    monkeypatch.setattr(attend_calls, "_attend", attend_calls._compiled)
-    grammar, other = (Grammar(name, rules=(Rule(tags, UPOS),)) for name, tags in (("one", UPOS[:5]), ("two", UPOS[3:])))
-    compare(grammar, "hard", random_batch((300, 20)), dtype=torch.float32, atol=1e-5)
-    once = counter.frame_count
-    assert once == 1
-    for lengths, rules in (((400, 20, 7), grammar), ((700, 131, 5, 2), grammar), ((256, 256), other)):
-        compare(rules, "hard", random_batch(lengths), dtype=torch.float32, atol=1e-5)
-    assert counter.frame_count == once
 
 
 def test_what_flex_cannot_do_is_refused_by_name():

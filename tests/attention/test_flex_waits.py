@@ -20,7 +20,12 @@ from grammask.attention.flex import attend_calls, calls, pair_tensors
 from grammask.grammar.tables import compile_layers
 
 CPU = torch.device("cpu")
-pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile"),
+    pytest.mark.skipif(
+        not torch.backends.cuda.is_built(), reason="this PyTorch is built without CUDA, and has no such tensors"
+    ),
+]
 
 
 def there(tensor):

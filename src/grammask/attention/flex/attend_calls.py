@@ -1,26 +1,19 @@
 """FlexAttention over the calls of a plan, merged by log-sum-exp: compiled on a GPU, plain PyTorch on the CPU."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch._dynamo import config as dynamo_config
-from torch.fx.experimental import _config as symbol_config
 from torch.nn.attention.flex_attention import AuxRequest, BlockMask, FlexKernelOptions
 from torch.nn.attention.flex_attention import flex_attention as torch_flex
 
 from .calls import FlexCall, Order
+from .compiling import compiling
 from .pair_functions import mask_function, score_function
 from .side import BLOCK
 
-# Compilations, and whether numbers are constants of the code: a scale is one, sizes are not, however they relate.
-_LIMITS: Final[tuple[tuple[Any, str, Any], ...]] = (
-    (dynamo_config, "recompile_limit", 256), (dynamo_config, "accumulated_recompile_limit", 1024),
-    (dynamo_config, "specialize_float", True), (symbol_config, "use_duck_shape", False),
-)  # fmt: skip
 # Small tiles: what decides a pair must fit into registers beside its score. Where it doesn't, a pair takes ten times as
 # long. They divide BLOCK.
 _TILES: Final[FlexKernelOptions] = {  # type: ignore[typeddict-unknown-key]
@@ -109,26 +102,13 @@ def _merged(output: Tensor, lse: Tensor, other_output: Tensor, other_lse: Tensor
     return merged, torch.logaddexp(lse, other_lse)
 
 
-def _compiled(*args: Any, **kwargs: Any) -> Tensor:
+def _compiled(query: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Attend by compiled code: made once for each kind of pairs, dtype and scale, for batches of any shape."""
-    with _limits():
-        return _compile()(*args, **kwargs)
+    with compiling(query):
+        return _compile()(query, *args, **kwargs)
 
 
 @cache
 def _compile() -> Callable[..., Tensor]:
     # fullgraph: what cannot be compiled is an error, not all n x n scores.
     return torch.compile(_attend, dynamic=True, fullgraph=True)
-
-
-@contextmanager
-def _limits() -> Iterator[None]:
-    """Set PyTorch's own numbers for a while: its `patch` takes more than twice as long, in every call."""
-    before = [(config, name, getattr(config, name)) for config, name, _ in _LIMITS]
-    for config, name, value in _LIMITS:
-        setattr(config, name, value)
-    try:
-        yield
-    finally:
-        for config, name, value in before:
-            setattr(config, name, value)
