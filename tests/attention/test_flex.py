@@ -153,6 +153,16 @@ def test_what_flex_cannot_do_is_refused_by_name():
         attend(still, "paper", "full", batch)
 
 
+def test_learned_strengths_alone_have_no_gradients_on_the_cpu_either():
+    model = grammask.attach(
+        tiny_model("bert", num_hidden_layers=1).eval(), "paper", "soft", learn_strengths="head", backend="flex"
+    )
+    for name, weight in model.named_parameters():
+        weight.requires_grad_("grammask_strengths" in name)
+    with pytest.raises(InputError, match=r"FlexAttention has no backward pass on the CPU"):
+        model(**random_batch((20,)).everything)
+
+
 def test_auto_on_a_gpu_says_why_it_does_not_take_flex():
     plan = grammask.make_plan("paper", tag_ids=torch.arange(4096)[None] % 17)
 
@@ -165,6 +175,8 @@ def test_auto_on_a_gpu_says_why_it_does_not_take_flex():
     assert choice(training=True, drops=True).reason == "FlexAttention has no attention dropout"
     assert str(choice(backend="flex", training=True)).startswith("flex: asked for (unmeasured")
     assert choice(backend="dense").dense_ms is None
+    with pytest.raises(InputError, match=r"computes float16, bfloat16, float32 on cuda, but not torch\.float64"):
+        choice(backend="flex", dtype=torch.float64)
     with pytest.raises(InputError, match="sorted runs on cpu only, but the tensors are on cuda"):
         choice(backend="sorted")
 

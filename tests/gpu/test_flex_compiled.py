@@ -143,3 +143,10 @@ def test_small_heads_are_refused_by_name():
     inputs = [tensor.detach().cuda() for tensor in draw(batch, dtype=torch.float32, head_dim=8)[:3]]
     with pytest.raises(InputError, match=r"'flex' cannot be used here: FlexAttention takes no heads of fewer than 16"):
         grammask.grammar_attention(*inputs, **there(batch), grammar="paper", backend="flex")
+
+
+def test_float64_is_refused_by_name():
+    batch = random_batch((20,))
+    inputs = [tensor.detach().cuda() for tensor in draw(batch, head_dim=HEAD_DIM)[:3]]
+    with pytest.raises(InputError, match="computes float16, bfloat16, float32 on cuda, but not torch.float64"):
+        grammask.grammar_attention(*inputs, **there(batch), grammar="paper", backend="flex")

@@ -26,7 +26,9 @@ _LOG = logging.getLogger(__name__)
 
 # Blocks must promise a tenth: their cost is the less certain one, and where the two are close little is to be won.
 _DOUBT = 1.1
-_LEAST_HEAD_DIM = 16  # of what Triton multiplies
+# What Triton multiplies.
+_LEAST_HEAD_DIM = 16
+_GPU_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,24 @@ def _obstacle(plan: Plan, call: Call, backend: Backend) -> str | None:
         return (
             f"{backend.name} runs on {' and '.join(backend.devices or ())} only, but the tensors are on {call.device}"
         )
-    if backend.kernel == "flex" and call.device.type != "cpu" and call.head_dim < _LEAST_HEAD_DIM:
-        return f"FlexAttention takes no heads of fewer than {_LEAST_HEAD_DIM} numbers, but these have {call.head_dim}"
-    if backend.kernel == "flex" and call.drops:
-        return "FlexAttention has no attention dropout"
-    if backend.kernel == "flex" and call.trains and call.device.type == "cpu":
-        return "FlexAttention has no backward pass on the CPU"
+    obstacle = _flex_obstacle(call) if backend.kernel == "flex" else None
+    if obstacle is not None:
+        return obstacle
     if plan.mask_transform is not None:
         return "a mask transform decides what is read, not the rules alone"
+    return None
+
+
+def _flex_obstacle(call: Call) -> str | None:
+    """Return why FlexAttention cannot take a call; None where it can."""
+    is_compiled = call.device.type != "cpu"
+    if is_compiled and call.head_dim < _LEAST_HEAD_DIM:
+        return f"FlexAttention takes no heads of fewer than {_LEAST_HEAD_DIM} numbers, but these have {call.head_dim}"
+    if is_compiled and call.dtype not in _GPU_DTYPES:
+        computed = ", ".join(str(dtype).removeprefix("torch.") for dtype in _GPU_DTYPES)
+        return f"FlexAttention computes {computed} on {call.device.type}, but not {call.dtype}"
+    if call.drops:
+        return "FlexAttention has no attention dropout"
+    if call.trains and not is_compiled:
+        return "FlexAttention has no backward pass on the CPU"
     return None

@@ -135,7 +135,9 @@ def attend(
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
     _, heads, queries, head_dim = query.shape
     dtype = _dtype(query)
-    trains = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)
+    trains = torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in (query, key, value, plan.learned)
+    )
     choice = choose_backend(
         plan,
         Call(
