@@ -10,7 +10,9 @@ import pytest
 import torch
 from helpers.attention_calls import GRAMMARS, draw
 from helpers.batches import random_batch
+from torch._dynamo._trace_wrapped_higher_order_op import TransformGetItemToIndex
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.nn.attention import flex_attention as torch_flex
 
 import grammask
 from grammask.attention.flex import attend_calls, compiling
@@ -28,12 +30,15 @@ def traced(patch, backend):
     patch.setattr(attend_calls, "_attend", attend_calls._compiled)
 
 
-def run(grammar, lengths):
+def run(grammar, lengths, strategy="hard"):
     """Hold a compiled call against the dense path."""
     batch = random_batch(lengths)
     inputs = [tensor.detach() for tensor in draw(batch, dtype=torch.float32)[:3]]
-    options = {**batch.annotation, "attention_mask": batch.inputs["attention_mask"], "grammar": grammar}
-    found, expected = (grammask.grammar_attention(*inputs, **options, backend=backend) for backend in ("flex", "dense"))
+    drawn = {**batch.annotation, "attention_mask": batch.inputs["attention_mask"]}
+    found, expected = (
+        grammask.grammar_attention(*inputs, **drawn, grammar=grammar, strategy=strategy, backend=backend)
+        for backend in ("flex", "dense")
+    )
     real = (batch.annotation["tag_ids"] != PAD)[:, None, :, None]
     torch.testing.assert_close(found * real, expected * real, atol=1e-5, rtol=0)
 
@@ -102,3 +107,21 @@ def test_a_second_thread_sets_back_the_limits_that_the_first_one_found(monkeypat
     thread.join()
     assert seen == [256]
     assert config.limit == 8
+
+
+@pytest.mark.parametrize("strategy", ["hard", "soft"])
+def test_pairs_are_looked_up_by_tensors_alone(strategy, monkeypatch):
+    """PyTorch 2.9 and 2.10 read a number out of a tensor where the other index is a number, which compiles nowhere."""
+    own, indices = TransformGetItemToIndex.__torch_function__, []
+
+    def seen(mode, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.__getitem__ and isinstance(args[1], tuple):
+            indices.append({isinstance(index, torch.Tensor) for index in args[1]})
+        return own(mode, func, types, args, kwargs)
+
+    monkeypatch.setattr(torch_flex, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)
+    monkeypatch.setattr(TransformGetItemToIndex, "__torch_function__", seen)
+    for name in ("mixed", "a table for each head"):
+        run(GRAMMARS[name], (30, 20), strategy)
+    assert indices
+    assert all(kinds == {True} for kinds in indices)

@@ -26,7 +26,7 @@ def mask_function(kind: PairKind, tensors: PairTensors) -> PairFunction:
         if tensors.key_tags is not None:
             found = tensors.key_tags[batch, key] != PAD
         else:
-            found = _is_allowed(kind, tensors, head if kind.per_head else 0, *at)
+            found = _is_allowed(kind, tensors, _row(kind, head), *at)
         if tensors.places is not None:
             offset, bounds = _offset(tensors.places.of, *at), tensors.places.bounds
             found = found & (offset >= bounds[0]) & (offset <= bounds[1])
@@ -42,9 +42,14 @@ def score_function(kind: PairKind, tensors: PairTensors) -> PairFunction | None:
         return None
 
     def score(value: Any, batch: Any, head: Any, query: Any, key: Any) -> Any:
-        return value + _looked_up(cells, head if kind.per_head else 0, batch, query, key)
+        return value + _looked_up(cells, _row(kind, head), batch, query, key)
 
     return score
+
+
+def _row(kind: PairKind, head: Any) -> Any:
+    """Return a head's row of a table; a tensor in any case, since PyTorch 2.9 and 2.10 mix no numbers with tensors."""
+    return head if kind.per_head else 0 * head
 
 
 def _is_allowed(kind: PairKind, tensors: PairTensors, head: Any, batch: Any, query: Any, key: Any) -> Any:
