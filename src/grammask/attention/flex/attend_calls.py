@@ -34,7 +34,8 @@ def flex_attention(
     look up.
     """
     if strengths is not None:
-        strengths = strengths.flatten(1).clone()  # up to PyTorch 2.13 a view that scores read has no gradients
+        # Up to PyTorch 2.13 a view that scores read has no gradients, and up to 2.11 a row for all heads no kernel.
+        strengths = strengths.flatten(1).expand(query.shape[1], -1).clone()
         torch._dynamo.mark_static(strengths)  # PyTorch cannot make the gradients of a table of any size
     attend = _attend if query.device.type == "cpu" else _compiled
     return attend(query, key, value, tuple(calls), scale=scale, strengths=strengths)

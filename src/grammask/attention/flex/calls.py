@@ -50,7 +50,7 @@ class FlexCalls:
     def __init__(self, annotation: Annotation, strategy: Strategy, learned: Tensor | None) -> None:
         self._annotation = annotation
         self._strategy = strategy
-        self._learned_heads = 0 if learned is None else learned.shape[1]
+        self._learns = learned is not None
         # Keyed by identity: the key's tables are held beside the value, so that no identity is used again.
         self._kept: dict[tuple[int, PositionMask, int], tuple[object, tuple[FlexCall, ...]]] = {}
 
@@ -72,21 +72,18 @@ class FlexCalls:
         as_queries, as_keys = both_sides(self._annotation, rules.sink_tokens)
         sides = as_queries.last(queries), as_keys
         return tuple(
-            _call(part, rules, *sides, position, self._learned_heads)
-            for part in parts_for(self._strategy, reaches, position)
+            _call(part, rules, *sides, position, self._learns) for part in parts_for(self._strategy, reaches, position)
         )
 
 
-def _call(
-    part: Part, rules: FlexRules, queries: Side, keys: Side, position: PositionMask, learned_heads: int
-) -> FlexCall:
+def _call(part: Part, rules: FlexRules, queries: Side, keys: Side, position: PositionMask, learns: bool) -> FlexCall:
     rows = of_keys = None
     if part.is_sorted:
         rows, of_keys = _order(rules.query_rank, queries), _order(rules.key_rank, keys)
         queries, keys = queries.at(rows.places), keys.at(of_keys.places)
-    tensors = pair_tensors(part, rules, queries, keys, position, learned_heads)
+    tensors = pair_tensors(part, rules, queries, keys, position, learns)
     blocks = list_blocks(block_map(part, rules, queries, keys, position))
-    return FlexCall(pair_kind(part, rules, learned_heads), tensors, blocks, rows, of_keys)
+    return FlexCall(pair_kind(part, rules, learns), tensors, blocks, rows, of_keys)
 
 
 def _order(rank: Tensor, side: Side) -> Order:

@@ -95,19 +95,19 @@ class PairTensors(NamedTuple):
     places: Places | None = None
 
 
-def pair_kind(part: Part, rules: FlexRules, learned_heads: int) -> PairKind:
-    """Return the kind of a call; `learned_heads` is how many a learned table has, 0 where there is none."""
-    return PairKind(part.document, (learned_heads or rules.document.shape[0]) > 1)
+def pair_kind(part: Part, rules: FlexRules, learns: bool) -> PairKind:
+    """Return the kind of a call; where it `learns` strengths, their table has a row for each head."""
+    return PairKind(part.document, learns or rules.document.shape[0] > 1)
 
 
 def pair_tensors(
-    part: Part, rules: FlexRules, queries: Side, keys: Side, position: PositionMask, learned_heads: int
+    part: Part, rules: FlexRules, queries: Side, keys: Side, position: PositionMask, learns: bool
 ) -> PairTensors:
     """Return the tensors of a call; a learned table takes the place of that of its `cells` in each call anew."""
     of_places = Compared(queries.places, keys.places)
     places = None if position.is_free else Places(of_places, _bounds(position, keys.tags.device))
     if part.soft:
-        lifts = rules.lifts and not learned_heads
+        lifts = rules.lifts and not learns
         cells = _cells(rules.strength if lifts else rules.base, rules, queries, keys, by_offset=lifts)
         return PairTensors(cells=cells, key_tags=keys.tags, places=places)
     by_offset = part.bounded and not rules.has_few_reaches
