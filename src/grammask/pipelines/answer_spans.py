@@ -1,28 +1,27 @@
 """From a model's scores of where answers begin and end to the most likely answers of a text."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ModelError
+
 Floats = NDArray[np.float64]
-_NO_WORD: Final[int] = -1
-_FIRST: Final[int] = 64  # pairs that are ranked first; more where these are the same words
+_FIRST: Final[int] = 64  # pairs that are ranked first; more where these are the same characters
 
 
 class Window(NamedTuple):
     """What a model says of a part of a context.
 
-    `starts` and `ends` (tokens,) are its logits, `places` (tokens, 2) where tokens stand in the context, and `words`
-    (tokens,) which word each is of. `nothing` are the two logits of the token that stands for no answer, if there may
-    be none.
+    `starts` and `ends` (tokens,) are its logits, and `places` (tokens, 2) the characters that tokens, or their words,
+    have in the context. `nothing` are the two logits of the token that stands for no answer, if there may be none.
     """
 
     starts: Floats
     ends: Floats
     places: NDArray[np.int64]
-    words: NDArray[np.int64]
     nothing: tuple[float, float] | None
 
 
@@ -34,11 +33,11 @@ class Span(NamedTuple):
     end: int
 
 
-def best_spans(windows: Iterable[Window], *, count: int, longest: int, whole_words: bool) -> list[Span]:
+def best_spans(windows: Iterable[Window], *, count: int, longest: int) -> list[Span]:
     """Return the most likely answers of at most `longest` tokens, the best first; one that windows share counts once.
 
     Where a window may hold no answer, "none" is one more span, without characters. It is as likely as the window that
-    holds it least likely says.
+    holds it least likely says. Raises `ModelError` where logits make no likelihoods.
     """
     found = dict[tuple[int, int], float]()
     nothing = list[float]()
@@ -49,7 +48,7 @@ def best_spans(windows: Iterable[Window], *, count: int, longest: int, whole_wor
             continue
         of_window = dict[tuple[int, int], float]()
         for score, first, last in _ranked(starts, ends, longest):
-            of_window.setdefault(_characters(window, first, last, whole_words=whole_words), score)
+            of_window.setdefault((int(window.places[first, 0]), int(window.places[last, 1])), score)
             if len(of_window) == count:
                 break
         for span, score in of_window.items():
@@ -72,7 +71,13 @@ def _likelihoods(window: Window) -> tuple[Floats, Floats, float | None]:
 
 
 def _softmax(logits: Floats) -> Floats:
-    powers: Floats = np.exp(logits - logits.max(initial=-np.inf))
+    largest = logits.max(initial=-np.inf)
+    if len(logits) and not np.isfinite(largest):
+        raise ModelError(
+            f"the model's score of where an answer stands is {largest}, which is no number to compare; check its "
+            "weights, or load it in a wider dtype: pipeline(..., dtype=torch.float32)"
+        )
+    powers: Floats = np.exp(logits - largest)
     powers /= powers.sum()
     return powers
 
@@ -93,16 +98,3 @@ def _ranked(starts: Floats, ends: Floats, longest: int) -> Iterator[tuple[float,
             if first + length < tokens:
                 yield float(flat[place]), first, first + length
         told, count = len(best), count * 8
-
-
-def _characters(window: Window, first: int, last: int, *, whole_words: bool) -> tuple[int, int]:
-    if whole_words:
-        first, last = _edge(window.words, first, -1), _edge(window.words, last, 1)
-    return int(window.places[first, 0]), int(window.places[last, 1])
-
-
-def _edge(words: Sequence[int] | NDArray[np.int64], token: int, step: int) -> int:
-    """Return the last token of a token's word in one direction."""
-    while 0 <= token + step < len(words) and words[token + step] == words[token] != _NO_WORD:
-        token += step
-    return token

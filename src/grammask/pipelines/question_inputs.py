@@ -1,7 +1,9 @@
 """What is asked of the pipeline of question answering: questions with their contexts, and its options."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
+
+from torch.utils.data import Dataset
 
 from ..errors import InputError
 from ..printing import quoted
@@ -38,6 +40,21 @@ def make_pairs(question: Any, context: Any) -> Any:
         raise InputError(f"there are {many[0]} questions but {many[1]} contexts; give as many, or one context for all")
     columns = (given if isinstance(given, list | tuple) else [given] * many[0] for given in (question, context))
     return [{"question": one, "context": other} for one, other in zip(*columns, strict=True)]
+
+
+def check_inputs(inputs: Any) -> Any:
+    """Return what a pipeline takes: an example, a list of them, or what gives them one by one; raises `InputError`."""
+    if isinstance(inputs, Mapping):
+        return check_pair(inputs)
+    if isinstance(inputs, list | tuple):
+        if not inputs:
+            raise InputError("there is no question to answer: the list is empty")
+        return [check_pair(example) for example in inputs]
+    if isinstance(inputs, Dataset):  # PyTorch's, which may be read by its numbers only
+        return inputs
+    if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable):
+        raise InputError(f"question answering takes questions with their contexts, but got {quoted(inputs)}")
+    return (example for example in inputs)  # of all iterators, pipelines read generators alone one by one
 
 
 def check_pair(example: Any) -> Mapping[str, str]:
