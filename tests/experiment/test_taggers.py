@@ -1,5 +1,7 @@
 """Training taggers of subwords: what they are taught, that they learn it, and what is measured."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -11,12 +13,15 @@ from grammask.errors import ExperimentError, InputError
 from grammask.experiment.taggers.check_tagger import check_tagger
 from grammask.experiment.taggers.learner import Learner
 from grammask.experiment.taggers.lessons import NO_LESSON, draw_rows, make_lessons
+from grammask.experiment.taggers.reader import read_lessons, teach_reader
+from grammask.experiment.taggers.reader_lessons import reader_lessons
 from grammask.experiment.taggers.score_tagger import score_tagger
 from grammask.experiment.taggers.spelling import PARTS, spelling_table
 from grammask.experiment.taggers.tagged_texts import TaggedTexts, treebank_texts
 from grammask.experiment.taggers.tagger_config import make_tagger_config
 from grammask.experiment.taggers.train_tagger import train_tagger
 from grammask.grammar.tags import TAG_IDS, TAGS
+from grammask.model.named_models import find_model
 from grammask.tagging.subwords.network import TagLayers
 from grammask.tagging.subwords.pieces import plain_tokenizer
 from grammask.tagging.subwords.subword_tagger import SubwordTagger
@@ -62,8 +67,8 @@ def test_lessons_are_the_words_of_the_subwords():
     assert begins.sum() == sum(map(len, known().words))
     rows = list(draw_rows(lessons, np.random.default_rng(0), size=30, gap=2))
     assert len(rows) > 1
-    assert sum(int(real.sum()) for _, _, real, _, _ in rows) == lessons.size
-    assert all((tags[~real] == NO_LESSON).all() for _, _, real, tags, _ in rows)
+    assert sum(int(row.real.sum()) for row in rows) == lessons.size
+    assert all((row.tags[~row.real] == NO_LESSON).all() for row in rows)
 
 
 def test_what_was_learnt_is_what_answers():
@@ -122,10 +127,64 @@ def test_a_tagger_learns_what_it_is_taught(tmp_path, small):
     assert [(score.texts, score.accuracy) for score in both.scores.values()][1] == (1, 1)
 
 
+def test_a_model_teaches_what_it_learns_of_a_treebank(tmp_path, small):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join([*CORPUS[:4], "", " ".join(CORPUS[:4] * 9)]))  # the last has more than its positions
+    (tmp_path / "dogs.conllu").write_text(CONLLU)
+    dogs = {"conllu": tmp_path / "dogs.conllu", "held_out": tmp_path / "dogs.conllu"}
+    said = []
+    config = make_tagger_config(model=small, **dogs, text=text, model_teaches=True, epochs=40)
+    trained = train_tagger(config, said.append)
+    (score,) = trained.scores.values()
+    assert score.accuracy == 1
+    assert "learns 1 texts, and tags 5 others" in said[0]
+    assert trained.tagger.taught["settings"]["model_teaches"]
+    assert train_tagger(config, said.append).tagger.version == trained.tagger.version
+
+
+def test_what_a_reader_says_is_what_its_model_says(small):
+    source = find_model(small)
+    own = plain_tokenizer(tokenizer("wordpiece").backend_tokenizer)
+    lessons = make_lessons(own, known([*CORPUS[:4], "Dogs bark. " * 60]))
+    reader = teach_reader(source, lessons, 0)
+    found = read_lessons(reader, lessons)
+    assert reader.length == 80
+    (ids, cues, _, _), bounds = torch.from_numpy(lessons.columns), lessons.bounds
+    for start, end in [*pairwise(bounds[:5]), (bounds[4], bounds[4] + 80), (bounds[4] + 80, bounds[4] + 160)]:
+        vectors = reader.model.get_input_embeddings()(ids[start:end]) + reader.cues(cues[start:end])
+        with torch.no_grad():
+            answers = reader.answer(reader.model(inputs_embeds=vectors[None]).last_hidden_state[0])
+        likely = torch.cat([answers[:, :-1].softmax(-1), answers[:, -1:].sigmoid()], 1).numpy()
+        assert np.abs(found[start:end] - likely).max() < 2e-2  # it reads in bfloat16 where a processor has that
+
+
+def test_what_is_right_counts_more_than_what_a_reader_says(small):
+    own = plain_tokenizer(tokenizer("wordpiece").backend_tokenizer)
+    treebank = make_lessons(own, known())
+    reader = teach_reader(find_model(small), treebank, 0)
+    found = reader_lessons(reader, treebank, CORPUS[4:6], own)
+    tags, said = treebank.columns[2], read_lessons(reader, treebank).astype(np.float64)
+    assert (tags != NO_LESSON).all()
+    expected = 0.3 * said
+    expected[np.arange(len(tags)), tags] += 0.7
+    expected[:, -1] += 0.7 * treebank.columns[3]
+    np.testing.assert_allclose(found.said[: len(tags)], expected, atol=2e-3)
+    assert len(found) == 3 * len(treebank) + 2
+    assert found.size == found.bounds[-1] == len(found.said)
+    assert (found.columns[2:, 3 * treebank.size :] == NO_LESSON).all()
+    rows = list(draw_rows(found, np.random.default_rng(0), size=50, gap=2))
+    assert sum(int(row.real.sum()) for row in rows) == found.size
+    for row in rows:
+        assert (row.said[row.real, :-1].sum(1) - 1).abs().max() < 5e-3
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
         ({}, "nothing to learn from"),
+        ({"text": "a.txt", "model_teaches": True}, "--model-teaches needs --conllu and --text"),
+        ({"conllu": "a", "model_teaches": True}, "--model-teaches needs --conllu and --text"),
+        ({"conllu": "a", "text": "a.txt", "teacher": "x", "model_teaches": True}, "takes the place of --teacher"),
         ({"text": "a.txt"}, "belong together"),
         ({"teacher": "x", "conllu": "a"}, "belong together"),
         ({"conllu": "a", "epochs": 0}, "epochs"),

@@ -29,6 +29,7 @@ def train_command(
     conllu: Annotated[Path | None, setting(TaggerConfig, "conllu")] = None,
     text: Annotated[Path | None, setting(TaggerConfig, "text")] = None,
     teacher: Annotated[str | None, setting(TaggerConfig, "teacher")] = None,
+    model_teaches: Annotated[bool, setting(TaggerConfig, "model_teaches")] = False,
     held_out: Annotated[Path | None, setting(TaggerConfig, "held_out", default="every tenth text")] = None,
     name: Annotated[str, setting(TaggerConfig, "name")] = _DEFAULTS.name,
     inside: Annotated[int, setting(TaggerConfig, "inside")] = _DEFAULTS.inside,
@@ -40,8 +41,8 @@ def train_command(
 ) -> None:
     """Train a tagger from a treebank, from texts that another tagger tags, or from both; take it by --tagger FOLDER."""
     config = make_tagger_config(
-        model=model, conllu=conllu, text=text, teacher=teacher, held_out=held_out, name=name, inside=inside,
-        width=width, epochs=epochs, limit=limit, seed=seed,
+        model=model, conllu=conllu, text=text, teacher=teacher, model_teaches=model_teaches, held_out=held_out,
+        name=name, inside=inside, width=width, epochs=epochs, limit=limit, seed=seed,
     )  # fmt: skip
     check_folder(out, "--out", empty=not force)
     console = PlainConsole()

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -22,15 +23,33 @@ _BLIND: Final[float] = 0.1  # how often only the ids of a text are seen, as in a
 
 @dataclass(frozen=True, eq=False)
 class Lessons:
-    """The columns of all subwords: int64 (4, pieces), ids, cues, tags and beginnings; and where texts begin and end."""
+    """The columns of all subwords: int64 (4, pieces), ids, cues, tags and beginnings; and where texts begin and end.
+
+    `said` (pieces, OUTPUTS) is what a teacher holds likely, if there is one: the tags, and that a word begins.
+    """
 
     columns: Integers
     bounds: Integers
+    said: NDArray[np.float16] | None = None
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
 
     @property
     def size(self) -> int:
         """How many subwords there are."""
         return int(self.columns.shape[1])
+
+
+class Row(NamedTuple):
+    """Subwords of texts one after the other, (length,) each; `said` (length, OUTPUTS) as `Lessons` have it."""
+
+    real: Tensor
+    ids: Tensor
+    cues: Tensor
+    tags: Tensor
+    begins: Tensor
+    said: Tensor | None
 
 
 def make_lessons(tokenizer: Tokenizer, tagged: TaggedTexts) -> Lessons:
@@ -65,27 +84,30 @@ def _targets(pieces: Pieces, owners: Integers, words: Sequence[TaggedText]) -> I
     return np.stack([pieces.ids, pieces.cues, tags, word_starts(owners)])
 
 
-def draw_rows(lessons: Lessons, rng: np.random.Generator, *, size: int, gap: int) -> Iterator[tuple[Tensor, ...]]:
-    """Yield all texts once, in a new order, as rows of about `size` subwords: ids, cues, what is real, tags, begins.
+def draw_rows(lessons: Lessons, rng: np.random.Generator, *, size: int, gap: int) -> Iterator[Row]:
+    """Yield all texts once, in a new order, as rows of about `size` subwords.
 
     Between two texts is a `gap`, or they follow each other as if they were one.
     """
     row, length = list[Integers](), 0
-    for number in rng.permutation(len(lessons.bounds) - 1):
-        text = lessons.columns[:, lessons.bounds[number] : lessons.bounds[number + 1]]
+    for number in rng.permutation(len(lessons)):
+        places = np.arange(lessons.bounds[number], lessons.bounds[number + 1])
+        text = lessons.columns[:, places]
         if rng.random() < _BLIND:
             text = text * np.array([[1], [0], [1], [1]])
-        row.append(np.concatenate([np.ones((1, text.shape[1]), dtype=np.int64), text]))
+        row.append(np.concatenate([np.ones_like(places)[None], text, places[None]]))
         if rng.random() >= _JOINED:
-            row.append(np.repeat([[0], [0], [0], [NO_LESSON], [NO_LESSON]], gap, axis=1))
-        length += text.shape[1]
+            row.append(np.repeat([[0], [0], [0], [NO_LESSON], [NO_LESSON], [0]], gap, axis=1))
+        length += len(places)
         if length >= size:
-            yield _tensors(row)
+            yield _row(row, lessons)
             row, length = [], 0
     if length:
-        yield _tensors(row)
+        yield _row(row, lessons)
 
 
-def _tensors(row: Sequence[Integers]) -> tuple[Tensor, ...]:
-    real, ids, cues, tags, begins = torch.from_numpy(np.concatenate(row, 1))
-    return ids, cues, real > 0, tags, begins
+def _row(parts: Sequence[Integers], lessons: Lessons) -> Row:
+    *columns, places = np.concatenate(parts, 1)
+    real, ids, cues, tags, begins = map(torch.from_numpy, columns)
+    said = None if lessons.said is None else torch.from_numpy(lessons.said[places]).float()
+    return Row(real > 0, ids, cues, tags, begins, said)

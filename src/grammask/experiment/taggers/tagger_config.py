@@ -21,9 +21,13 @@ class TaggerConfig(BaseModel):
         description="The model whose subwords the tagger reads: a packaged one, a local folder, or a Hub model.",
     )
     conllu: Path | None = Field(default=None, description="A treebank in CoNLL-U, plain or gzipped.")
-    text: Path | None = Field(default=None, description="UTF-8 text, one text a line, which the teacher tags.")
+    text: Path | None = Field(default=None, description="UTF-8 text, one text a line, which a teacher tags.")
     teacher: str | None = Field(
         default=None, description="The tagger that --text is tagged by: a spaCy pipeline, or a trained tagger's folder."
+    )
+    model_teaches: bool = Field(
+        default=False,
+        description="The whole --model learns the treebank first. What it then says of --text teaches the tagger, too.",
     )
     held_out: Path | None = Field(
         default=None, description="A treebank to measure on; without it every tenth text is held out."
@@ -44,6 +48,9 @@ def make_tagger_config(**settings: Any) -> TaggerConfig:
         raise setting_error(error) from error
     if config.conllu is None and config.text is None:
         raise ExperimentError("there is nothing to learn from; give --conllu, or --text with --teacher, or both")
-    if (config.text is None) != (config.teacher is None):
-        raise ExperimentError("--text and --teacher belong together: give both or none")
+    if config.model_teaches:
+        if config.conllu is None or config.text is None or config.teacher is not None:
+            raise ExperimentError("--model-teaches needs --conllu and --text, and takes the place of --teacher")
+    elif (config.text is None) != (config.teacher is None):
+        raise ExperimentError("--text and a teacher belong together: give --text with --teacher or --model-teaches")
     return config

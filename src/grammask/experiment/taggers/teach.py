@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR
 
 from ...errors import ExperimentError
 from .learner import Learner
-from .lessons import NO_LESSON, Lessons, draw_rows
+from .lessons import Lessons, Row, draw_rows
+from .losses import lesson_loss, teacher_loss
 
 LEAST, MOST = 1000, 4000  # subwords of a step
 _STEPS: Final[int] = 700  # of an epoch, as far as these allow
@@ -32,8 +32,8 @@ def teach(learner: Learner, lessons: Lessons, *, epochs: int, seed: int) -> Iter
     for epoch in range(epochs):
         learner.train()
         losses = []
-        for ids, cues, real, tags, begins in draw_rows(lessons, rng, size=size, gap=gap):
-            loss = _loss(learner(ids, cues, real), tags, begins)
+        for row in draw_rows(lessons, rng, size=size, gap=gap):
+            loss = _loss(learner(row.ids, row.cues, row.real), row)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(learner.parameters(), _LARGEST_GRADIENT)
@@ -47,7 +47,7 @@ def teach(learner: Learner, lessons: Lessons, *, epochs: int, seed: int) -> Iter
     learner.eval()
 
 
-def _loss(answers: Tensor, tags: Tensor, begins: Tensor) -> Tensor:
-    told = begins != NO_LESSON
-    of_words = F.binary_cross_entropy_with_logits(answers[told, -1], begins[told].to(answers.dtype))
-    return F.cross_entropy(answers[:, :-1], tags, ignore_index=NO_LESSON) + of_words
+def _loss(answers: Tensor, row: Row) -> Tensor:
+    if row.said is None:
+        return lesson_loss(answers, row.tags, row.begins)
+    return teacher_loss(answers[row.real], row.said[row.real])

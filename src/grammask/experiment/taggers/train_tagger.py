@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModel, PreTrainedTokenizerBase
 
-from ...files.write import dump
+from ...files.write import dump, read_lines
 from ...grammar.tags import TAGS
 from ...model.load_weights import load_weights
 from ...model.model_source import ModelSource
@@ -22,7 +22,9 @@ from ...tagging.subwords.pieces import plain_tokenizer
 from ...tagging.subwords.saved_network import SubwordSettings, TaggerFiles, pack_network
 from ...tagging.subwords.subword_tagger import SubwordTagger
 from .learner import Learner
-from .lessons import make_lessons
+from .lessons import Lessons, make_lessons
+from .reader import teach_reader
+from .reader_lessons import reader_lessons
 from .score_tagger import Score, score_tagger
 from .spelling import spelling_table
 from .tagged_texts import TaggedTexts, teach_texts, treebank_texts
@@ -31,6 +33,7 @@ from .teach import teach
 
 STEPS: Final[tuple[int, ...]] = (1, 1, 1)  # how far each layer looks to both sides
 _DROPOUT: Final[float] = 0.4
+_DROPOUT_BY_MODEL: Final[float] = 0.1  # what a model says of much text is hard to learn by heart
 _FORGET: Final[float] = 0.2
 
 
@@ -50,13 +53,15 @@ def train_tagger(config: TaggerConfig, say: Callable[[str], None]) -> TrainedTag
     torch.manual_seed(config.seed)
     learner = _learner(source, tokenizer, config)
     taught = [make_lessons(plain_tokenizer(tokenizer.backend_tokenizer), texts) for texts in sources]
-    for texts, lessons in zip(sources, taught, strict=True):
-        say(f"teaching {len(texts):,} texts of {lessons.size:,} subwords")
+    if config.model_teaches:
+        taught = [_by_model(config, source, tokenizer, taught[0], say)]
+    for lessons in taught:
+        say(f"teaching {len(lessons):,} texts of {lessons.size:,} subwords")
         for epoch, loss in enumerate(teach(learner, lessons, epochs=config.epochs, seed=config.seed), 1):
             say(f"epoch {epoch} of {config.epochs}: loss {loss:.4f}")
     tagger = SubwordTagger(_files(learner, tokenizer, config, {}))
     scores = {name: score_tagger(tagger, texts) for name, texts in held_out.items()}
-    sizes = {"texts": sum(map(len, sources)), "subwords": sum(lessons.size for lessons in taught)}
+    sizes = {"texts": sum(map(len, taught)), "subwords": sum(lessons.size for lessons in taught)}
     facts = {**sizes, "model_sha256": source.sha256}
     scored = {name: asdict(score) for name, score in scores.items()}
     return TrainedTagger(SubwordTagger(_files(learner, tokenizer, config, {**facts, "held_out": scored})), scores)
@@ -80,11 +85,24 @@ def _texts(config: TaggerConfig, say: Callable[[str], None]) -> tuple[list[Tagge
     return sources, held_out
 
 
+def _by_model(
+    config: TaggerConfig, source: ModelSource, tokenizer: PreTrainedTokenizerBase, treebank: Lessons,
+    say: Callable[[str], None],
+) -> Lessons:  # fmt: skip
+    """Let the whole model learn a treebank, and return the lessons that it gives, of the treebank and of texts."""
+    assert config.text is not None  # noqa: S101 - as its settings were checked
+    texts = read_lines(config.text)[: config.limit]
+    say(f"{source.name} learns {len(treebank):,} texts, and tags {len(texts):,} others")
+    reader = teach_reader(source, treebank, config.seed)
+    return reader_lessons(reader, treebank, texts, plain_tokenizer(tokenizer.backend_tokenizer))
+
+
 def _learner(source: ModelSource, tokenizer: PreTrainedTokenizerBase, config: TaggerConfig) -> Learner:
     vectors = _vectors(source)
     size = max(len(tokenizer), len(vectors))
     vectors = torch.cat([vectors, vectors.new_zeros(size - len(vectors), vectors.shape[1])])
-    layers = TagLayers(config.inside, config.width, STEPS, _DROPOUT)
+    dropout = _DROPOUT_BY_MODEL if config.model_teaches else _DROPOUT
+    layers = TagLayers(config.inside, config.width, STEPS, dropout)
     return Learner(spelling_table(tokenizer.get_vocab(), size), vectors, layers, config.inside, _FORGET)
 
 
