@@ -287,3 +287,22 @@ def test_a_file_that_goes_bad_is_told_and_the_others_are_made(corpus, tmp_path):
     assert "b.parquet" in summary.failed[0]
     assert summary.rows == 23
     assert json.loads((tmp_path / "out" / MANIFEST).read_text())["finished"] is None
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_another_file_of_the_same_name_is_never_read_for_it(corpus, tmp_path, suffix):
+    """As where it changes while the command runs, or another machine has its own; the size stays the same."""
+
+    def exchanged(write, parts):
+        yield write.attempt(parts[0])
+        for file in corpus.rglob(f"*.{suffix}"):
+            texts = pa.table({"text": [f"Cows sleep {number}" for number in range(20)], "id": list(range(20))})
+            if suffix == "parquet":
+                pq.write_table(texts, file, row_group_size=8)
+            else:
+                file.write_text(file.read_text().replace("Dogs bark", "Cows bark"))
+        yield from one_by_one(write, parts[1:])
+
+    with pytest.raises(InputError, match=rf"[ab]\.{suffix} doesn't hold what it held when the command began; leave"):
+        annotate(corpus, tmp_path / "out", run=exchanged)
+    assert not [row for row in rows(tmp_path / "out") if "Cows" in row["text"]]

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from os import SEEK_END
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 import pyarrow.parquet as pq
 
@@ -21,7 +23,8 @@ class Part:
     """Rows `row` to `row + rows` of a file.
 
     They are rows `start` to `stop` of a row group, or lie between these bytes of a file of lines. `name` is that of the
-    file within the corpus with the part's number: the part's output is called so.
+    file within the corpus with the part's number: the part's output is called so. `check` is the CRC-32 of what was
+    read to find the part, by which another file of the same name is known: its lines, or the footer of a table.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Part:
     rows: int
     start: int
     stop: int
+    check: int
     row_group: int | None = None
 
 
@@ -69,6 +73,14 @@ def find_parts(name: str, file: Path, part_rows: int, columns: tuple[str, ...]) 
         raise InputError(f"{file}: cannot be read: {reason(error)}; take it out of the corpus") from error
 
 
+def footer_check(file: str | Path) -> int:
+    """Return the CRC-32 of a Parquet file's footer, which says where its columns lie, and mostly what they hold."""
+    with open(file, "rb") as opened:
+        opened.seek(-8, SEEK_END)
+        opened.seek(-8 - int.from_bytes(opened.read(4), "little"), SEEK_END)
+        return crc32(opened.read())
+
+
 def _row_groups(name: str, file: Path, part_rows: int, columns: tuple[str, ...]) -> Iterator[Part]:
     numbers, row = count(), 0
     with pq.ParquetFile(file) as opened:
@@ -78,23 +90,24 @@ def _row_groups(name: str, file: Path, part_rows: int, columns: tuple[str, ...])
         if doubled := [column for column in columns if there.count(column) > 1]:
             raise InputError(f"{file}: has {there.count(doubled[0])} columns {quoted(doubled[0])}; rename the others")
         sizes = [opened.metadata.row_group(group).num_rows for group in range(opened.num_row_groups)]
+    check = footer_check(file)
     for group, size in enumerate(sizes):
         for start in range(0, size, part_rows):
             stop = min(start + part_rows, size)
-            yield Part(_name(name, next(numbers)), str(file), row + start, stop - start, start, stop, group)
+            yield Part(_name(name, next(numbers)), str(file), row + start, stop - start, start, stop, check, group)
         row += size
 
 
 def _lines(name: str, file: Path, part_rows: int) -> Iterator[Part]:
-    numbers, row, rows, start, stop = count(), 0, 0, 0, 0
+    numbers, row, rows, start, stop, check = count(), 0, 0, 0, 0, 0
     with open(file, "rb") as lines:
         for line in lines:
-            rows, stop = rows + 1, stop + len(line)
+            rows, stop, check = rows + 1, stop + len(line), crc32(line, check)
             if rows == part_rows or stop - start >= _MOST_BYTES:
-                yield Part(_name(name, next(numbers)), str(file), row, rows, start, stop)
-                row, rows, start = row + rows, 0, stop
+                yield Part(_name(name, next(numbers)), str(file), row, rows, start, stop, check)
+                row, rows, start, check = row + rows, 0, stop, 0
     if rows:
-        yield Part(_name(name, next(numbers)), str(file), row, rows, start, stop)
+        yield Part(_name(name, next(numbers)), str(file), row, rows, start, stop, check)
 
 
 def _name(name: str, number: int) -> str:

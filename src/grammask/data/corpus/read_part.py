@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 from ...errors import InputError
 from ...files.read import parse_json_object
 from ...printing import quoted
-from .corpus_parts import Part
+from .corpus_parts import Part, footer_check
 from .text_batches import Unreadable
 
 
@@ -22,13 +23,17 @@ class Rows(NamedTuple):
 
 
 def read_part(part: Part, column: str, keep: tuple[str, ...]) -> Rows:
-    """Read a part. An empty line is no row, but counts as one in the numbers."""
+    """Read a part; raises `InputError` for a file that isn't the one where the part was found.
+
+    An empty line is no row, but counts as one in the numbers.
+    """
     return _read_lines(part, column, keep) if part.row_group is None else _read_table(part, column, keep)
 
 
 def _read_table(part: Part, column: str, keep: tuple[str, ...]) -> Rows:
     found, row = [], 0
     with pq.ParquetFile(part.file) as file:
+        _check(part, footer_check(part.file))
         wanted = {"row_groups": [part.row_group], "columns": [column, *keep]}
         for batch in file.iter_batches(batch_size=max(part.rows, 1), **wanted):
             begin, end = max(part.start - row, 0), min(part.stop - row, batch.num_rows)
@@ -40,6 +45,15 @@ def _read_table(part: Part, column: str, keep: tuple[str, ...]) -> Rows:
     table = pa.Table.from_batches(found).combine_chunks()
     numbers = list(range(part.row, part.row + table.num_rows))
     return Rows(numbers, _texts(table[column]), {name: table[name].combine_chunks() for name in keep})
+
+
+def _check(part: Part, check: int) -> None:
+    """Raise `InputError` where a file changed, or where this machine has another one under its name."""
+    if check != part.check:
+        raise InputError(
+            f"{part.file} doesn't hold what it held when the command began; leave it as it is while the command runs, "
+            "and let all machines read the same one"
+        )
 
 
 def _texts(column: pa.ChunkedArray) -> list[Any]:
@@ -58,7 +72,9 @@ def _texts(column: pa.ChunkedArray) -> list[Any]:
 def _read_lines(part: Part, column: str, keep: tuple[str, ...]) -> Rows:
     with open(part.file, "rb") as file:
         file.seek(part.start)
-        lines = file.read(part.stop - part.start).split(b"\n")
+        content = file.read(part.stop - part.start)
+    _check(part, crc32(content))
+    lines = content.split(b"\n")
     numbered = [(part.row + number, line) for number, line in enumerate(lines) if line.strip()]
     objects = [_parse(line, first=number == 0) for number, line in numbered]
     texts = [row if isinstance(row, Unreadable) else _value(row, column) for row in objects]
