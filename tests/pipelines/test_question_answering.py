@@ -59,6 +59,17 @@ def test_questions_come_in_lists_batches_and_data_sets(asked):
     assert answer(question=QUESTION, context=[CONTEXT, CONTEXT * 3]) == alone[:2]
 
 
+def test_batches_that_are_padded_on_the_left_answer_as_one_text_does():
+    own = copy.deepcopy(lexicon_annotator().tokenizer)
+    own.padding_side = "left"
+    answer = pipeline(TASK, model=question_model(own)[0])
+    examples = [{"question": QUESTION, "context": CONTEXT[: 20 * times]} for times in (1, 3, 2)]
+    options = {"handle_impossible_answer": True, "top_k": 5}
+    for answers, example in zip(answer(examples, batch_size=3, **options), examples, strict=True):
+        for found, expected in zip(answers, answer(example, **options), strict=True):
+            assert found == {**expected, "score": pytest.approx(expected["score"], abs=1e-6)}
+
+
 @pytest.mark.parametrize("none", [None, 0])
 def test_windows_read_all_of_a_long_context_by_its_own_tags(asked, none):
     answer, model, annotate = asked

@@ -48,6 +48,16 @@ def pad_annotation(inputs: Any) -> None:
             inputs[name] = torch.where(padding, value, inputs[name])
 
 
+def padded_right(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a batch with its padding behind the texts, so that each token has the position that it has alone.
+
+    Models count positions from the first column of a batch, also where that is padding.
+    """
+    mask = inputs["attention_mask"]
+    columns = (torch.arange(mask.shape[1], device=mask.device) + mask.argmax(dim=1, keepdim=True)) % mask.shape[1]
+    return {name: rows.gather(1, columns) if isinstance(rows, Tensor) else rows for name, rows in inputs.items()}
+
+
 def _lists(values: Any) -> Any:
     return generic.to_py_obj(values)  # type: ignore[no-untyped-call]
 
