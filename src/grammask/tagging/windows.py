@@ -15,7 +15,8 @@ def align_windows(
 
     The first window has the coverage of the whole, so that what is added up counts each word once.
     """
-    found = [_window(aligner, whole, aligned, window, split) for window in windows]
+    tokens = aligner.tokens(whole, split)  # once for all windows: there are many of a long text
+    found = [_window(aligner, tokens, whole.n_sequences, aligned, window, split) for window in windows]
     nothing = [Coverage()] * (len(windows) - 1)
     return [
         AlignedText(*columns, aligned.texts, coverage)
@@ -24,13 +25,18 @@ def align_windows(
 
 
 def _window(
-    aligner: Aligner, whole: Encoding, aligned: AlignedText, window: Encoding, split: bool
+    aligner: Aligner,
+    whole: tuple[Integers, Integers],
+    count: int,
+    aligned: AlignedText,
+    window: Encoding,
+    split: bool,
 ) -> tuple[Integers, Integers, Integers]:
     tag_ids = aligner.structure(window)
     word_ids, sentence_ids = np.full((2, len(tag_ids)), NO_WORD, dtype=np.int64)
-    tokens, sequences = aligner.tokens(whole, split)
+    tokens, sequences = whole
     part, part_sequences = aligner.tokens(window, split)
-    for number in range(whole.n_sequences):
+    for number in range(count):
         inside, there = part_sequences == number, (sequences == number).nonzero()[0]
         same = there[_place(tokens[there], part[inside]) :][: inside.sum()]
         tag_ids[inside] = aligned.tag_ids[same]
