@@ -1,6 +1,7 @@
 """Two nodes of a Ray cluster: both make parts, each row is there once; one that dies loses and doubles nothing."""
 
 import json
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -70,9 +71,10 @@ def places(tmp_path):
 
 def annotate(cluster, places, doomed=""):
     corpus, out, meeting = places
+    told = []
     summary = annotate_corpus(
-        corpus, out, Node(meeting, doomed), run=RayRun(cluster.address), progress=lambda waiting, *_: waiting,
-        say=lambda _: None, part_rows=PART,
+        corpus, out, Node(meeting, doomed), run=RayRun(cluster.address, say=told.append),
+        progress=lambda waiting, *_: waiting, say=told.append, part_rows=PART,
     )  # fmt: skip
     assert (summary.rows, summary.parts, summary.failed) == (ROWS, ROWS // PART, ())
     found = [row for file in out.glob("*.parquet") for row in pq.read_table(file).to_pylist()]
@@ -98,3 +100,20 @@ def test_a_node_that_dies_loses_and_doubles_nothing(cluster, places):
     made = annotate(cluster, places, doomed=dies.node_id)
     killing.join(timeout=60)
     assert made == {stays.node_id: ROWS - PART, dies.node_id: PART}
+
+
+def test_a_head_that_dies_ends_the_command_in_one_line(cluster, places):
+    cluster.add_node(num_cpus=1)
+    corpus, out, _ = places
+    texts = [json.dumps({"text": f"Cats sleep on {number} mats. " * 100}) for number in range(2_000)]
+    corpus.write_text("\n".join(texts), encoding="utf-8")
+    arguments = ["tag", "--corpus", str(corpus), "--out", str(out), "--part-rows", "1", "--address", cluster.address]
+    command = [sys.executable, "-c", "from grammask.cli import main; main()", *arguments]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until(lambda: len(list(out.glob("*.parquet"))) >= 3 or running.poll() is not None)
+    cluster.head_node.kill_gcs_server(check_alive=False)
+    _, errors = running.communicate(timeout=240)
+    assert running.returncode == 2, errors
+    assert b"doesn't answer any more; finished parts are kept: start the cluster and call again to go on" in errors
+    assert len(errors.splitlines()) == 1
+    assert 3 <= len(list(out.glob("*.parquet"))) < 2_000

@@ -1,12 +1,13 @@
 """A Ray cluster that isn't there, or isn't one: told before Ray connects to it."""
 
+import os
 import socket
 import sys
 
 import pytest
 import ray
 
-from grammask.data.corpus import ray_cluster, ray_run
+from grammask.data.corpus import ray_cluster
 from grammask.data.corpus.ray_cluster import find_cluster
 from grammask.data.corpus.ray_run import RayRun
 from grammask.errors import ExperimentError, TaggingError
@@ -16,7 +17,9 @@ ADVICE = "start one, name another, or leave --address out to work on this machin
 
 @pytest.fixture(autouse=True)
 def no_other_address(monkeypatch):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE"):
+        monkeypatch.setenv(name, "")  # so that it is as before at the end, whatever a test leaves
+        monkeypatch.delenv(name)
 
 
 def unused_port():
@@ -72,6 +75,32 @@ def test_what_ray_finds_is_told(monkeypatch):
     assert find_cluster("auto") == "auto"
 
 
+@pytest.mark.parametrize(("code", "left"), [("!= 'disabled'", "disabled"), ("is not None", None)])
+def test_a_cluster_of_this_machine_is_asked_without_tokens_and_with(monkeypatch, code, left):
+    monkeypatch.setattr(ray_cluster, "_STATUS", command_that(f"import os; exit(os.getenv('RAY_AUTH_MODE') {code})"))
+    assert find_cluster("auto") == "auto"
+    assert os.environ.get("RAY_AUTH_MODE") == left
+
+
+def test_a_mode_that_was_asked_for_stays(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setattr(ray_cluster, "_STATUS", command_that("import os; exit(os.environ['RAY_AUTH_MODE'] != 'token')"))
+    assert find_cluster("auto") == "auto"
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+
+
+def test_a_machine_outside_of_the_cluster_is_told_how_to_call(monkeypatch):
+    def refuse(**_):
+        raise ConnectionError("no raylet here")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(RayRun, "_place", lambda _: {})
+    with pytest.raises(
+        ExperimentError, match="call on a machine that is a node of it, or name it as ray://HOST:10001$"
+    ):
+        next(RayRun("machine:6379")(None, []))
+
+
 def test_what_ray_or_a_worker_raises_is_told_as_it_is(monkeypatch):
     def refuse(**_):
         raise RuntimeError("Version mismatch")
@@ -83,7 +112,6 @@ def test_what_ray_or_a_worker_raises_is_told_as_it_is(monkeypatch):
     with pytest.raises(ExperimentError, match="^Ray cannot be started: Version mismatch$"):
         next(RayRun()(None, []))
     monkeypatch.setattr(ray, "init", lambda **_: None)
-    monkeypatch.setattr(ray_run, "_run", fail)
-    monkeypatch.setattr(RayRun, "_count", lambda *_: 1)
+    monkeypatch.setattr(RayRun, "_run", fail)
     with pytest.raises(TaggingError, match="^another pipeline$"):
         next(RayRun()(None, []))

@@ -15,11 +15,13 @@ from ..printing import printable
 
 Waiting = TypeVar("Waiting")
 # What the libraries read when they are loaded: no word of forks, load reports and bars of their own. What transformers
-# logs as an error it raises too, and our one line says it.
+# logs as an error it raises too, and our one line says it. Ray starts by itself where a thread still asks for one that
+# was left: not here.
 _QUIET: Final[dict[str, str]] = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "critical",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
 }
 
 

@@ -46,8 +46,8 @@ def run_corpus(
 
     with advising(lambda: "finished parts are kept, go on with the same command"):
         summary = annotate_corpus(
-            corpus, out, make(), run=RayRun(address, workers), progress=console.progress, say=console.say, keep=keep,
-            part_rows=part_rows,
+            corpus, out, make(), run=RayRun(address, workers, console.say), progress=console.progress, say=console.say,
+            keep=keep, part_rows=part_rows,
         )  # fmt: skip
     _conclude(console, summary, out)
 

@@ -17,6 +17,7 @@ from ...printing import printable, quoted, reason
 _PATIENCE: Final[float] = 10.0  # seconds until a cluster's machine answers
 _STATUS: Final[tuple[str, ...]] = (sys.executable, "-m", "ray.scripts.scripts", "status", "--address")
 _STATUS_PATIENCE: Final[float] = 30.0  # seconds until the cluster itself does; Ray is loaded meanwhile
+_TOKENS: Final[str] = "RAY_AUTH_MODE"
 _RAISED: Final = re.compile(r"^[\w.]*(?:Error|Exception): (.*)", re.MULTILINE | re.DOTALL)
 
 
@@ -29,7 +30,9 @@ def find_cluster(address: str) -> str:
     found = named or address
     try:
         _check_machine(found)
-        if "://" not in found:  # those are of Ray's client, which gives up by itself
+        if found == "auto" and _TOKENS not in os.environ:
+            _check_found()
+        elif "://" not in found:  # those are of Ray's client, which gives up by itself
             _check_cluster(found)
     except (OSError, ValueError) as error:
         asked = f"--address {quoted(address)}" + (f", by RAY_ADDRESS {quoted(named)}" if named else "")
@@ -50,11 +53,26 @@ def _check_machine(address: str) -> None:
     socket.create_connection((place.hostname, place.port), timeout=_PATIENCE).close()
 
 
-def _check_cluster(address: str) -> None:
+def _check_found() -> None:
+    """Check the cluster of this machine, and whether it has tokens.
+
+    Ray takes it to have them once it has made a token on this machine, as it does for a Ray of its own. Workers of a
+    cluster that was started without would then be refused, with a message about something else.
+    """
+    try:
+        _check_cluster("auto", **{_TOKENS: "disabled"})
+    except OSError:
+        _check_cluster("auto")
+    else:
+        os.environ[_TOKENS] = "disabled"
+
+
+def _check_cluster(address: str, **variables: str) -> None:
     """Raise `OSError` where Ray's own command finds no cluster, in a process of its own that can be given up."""
     try:
         asked = subprocess.run(  # noqa: S603 - an argument of its own, whatever it holds
-            [*_STATUS, address], capture_output=True, text=True, errors="replace", timeout=_STATUS_PATIENCE, check=False
+            [*_STATUS, address], env={**os.environ, **variables}, capture_output=True, text=True, errors="replace",
+            timeout=_STATUS_PATIENCE, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise OSError(f"what listens doesn't answer as a cluster does within {_STATUS_PATIENCE:g} seconds") from None

@@ -9,19 +9,25 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from ...errors import ExperimentError, GrammaskError
 from ...printing import reason
 from .corpus_parts import Part
 from .ray_cluster import find_cluster
+from .ray_nodes import alike, find_missing
+from .ray_watch import Cluster, HeadLostError, watched
+from .ray_worker import Worker, outcome
 from .write_part import Done, PartWriter
 
 _MOST_BLOCKS: Final[int] = 10_000  # what Ray schedules at once; more parts share them
 _STORE: Final[int] = 100 << 20  # bytes; only names of parts go through Ray
+_ON_A_NODE: Final[str] = "call on a machine that is a node of it, or name it as ray://HOST:10001"
 # Said before Ray is started: no counting of users, no copy of the working folder, no advice on its own settings.
 _QUIET: Final[dict[str, str]] = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -33,20 +39,40 @@ _QUIET: Final[dict[str, str]] = {
 
 @dataclass(frozen=True)
 class RayRun:
-    """Runs parts in `workers` processes, one a CPU by default, of the cluster at `address` or of this machine."""
+    """Runs parts in `workers` processes, one a CPU by default, of the cluster at `address` or of this machine.
+
+    It says what nodes a cluster loses meanwhile.
+    """
 
     address: str | None = None
     workers: int | None = None
+    say: Callable[[str], None] = warnings.warn
 
     def __call__(self, write: PartWriter, parts: Sequence[Part]) -> Iterator[Done]:
         """Return what came of each part as it is done; raises the `GrammaskError` of a worker, or `ExperimentError`."""
         with self._connected():
             try:
-                yield from _run(write, parts, self._count(len(parts)))
+                yield from self._run(write, parts)
             except GrammaskError:
                 raise
-            except Exception as error:  # Ray wraps what a worker raised, several times over
+            except Exception as error:  # Ray wraps what went wrong with a worker, several times over
                 raise _cause(error) from error
+
+    def _run(self, write: PartWriter, parts: Sequence[Part]) -> Iterator[Done]:
+        import ray.data
+
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it logs as an error it raises too
+        items = [{"part": json.dumps(asdict(part))} for part in parts]
+        pool = ray.data.ActorPoolStrategy(size=self._count(len(items)))
+        waiting = ray.data.from_items(items, override_num_blocks=min(len(items), _MOST_BLOCKS))
+        with nullcontext() if self.address is None else alike(Path(write.out)) as nodes:
+            made = (write, nodes)
+            rows = waiting.map_batches(Worker, fn_constructor_args=made, batch_size=1, compute=pool, num_cpus=1)
+            for row in watched(iter(rows.iter_rows()), Cluster(self.say).look):
+                yield outcome(row["outcome"])
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
@@ -58,8 +84,12 @@ class RayRun:
         try:
             self._connect(place)
             yield
-        finally:
+        except HeadLostError:  # Ray cannot be shut down in order: it would wait, and end this process without a word
+            raise
+        except BaseException:
             ray.shutdown()
+            raise
+        ray.shutdown()
 
     def _connect(self, place: dict[str, Any]) -> None:
         import ray
@@ -68,9 +98,11 @@ class RayRun:
         try:
             with _hushed():
                 ray.init(**place, log_to_driver=False, logging_level=logging.ERROR)
+                ray._private.worker._worker_logs_enabled = False  # stacks of what is tried again, whatever is set
         except Exception as error:  # of many kinds, for what a cluster or this machine lacks
             where = "Ray cannot be started" if self.address is None else f"--address {self.address}: Ray cannot use it"
-            raise ExperimentError(f"{where}: {reason(error)}") from error
+            far = f"; {_ON_A_NODE}" if isinstance(error, ConnectionError) and self.address is not None else ""
+            raise ExperimentError(f"{where}: {reason(error)}{far}") from error
         for number, handler in handlers.items():  # Ray answers signals by ending the process
             signal.signal(number, handler)
 
@@ -104,37 +136,11 @@ def _hushed() -> Iterator[None]:
         os.close(nowhere)
 
 
-class _Worker:
-    """What a process of the pool does: it holds the tagger, and makes parts."""
-
-    def __init__(self, write: PartWriter) -> None:
-        self._write = write
-
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
-        done = [self._write.attempt(Part(**json.loads(part))) for part in batch["part"]]
-        return {"done": [json.dumps(asdict(part)) for part in done]}
-
-
-def _run(write: PartWriter, parts: Sequence[Part], workers: int) -> Iterator[Done]:
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    items = [{"part": json.dumps(asdict(part))} for part in parts]
-    pool = ray.data.ActorPoolStrategy(size=workers)
-    waiting = ray.data.from_items(items, override_num_blocks=min(len(items), _MOST_BLOCKS))
-    done = waiting.map_batches(_Worker, fn_constructor_args=(write,), batch_size=1, compute=pool, num_cpus=1)
-    for row in done.iter_rows():
-        yield Done(**json.loads(row["done"]))
-
-
-def _cause(error: BaseException | None) -> GrammaskError:
-    """Return the error of ours that a worker raised, or say what Ray says."""
+def _cause(error: BaseException | None) -> ExperimentError:
+    """Say in one line what Ray says, and what to do."""
     said = error
     while error is not None:
-        if isinstance(error, GrammaskError):
-            return error
+        if missing := find_missing(str(error)):
+            return ExperimentError(missing)
         error = getattr(error, "cause", None) or error.__cause__
     return ExperimentError(f"Ray: {reason(said) if said is not None else 'it stopped'}; call again to go on")

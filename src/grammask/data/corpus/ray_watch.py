@@ -1,0 +1,109 @@
+"""A Ray cluster, watched while it works: what it loses is told in seconds.
+
+Where its head is lost Ray waits for a minute, and then ends the process that asked without a word. Where its last
+node is lost Ray waits for another one, for ever, and doesn't tell.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from ...errors import ExperimentError
+from ...printing import printable
+
+Item = TypeVar("Item")
+_PULSE: Final[float] = 2.0  # seconds between two looks
+_PATIENCE: Final[float] = 10.0  # seconds until a head that doesn't answer is lost
+
+
+class HeadLostError(ExperimentError):
+    """Nobody answers any more where the head of the cluster was; Ray can't even be shut down in order."""
+
+
+class Cluster:
+    """The cluster that this process is connected to; says which nodes leave it."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._head = _find_head()
+        self._seen = time.monotonic()
+        self._working: dict[str, str] | None = None
+
+    def look(self) -> None:
+        """Say what was lost since the last look; raises `HeadLostError` where the head is."""
+        if self._head is None or _answers(self._head):
+            self._seen = time.monotonic()
+            self._count()
+        elif time.monotonic() - self._seen > _PATIENCE:
+            raise HeadLostError(
+                f"the head of the Ray cluster, {self._head}, doesn't answer any more; finished parts are kept: start "
+                "the cluster and call again to go on"
+            )
+
+    def _count(self) -> None:
+        before, self._working = self._working, _working()
+        for node in (before or {}).keys() - self._working.keys():
+            self._say(f"node {(before or {})[node]} left the cluster; others make the parts that it was at")
+        if not self._working and (before is None or before):
+            self._say("no node of the cluster has a CPU; waiting for one to join")
+
+
+def watched(waiting: Iterator[Item], look: Callable[[], None]) -> Iterator[Item]:
+    """Return what an iterator gives, waited for in a thread, and look every few seconds; raises what both raise."""
+    taken: SimpleQueue[tuple[Item, ...] | BaseException] = SimpleQueue()
+    Thread(target=_take, args=(waiting, taken), daemon=True).start()
+    looked = time.monotonic()
+    while True:
+        with suppress(Empty):
+            found = taken.get(timeout=_PULSE)
+            if isinstance(found, BaseException):
+                raise found
+            if not found:
+                return
+            yield found[0]
+        if time.monotonic() - looked >= _PULSE:
+            look()
+            looked = time.monotonic()
+
+
+def _take(waiting: Iterator[Item], taken: "SimpleQueue[tuple[Item, ...] | BaseException]") -> None:
+    try:
+        for item in waiting:
+            taken.put((item,))
+        taken.put(())
+    except BaseException as error:  # raised again by who waits for it
+        taken.put(error)
+
+
+def _find_head() -> str | None:
+    """Return where the head of the cluster listens; None behind Ray's client, which tells itself what it loses."""
+    import ray
+    from ray.util.client import ray as client
+
+    behind: bool = client.is_connected()  # type: ignore[no-untyped-call]
+    return None if behind else str(ray.get_runtime_context().gcs_address)
+
+
+def _answers(head: str) -> bool:
+    place = urlsplit(f"//{head}")
+    with suppress(OSError):
+        socket.create_connection((place.hostname or "", place.port or 0), timeout=_PULSE).close()
+        return True
+    return False
+
+
+def _working() -> dict[str, str]:
+    """Return the addresses of the nodes that have a CPU, by their ids."""
+    import ray
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return {
+        node["NodeID"]: printable(node["NodeManagerAddress"])
+        for node in nodes
+        if node["Alive"] and node["Resources"].get("CPU")
+    }
