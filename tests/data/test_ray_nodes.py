@@ -102,8 +102,8 @@ def test_a_node_that_dies_loses_and_doubles_nothing(cluster, places):
     assert made == {stays.node_id: ROWS - PART, dies.node_id: PART}
 
 
-def test_a_head_that_dies_ends_the_command_in_one_line(cluster, places):
-    cluster.add_node(num_cpus=1)
+def start_long(cluster, places):
+    """Start the command on a corpus of many parts, and return it with some of them made."""
     corpus, out, _ = places
     texts = [json.dumps({"text": f"Cats sleep on {number} mats. " * 100}) for number in range(2_000)]
     corpus.write_text("\n".join(texts), encoding="utf-8")
@@ -111,9 +111,25 @@ def test_a_head_that_dies_ends_the_command_in_one_line(cluster, places):
     command = [sys.executable, "-c", "from grammask.cli import main; main()", *arguments]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_until(lambda: len(list(out.glob("*.parquet"))) >= 3 or running.poll() is not None)
+    return running
+
+
+def test_a_head_that_dies_ends_the_command_in_one_line(cluster, places):
+    cluster.add_node(num_cpus=1)
+    running = start_long(cluster, places)
     cluster.head_node.kill_gcs_server(check_alive=False)
     _, errors = running.communicate(timeout=240)
     assert running.returncode == 2, errors
     assert b"doesn't answer any more; finished parts are kept: start the cluster and call again to go on" in errors
     assert len(errors.splitlines()) == 1
-    assert 3 <= len(list(out.glob("*.parquet"))) < 2_000
+    assert 3 <= len(list(places[1].glob("*.parquet"))) < 2_000
+
+
+def test_a_command_whose_own_node_dies_says_so_whoever_ends_it(cluster, places):
+    cluster.add_node(num_cpus=1)
+    running = start_long(cluster, places)
+    cluster.remove_node(cluster.head_node, allow_graceful=False)
+    _, errors = running.communicate(timeout=240)
+    assert running.returncode in (1, 2), errors
+    assert b"finished parts are kept: start" in errors
+    assert len(errors.splitlines()) == 1

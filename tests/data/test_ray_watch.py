@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from threading import Event
 
 import pytest
@@ -162,3 +164,9 @@ def test_a_module_that_a_node_lacks_is_told_with_the_node():
     assert str(_cause(outer)) == told
     assert find_missing("memory") is None
     assert str(_cause(RuntimeError("no\nmemory"))) == "Ray: no memory; call again to go on"
+
+
+@pytest.mark.parametrize(("end", "said"), [("os._exit(1)", b"ended\n"), ("pass", b""), ("sys.exit()", b"")])
+def test_a_process_that_is_ended_has_a_last_word(end, said):
+    code = f"import os, sys\nfrom grammask.data.corpus.ray_watch import last_word\nwith last_word('ended'):\n    {end}"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).stderr == said

@@ -21,12 +21,16 @@ from ...printing import reason
 from .corpus_parts import Part
 from .ray_cluster import find_cluster
 from .ray_nodes import alike, find_missing
-from .ray_watch import Cluster, HeadLostError, watched
+from .ray_watch import Cluster, HeadLostError, last_word, watched
 from .ray_worker import Worker, outcome
 from .write_part import Done, PartWriter
 
 _MOST_BLOCKS: Final[int] = 10_000  # what Ray schedules at once; more parts share them
 _STORE: Final[int] = 100 << 20  # bytes; only names of parts go through Ray
+_LAST: Final[str] = (
+    "grammask: the command was ended, as Ray does where it stops on this machine; finished parts are kept: start Ray "
+    "and call again to go on"
+)
 _ON_A_NODE: Final[str] = "call on a machine that is a node of it, or name it as ray://HOST:10001"
 # Said before Ray is started: no counting of users, no copy of the working folder, no advice on its own settings.
 _QUIET: Final[dict[str, str]] = {
@@ -50,7 +54,8 @@ class RayRun:
 
     def __call__(self, write: PartWriter, parts: Sequence[Part]) -> Iterator[Done]:
         """Return what came of each part as it is done; raises the `GrammaskError` of a worker, or `ExperimentError`."""
-        with self._connected():
+        spoken = nullcontext() if self.address is None else last_word(_LAST)
+        with spoken, self._connected():
             try:
                 yield from self._run(write, parts)
             except GrammaskError:

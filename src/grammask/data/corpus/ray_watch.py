@@ -1,13 +1,16 @@
 """A Ray cluster, watched while it works: what it loses is told in seconds.
 
-Where its head is lost Ray waits for a minute, and then ends the process that asked without a word. Where its last
-node is lost Ray waits for another one, for ever, and doesn't tell.
+Where its head is lost Ray waits for a minute, and then ends the process that asked without a word, with nothing cleaned
+up; where that process loses its own node, at once. Where its last node is lost Ray waits for another one, for ever, and
+doesn't tell.
 """
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
@@ -19,6 +22,9 @@ from ...printing import printable
 Item = TypeVar("Item")
 _PULSE: Final[float] = 2.0  # seconds between two looks
 _PATIENCE: Final[float] = 10.0  # seconds until a head that doesn't answer is lost
+# Reads to the end of what this process holds open: "left" where it leaves in order, nothing where it is ended.
+_WAIT: Final[str] = "import sys; sys.stdin.read() or print(sys.argv[1], file=sys.stderr)"
+_LEFT: Final[bytes] = b"left"
 
 
 class HeadLostError(ExperimentError):
@@ -69,6 +75,20 @@ def watched(waiting: Iterator[Item], look: Callable[[], None]) -> Iterator[Item]
         if time.monotonic() - looked >= _PULSE:
             look()
             looked = time.monotonic()
+
+
+@contextmanager
+def last_word(said: str) -> Iterator[None]:
+    """Say it from another process if this one is ended inside the block; not where the block is left, however it is."""
+    waiting = subprocess.Popen(  # noqa: S603 - an argument of its own
+        [sys.executable, "-c", _WAIT, said],
+        stdin=subprocess.PIPE,
+        start_new_session=True,  # what interrupts this process leaves it alone
+    )
+    try:
+        yield
+    finally:
+        waiting.communicate(_LEFT)
 
 
 def _take(waiting: Iterator[Item], taken: "SimpleQueue[tuple[Item, ...] | BaseException]") -> None:
