@@ -115,3 +115,19 @@ def test_what_ray_or_a_worker_raises_is_told_as_it_is(monkeypatch):
     monkeypatch.setattr(RayRun, "_run", fail)
     with pytest.raises(TaggingError, match="^another pipeline$"):
         next(RayRun()(None, []))
+
+
+@pytest.mark.parametrize(
+    ("inside", "says"),
+    [("boom", "^Ray: the task failed; call again to go on$"), ("No module named 'spacy'", "has no module 'spacy'")],
+)
+def test_errors_in_a_circle_are_told_too(inside, says, monkeypatch):
+    def fail(*_):
+        task, cause = RuntimeError("the task failed"), RuntimeError(inside)
+        task.cause, cause.__cause__ = cause, task
+        raise task
+
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(RayRun, "_run", fail)
+    with pytest.raises(ExperimentError, match=says):
+        next(RayRun()(None, []))

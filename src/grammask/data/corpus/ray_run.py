@@ -143,9 +143,10 @@ def _hushed() -> Iterator[None]:
 
 def _cause(error: BaseException | None) -> ExperimentError:
     """Say in one line what Ray says, and what to do."""
-    said = error
-    while error is not None:
+    said, seen = error, set[int]()
+    while error is not None and id(error) not in seen:  # an error raised from what wraps it makes a circle
         if missing := find_missing(str(error)):
             return ExperimentError(missing)
+        seen.add(id(error))
         error = getattr(error, "cause", None) or error.__cause__
     return ExperimentError(f"Ray: {reason(said) if said is not None else 'it stopped'}; call again to go on")
