@@ -8,7 +8,7 @@ import pytest
 from rich.table import Table
 
 from grammask.cli.console import PlainConsole
-from grammask.printing import printable, quoted, reason, writable
+from grammask.printing import made_of, printable, quoted, reason, writable
 
 
 @pytest.mark.parametrize(
@@ -138,3 +138,12 @@ def test_what_libraries_say_is_kept_off_unless_the_user_asks_for_it(monkeypatch)
     with PlainConsole().loading():
         assert os.environ["TRANSFORMERS_VERBOSITY"] == "info"
         assert os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] == "1"
+
+
+def test_an_error_is_made_of_others_each_told_once():
+    one, two, three = RuntimeError("one"), RuntimeError("two"), RuntimeError("three")
+    one.__cause__, two.__context__, three.cause = two, three, "no error"
+    assert list(made_of(one)) == [one, two, three]
+    three.cause = one
+    assert list(made_of(two)) == [two, three, one]
+    assert list(made_of(None)) == []

@@ -6,6 +6,7 @@ A terminal obeys control characters, and shows text in another order where a dir
 import re
 import reprlib
 import unicodedata
+from collections.abc import Iterator
 from typing import Final
 
 # Controls, formats (directions, zero-width characters), lone surrogates, line and paragraph separators.
@@ -60,3 +61,16 @@ def reason(error: BaseException) -> str:
         return "it holds a whole number of more than 4,300 digits"
     said = printable(" ".join(said.split())[:_LONGEST])
     return f"{type(error).__name__} {said}".strip() if isinstance(error, KeyError) or not said else said
+
+
+def made_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Go from an error to those that it was made of, each once: one raised from what wraps it makes a circle.
+
+    Ray keeps what a worker raised as `cause`.
+    """
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        kept = getattr(error, "cause", None)
+        error = kept if isinstance(kept, BaseException) else error.__cause__ or error.__context__

@@ -1,9 +1,8 @@
 """What the Hub's client and its network library raise, as one line that says what to do."""
 
-from collections.abc import Iterator
 from typing import Final
 
-from ..printing import printable, quoted, reason
+from ..printing import made_of, printable, quoted, reason
 
 _LOG_IN: Final[str] = "log in (hf auth login), or give a token (HF_TOKEN)"
 
@@ -12,7 +11,7 @@ def is_answer(error: BaseException) -> bool:
     """Tell whether the Hub answered, and said no; False where it could not be reached, or is out of order."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    status = [said.response.status_code for said in _chain(error) if isinstance(said, HfHubHTTPError)]
+    status = [said.response.status_code for said in made_of(error) if isinstance(said, HfHubHTTPError)]
     return any(400 <= code < 500 and code not in (408, 429) for code in status) or isinstance(error, HFValidationError)
 
 
@@ -40,7 +39,7 @@ def known_trouble(error: BaseException, *, revision: str | None = None) -> str |
         RevisionNotFoundError,
     )
 
-    for said in _chain(error):
+    for said in made_of(error):
         if isinstance(said, HFValidationError):
             return "it is no local folder, and no name of the Hub, which are as owner/name"
         if isinstance(said, GatedRepoError):
@@ -54,10 +53,3 @@ def known_trouble(error: BaseException, *, revision: str | None = None) -> str |
         if isinstance(said, HfHubHTTPError) and said.response.status_code in (401, 403):
             return f"{constants.ENDPOINT} refuses it ({said.response.status_code}): {_LOG_IN}, of one who may read it"
     return None
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Go from an error to those that it was made of."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import ExperimentError, GrammaskError
-from ...printing import reason
+from ...printing import made_of, reason
 from .corpus_parts import Part
 from .ray_cluster import find_cluster
 from .ray_nodes import alike, find_missing
@@ -141,12 +141,9 @@ def _hushed() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _cause(error: BaseException | None) -> ExperimentError:
+def _cause(error: BaseException) -> ExperimentError:
     """Say in one line what Ray says, and what to do."""
-    said, seen = error, set[int]()
-    while error is not None and id(error) not in seen:  # an error raised from what wraps it makes a circle
-        if missing := find_missing(str(error)):
+    for said in made_of(error):
+        if missing := find_missing(str(said)):
             return ExperimentError(missing)
-        seen.add(id(error))
-        error = getattr(error, "cause", None) or error.__cause__
-    return ExperimentError(f"Ray: {reason(said) if said is not None else 'it stopped'}; call again to go on")
+    return ExperimentError(f"Ray: {reason(error)}; call again to go on")
