@@ -44,13 +44,17 @@ def find_cluster(address: str) -> str:
 
 
 def _check_machine(address: str) -> None:
-    """Raise `OSError` where nobody listens at HOST:PORT, and `ValueError` for what is no address."""
-    if address == "auto":
-        return
+    """Raise `OSError` where nobody listens, and `ValueError` for what is no address."""
+    if address != "auto":
+        knock(address, _PATIENCE)
+
+
+def knock(address: str, patience: float) -> None:
+    """Raise `OSError` where nobody listens at HOST:PORT within so many seconds, `ValueError` for what is no address."""
     place = urlsplit(address if "://" in address else f"//{address}")
     if place.hostname is None or place.port is None:
         raise ValueError("an address is auto, HOST:PORT or ray://HOST:PORT")
-    socket.create_connection((place.hostname, place.port), timeout=_PATIENCE).close()
+    socket.create_connection((place.hostname, place.port), timeout=patience).close()
 
 
 def _check_found() -> None:

@@ -5,7 +5,6 @@ up; where that process loses its own node, at once. Where its last node is lost 
 doesn't tell.
 """
 
-import socket
 import subprocess
 import sys
 import time
@@ -14,10 +13,10 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from ...errors import ExperimentError
 from ...printing import printable
+from .ray_cluster import knock
 
 Item = TypeVar("Item")
 _PULSE: Final[float] = 2.0  # seconds between two looks
@@ -110,9 +109,8 @@ def _find_head() -> str | None:
 
 
 def _answers(head: str) -> bool:
-    place = urlsplit(f"//{head}")
-    with suppress(OSError):
-        socket.create_connection((place.hostname or "", place.port or 0), timeout=_PULSE).close()
+    with suppress(OSError, ValueError):  # what is no address doesn't answer
+        knock(head, _PULSE)
         return True
     return False
 
