@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, TrainingArguments, set_seed
 
@@ -22,7 +21,7 @@ from .plan_runs import RunSpec
 from .processes import Processes
 from .ramp import Ramp
 from .setup import Setup
-from .watched_trainer import WatchedTrainer
+from .watched_trainer import WatchedTrainer, training_arguments
 
 
 @dataclass(frozen=True)
@@ -97,22 +96,18 @@ def _diverged(run_id: str, what: str, *, learning_rate: float) -> ExperimentErro
 
 
 def _arguments(setup: Setup, seed: int, batch_size: int, scratch: str) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=scratch,
+    return training_arguments(
+        scratch,
+        precision=setup.precision,
+        seed=seed,
         num_train_epochs=setup.config.epochs,
         per_device_train_batch_size=batch_size,
         per_device_eval_batch_size=batch_size,
         learning_rate=setup.config.learning_rate,
         warmup_steps=setup.config.warmup,  # below 1, so it is their share
         train_sampling_strategy="group_by_length" if setup.config.group_by_length else "random",
-        seed=seed,
-        bf16=setup.precision == "bfloat16",
-        use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=torch.cuda.is_available(),
-        remove_unused_columns=False,  # the collator reads tags, though the stock model doesn't
         save_strategy="no",
         logging_strategy="no",
         average_tokens_across_devices=False,  # or a mean over texts would count once for each process
         log_level_replica="critical",  # what the other processes would say, the main one says
-        report_to=[],
     )

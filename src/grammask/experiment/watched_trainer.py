@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
@@ -13,6 +13,20 @@ from ..errors import ExperimentError
 
 # From what diverged ("the loss of step 3 of 10 is") to the error that says so.
 Diverged = Callable[[str], ExperimentError]
+
+
+def training_arguments(scratch: str, *, precision: str, seed: int, **own: Any) -> TrainingArguments:
+    """Return the arguments of a training: its `own` and those that all share. Checkpoints go into `scratch`."""
+    return TrainingArguments(
+        output_dir=scratch,
+        seed=seed,
+        bf16=precision == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,  # collators read tags, though the stock model doesn't
+        report_to=[],
+        **own,
+    )
 
 
 class WatchedTrainer(Trainer):

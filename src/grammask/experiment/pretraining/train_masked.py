@@ -5,14 +5,13 @@ import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
 from ...errors import ExperimentError
-from ..watched_trainer import WatchedTrainer
+from ..watched_trainer import WatchedTrainer, training_arguments
 from .config import PretrainConfig
 from .masked_collator import MaskedCollator
 
@@ -76,24 +75,19 @@ def _diverged(what: str, learning_rate: float) -> ExperimentError:
 
 def _arguments(config: PretrainConfig, texts: int, checkpoints: Path, precision: str) -> TrainingArguments:
     steps = math.ceil(config.epochs * math.ceil(texts / config.batch_size))
-    arguments: dict[str, Any] = {
-        "output_dir": str(checkpoints),
-        "num_train_epochs": config.epochs,
-        "per_device_train_batch_size": config.batch_size,
-        "per_device_eval_batch_size": config.batch_size,
-        "learning_rate": config.learning_rate,
-        "warmup_steps": steps // 20,
-        "seed": config.seed,
-        "bf16": precision == "bfloat16",
-        "use_cpu": not torch.cuda.is_available(),
-        "dataloader_pin_memory": torch.cuda.is_available(),
-        "remove_unused_columns": False,  # the collator reads tags, though the stock model doesn't
-        "prediction_loss_only": True,
-        "save_strategy": "steps",
-        "save_steps": config.save_every,
-        "save_total_limit": 1,
-        "logging_strategy": "steps",
-        "logging_steps": max(1, steps // _POINTS),
-        "report_to": [],
-    }
-    return TrainingArguments(**arguments)
+    return training_arguments(
+        str(checkpoints),
+        precision=precision,
+        seed=config.seed,
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        warmup_steps=steps // 20,
+        prediction_loss_only=True,
+        save_strategy="steps",
+        save_steps=config.save_every,
+        save_total_limit=1,
+        logging_strategy="steps",
+        logging_steps=max(1, steps // _POINTS),
+    )

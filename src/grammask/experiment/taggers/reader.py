@@ -2,7 +2,8 @@
 
 import tempfile
 from collections.abc import Sequence
-from typing import Any, Final
+from contextlib import closing
+from typing import Final
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from ...model.load_weights import load_weights
 from ...model.model_source import ModelSource
 from ...tagging.subwords.network import OUTPUTS
 from ...tagging.subwords.pieces import CUES
-from ..watched_trainer import WatchedTrainer
+from ..watched_trainer import WatchedTrainer, training_arguments
 from .lessons import NO_LESSON, Lessons
 from .losses import lesson_loss, likelihoods
 
@@ -46,13 +47,19 @@ class Reader(nn.Module):
         """How many subwords it reads together."""
         return min(_LENGTH, count_positions(self.model) or _LENGTH)
 
+    def answers(self, input_ids: Tensor, cues: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the answers (texts, length, OUTPUTS)."""
+        found = self.model.get_input_embeddings()(input_ids) + self.cues(cues)
+        read = self.model(inputs_embeds=found, attention_mask=attention_mask).last_hidden_state
+        answers: Tensor = self.answer(read).float()
+        return answers
+
     def forward(
         self, input_ids: Tensor, cues: Tensor, attention_mask: Tensor, tags: Tensor, begins: Tensor
     ) -> dict[str, Tensor]:
-        """Return the answers (texts, length, OUTPUTS), and how far they are from the lessons."""
-        found = self.model.get_input_embeddings()(input_ids) + self.cues(cues)
-        answers = self.answer(self.model(inputs_embeds=found, attention_mask=attention_mask).last_hidden_state).float()
-        return {"loss": lesson_loss(answers.flatten(0, 1), tags.flatten(), begins.flatten()), "answers": answers}
+        """Return how far the answers are from the lessons, as Trainer asks."""
+        answers = self.answers(input_ids, cues, attention_mask)
+        return {"loss": lesson_loss(answers.flatten(0, 1), tags.flatten(), begins.flatten())}
 
 
 def teach_reader(source: ModelSource, lessons: Lessons, seed: int) -> Reader:
@@ -64,10 +71,8 @@ def teach_reader(source: ModelSource, lessons: Lessons, seed: int) -> Reader:
             _diverged, shows_bars=True, model=reader, args=_arguments(seed, scratch), data_collator=_collate,
             train_dataset=_Parts(lessons, reader.length),
         )  # fmt: skip
-        try:
+        with closing(trainer):
             trainer.train()
-        finally:
-            trainer.close()
     return reader.eval()
 
 
@@ -76,13 +81,14 @@ def read_lessons(reader: Reader, lessons: Lessons) -> NDArray[np.float16]:
     """Return what a reader holds likely for each subword: float16 (pieces, OUTPUTS), the tags and a beginning."""
     parts = _Parts(lessons, reader.length)
     device = reader.answer.weight.device
+    is_narrow = choose_precision("auto") == "bfloat16"
     said = np.zeros((lessons.size, OUTPUTS), dtype=np.float16)
     order = np.argsort([end - start for start, end in parts.bounds], kind="stable")
     for first in range(0, len(order), _READ):
         numbers = order[first : first + _READ]
-        batch = {name: tensor.to(device) for name, tensor in _collate([parts[number] for number in numbers]).items()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=choose_precision("auto") == "bfloat16"):
-            answers = reader(**batch)["answers"]
+        batch = _collate([parts[number] for number in numbers])
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_narrow):
+            answers = reader.answers(*(batch[name].to(device) for name in ("input_ids", "cues", "attention_mask")))
         for number, row in zip(numbers, likelihoods(answers).half().cpu().numpy(), strict=True):
             start, end = parts.bounds[number]
             said[start:end] = row[: end - start]
@@ -118,14 +124,11 @@ def _collate(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _arguments(seed: int, scratch: str) -> TrainingArguments:
-    settings: dict[str, Any] = {
-        "output_dir": scratch, "num_train_epochs": _EPOCHS, "per_device_train_batch_size": _BATCH,
-        "learning_rate": _RATE, "warmup_steps": _RISING, "train_sampling_strategy": "group_by_length", "seed": seed,
-        "bf16": choose_precision("auto") == "bfloat16", "use_cpu": not torch.cuda.is_available(),
-        "dataloader_pin_memory": torch.cuda.is_available(), "remove_unused_columns": False, "save_strategy": "no",
-        "logging_strategy": "no", "report_to": [],
-    }  # fmt: skip
-    return TrainingArguments(**settings)
+    return training_arguments(
+        scratch, precision=choose_precision("auto"), seed=seed, num_train_epochs=_EPOCHS,
+        per_device_train_batch_size=_BATCH, learning_rate=_RATE, warmup_steps=_RISING,
+        train_sampling_strategy="group_by_length", save_strategy="no", logging_strategy="no",
+    )  # fmt: skip
 
 
 def _diverged(what: str) -> ExperimentError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoModel, PreTrainedTokenizerBase
 
@@ -52,9 +53,10 @@ def train_tagger(config: TaggerConfig, say: Callable[[str], None]) -> TrainedTag
     sources, held_out = _texts(config, say)
     torch.manual_seed(config.seed)
     learner = _learner(source, tokenizer, config)
-    taught = [make_lessons(plain_tokenizer(tokenizer.backend_tokenizer), texts) for texts in sources]
+    plain = plain_tokenizer(tokenizer.backend_tokenizer)
+    taught = [make_lessons(plain, texts) for texts in sources]
     if config.model_teaches:
-        taught = [_by_model(config, source, tokenizer, taught[0], say)]
+        taught = [_by_model(config, source, plain, taught[0], say)]
     for lessons in taught:
         say(f"teaching {len(lessons):,} texts of {lessons.size:,} subwords")
         for epoch, loss in enumerate(teach(learner, lessons, epochs=config.epochs, seed=config.seed), 1):
@@ -86,15 +88,14 @@ def _texts(config: TaggerConfig, say: Callable[[str], None]) -> tuple[list[Tagge
 
 
 def _by_model(
-    config: TaggerConfig, source: ModelSource, tokenizer: PreTrainedTokenizerBase, treebank: Lessons,
-    say: Callable[[str], None],
-) -> Lessons:  # fmt: skip
+    config: TaggerConfig, source: ModelSource, tokenizer: Tokenizer, treebank: Lessons, say: Callable[[str], None]
+) -> Lessons:
     """Let the whole model learn a treebank, and return the lessons that it gives, of the treebank and of texts."""
     assert config.text is not None  # noqa: S101 - as its settings were checked
     texts = read_lines(config.text)[: config.limit]
     say(f"{source.name} learns {len(treebank):,} texts, and tags {len(texts):,} others")
     reader = teach_reader(source, treebank, config.seed)
-    return reader_lessons(reader, treebank, texts, plain_tokenizer(tokenizer.backend_tokenizer))
+    return reader_lessons(reader, treebank, texts, tokenizer)
 
 
 def _learner(source: ModelSource, tokenizer: PreTrainedTokenizerBase, config: TaggerConfig) -> Learner:
