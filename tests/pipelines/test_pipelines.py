@@ -1,5 +1,7 @@
 """Registered pipelines give the numbers of the way by hand, one by one, in batches and lazily."""
 
+from numbers import Real
+
 import pytest
 import torch
 from helpers.fresh_process import run_fresh
@@ -111,6 +113,33 @@ def test_feature_extraction(tmp_path):
         for text, found in zip(TEXTS, read(TEXTS, batch_size=batch_size), strict=True):
             expected = model(**annotate(text, return_tensors="pt")).last_hidden_state[0]
             close(torch.tensor(found)[0, : len(expected)].tolist(), expected)
+
+
+@pytest.mark.parametrize(
+    ("task", "model_class"),
+    [
+        ("text-classification", BertForSequenceClassification), ("token-classification", BertForTokenClassification),
+        ("fill-mask", BertForMaskedLM), ("feature-extraction", BertModel),
+    ],
+)  # fmt: skip
+def test_texts_that_are_padded_on_the_left_are_read_as_alone(tmp_path, task, model_class):
+    """Learned positions count from the first column, so padding there would move them."""
+    saved(model_class, tmp_path, tokens={"mask_token": "[MASK]"}.items())
+    read = pipeline(f"guided-{task}", model=str(tmp_path))
+    read.tokenizer.padding_side = "left"
+    texts = [f"[MASK] {text}" if task == "fill-mask" else text for text in ["the kind cat .", *TEXTS, "the town"]]
+    for text, found in zip(texts, read(texts, batch_size=8), strict=True):
+        expected = _flat(read(text))
+        assert _flat(found)[: len(expected)] == pytest.approx(expected, abs=1e-5)  # features of padding follow
+
+
+def _flat(found):
+    """Return the numbers of an answer in their order."""
+    if isinstance(found, dict):
+        return [value for value in found.values() if isinstance(value, Real)]
+    if isinstance(found, list | tuple):
+        return [value for each in found for value in _flat(each)]
+    return [found]
 
 
 def test_text_generation(tmp_path):

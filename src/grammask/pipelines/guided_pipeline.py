@@ -6,7 +6,7 @@ from ..errors import GrammaskError, InputError, ModelError
 from ..model.attachment import guide_of
 from ..model.from_pretrained import from_pretrained
 from ..tagging.annotate import Annotator
-from ..tagging.padding import pad_annotation
+from ..tagging.padding import pad_annotation, padded_right
 
 
 class GuidedModel:
@@ -42,7 +42,7 @@ class GuidedPipeline:
 
     def _forward(self, model_inputs: Any) -> Any:
         pad_annotation(model_inputs)
-        return super()._forward(model_inputs)  # type: ignore[misc]
+        return super()._forward(padded_right(model_inputs))  # type: ignore[misc]
 
     def _annotate(self, text: Any, pair: Any = None, **asked: Any) -> dict[str, Any]:
         """Return a text's inputs; of what pipelines ask of tokenizers, a length is obeyed, and cutting goes without."""

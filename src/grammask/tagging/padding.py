@@ -55,7 +55,8 @@ def padded_right(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """
     mask = inputs["attention_mask"]
     columns = (torch.arange(mask.shape[1], device=mask.device) + mask.argmax(dim=1, keepdim=True)) % mask.shape[1]
-    return {name: rows.gather(1, columns) if isinstance(rows, Tensor) else rows for name, rows in inputs.items()}
+    rows = torch.arange(len(mask), device=mask.device)[:, None]
+    return {name: value[rows, columns] if isinstance(value, Tensor) else value for name, value in inputs.items()}
 
 
 def _lists(values: Any) -> Any:
