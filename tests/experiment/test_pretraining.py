@@ -42,6 +42,15 @@ def encoder(tmp_path_factory):
     return str(folder)
 
 
+@pytest.fixture(scope="module")
+def ragged(tmp_path_factory):
+    """Texts of one sentence to five."""
+    path = tmp_path_factory.mktemp("ragged") / "a.txt"
+    lines = [" ".join(LINES[number : number + 1 + number % 5]) for number in range(len(LINES))]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
 def masking():
     made = deepcopy(tokenizer("wordpiece"))
     made.add_special_tokens({"mask_token": "[MASK]"})
@@ -131,9 +140,13 @@ def test_the_model_attends_under_the_grammar_or_its_control(text, tmp_path, monk
     assert [path.name for path in (tmp_path / "window" / "grammars").iterdir()] == ["paper-window.toml"]
 
 
-def test_a_killed_pretraining_goes_on_to_the_same_model(text, encoder, tmp_path, monkeypatch):
-    given = {"grammar": "paper-sinks", "save_every": 4, "model": encoder, "vocabulary": None, "max_length": 64}
-    whole, _ = pretrained(tmp_path / "whole", text, **given)
+@pytest.mark.parametrize("group_by_length", [False, True])
+def test_a_killed_pretraining_goes_on_to_the_same_model(ragged, encoder, tmp_path, monkeypatch, group_by_length):
+    given = {
+        "grammar": "paper-sinks", "save_every": 4, "model": encoder, "vocabulary": None, "max_length": 64,
+        "group_by_length": group_by_length,
+    }  # fmt: skip
+    whole, _ = pretrained(tmp_path / "whole", ragged, **given)
     step = WatchedTrainer.training_step
 
     def killed(trainer, *more):
@@ -144,18 +157,35 @@ def test_a_killed_pretraining_goes_on_to_the_same_model(text, encoder, tmp_path,
     monkeypatch.setattr(WatchedTrainer, "training_step", killed)
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        pretrained(out, text, **given)
+        pretrained(out, ragged, **given)
     monkeypatch.setattr(WatchedTrainer, "training_step", step)
     (out / "checkpoints" / "checkpoint-8").mkdir()  # as a kill in the midst of writing leaves it
     assert last_checkpoint(out).endswith("checkpoint-4")
     with pytest.raises(ExperimentError, match="another experiment"):
-        pretrained(out, text, resume=True, **given, seed=1)
-    record, _ = pretrained(out, text, resume=True, **given)
+        pretrained(out, ragged, resume=True, **given, seed=1)
+    record, _ = pretrained(out, ragged, resume=True, **given)
     for key in ("loss_curve", "held_out_loss", "steps"):
         assert record[key] == whole[key]
     one, other = (AutoModelForMaskedLM.from_pretrained(folder / "model") for folder in (out, tmp_path / "whole"))
     for name, weight in one.state_dict().items():
         torch.testing.assert_close(weight, other.state_dict()[name], msg=name)
+
+
+def test_texts_of_one_length_share_batches_if_asked_for(ragged, tmp_path, monkeypatch):
+    shapes = list[int]()
+    step = WatchedTrainer.training_step
+
+    def watched(trainer, model, inputs, *more):
+        shapes.append(inputs["input_ids"].numel())
+        return step(trainer, model, inputs, *more)
+
+    monkeypatch.setattr(WatchedTrainer, "training_step", watched)
+    tokens = {}
+    for grouped in (False, True):
+        shapes.clear()
+        pretrained(tmp_path / str(grouped), ragged, group_by_length=grouped)
+        tokens[grouped] = sum(shapes)
+    assert tokens[True] < 0.8 * tokens[False]
 
 
 def test_a_tokenizer_of_its_own_is_kept_over_a_kill(text, tmp_path, monkeypatch):

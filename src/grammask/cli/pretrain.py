@@ -35,6 +35,7 @@ def pretrain_command(
     batch_size: Annotated[int, setting(PretrainConfig, "batch_size")] = _DEFAULTS.batch_size,
     learning_rate: Annotated[float, setting(PretrainConfig, "learning_rate")] = _DEFAULTS.learning_rate,
     max_length: Annotated[int, setting(PretrainConfig, "max_length")] = _DEFAULTS.max_length,
+    group_by_length: Annotated[bool, setting(PretrainConfig, "group_by_length")] = _DEFAULTS.group_by_length,
     precision: Annotated[str, setting(PretrainConfig, "precision")] = _DEFAULTS.precision,
     seed: Annotated[int, setting(PretrainConfig, "seed")] = _DEFAULTS.seed,
     save_every: Annotated[int, setting(PretrainConfig, "save_every")] = _DEFAULTS.save_every,
@@ -56,7 +57,7 @@ def pretrain_command(
         model=model, text=text, task=task, text_column=text_column, limit=limit, vocabulary=vocabulary,
         grammar=grammar, strategy=strategy, control=control, tagger=tagger, sentences=sentences, masked=masked,
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, max_length=max_length,
-        precision=precision, seed=seed, save_every=save_every,
+        group_by_length=group_by_length, precision=precision, seed=seed, save_every=save_every,
     )  # fmt: skip
     folder = out or Path("runs") / datetime.now().strftime("pretrain-%Y-%m-%d-%H%M%S")
     with advising(lambda: _how_to_go_on(folder)):

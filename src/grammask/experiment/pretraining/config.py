@@ -51,6 +51,9 @@ class PretrainConfig(BaseModel):
         default=5e-4, gt=0, le=10, allow_inf_nan=False, description="Highest learning rate; it falls linearly to 0."
     )
     max_length: int = Field(default=128, ge=8, le=1_000_000, description="Tokens after which a text is cut.")
+    group_by_length: bool = Field(
+        default=False, description="Whether batches hold texts of about the same length, which saves padding."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="What models compute in.")
     seed: int = Field(default=0, ge=0, le=LARGEST_SEED, description="Of weights, order, masks and dropout.")
     save_every: int = Field(default=500, ge=1, le=_MOST, description="Steps from one checkpoint to the next.")

@@ -84,6 +84,7 @@ def _arguments(config: PretrainConfig, texts: int, checkpoints: Path, precision:
         per_device_eval_batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         warmup_steps=steps // 20,
+        train_sampling_strategy="group_by_length" if config.group_by_length else "random",
         prediction_loss_only=True,
         save_strategy="steps",
         save_steps=config.save_every,
