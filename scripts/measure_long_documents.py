@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from long_documents import CUT, Documents, facts_of, read_documents, say, split_estimate
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
 
@@ -49,11 +50,9 @@ from grammask.grammar.masks import PairCounts
 from grammask.grammar.tables import compile_layers
 from grammask.model.named_models import find_model, load_classifier, load_tokenizer
 from grammask.printing import reason
-from grammask.resampling import Floats, estimate
+from grammask.resampling import Floats
 
 NOTE: Final[str] = "attention_probs_dropout_prob is 0 in all arms"
-CUT: Final[int] = 512  # tokens: the positions that MiniLM learned
-CHOSEN_BY: Final[int] = 5  # every so-manieth training document chooses the learning rate
 ROUNDS: Final[int] = 3
 
 
@@ -87,33 +86,6 @@ AGAINST: Final[tuple[tuple[str, str], ...]] = (
     ("whole-full", "cut"), ("whole-grammar", "cut"), ("whole-grammar", "whole-full"), ("whole-grammar", "whole-window"),
     ("cut-grammar", "cut"),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Documents:
-    """Labels, texts and how many tokens they have."""
-
-    labels: list[int]
-    texts: list[str]
-    tokens: list[int]
-    sha256: str
-
-    def folds(self, count: int) -> list[tuple[list[int], list[int]]]:
-        """Return the numbers of the documents to train on, and to test: each fold has its share of each label.
-
-        Those to test are sorted by their length, so that batches are padded little.
-        """
-        drawn = np.random.default_rng(0).permutation(len(self.labels)).tolist()
-        dealt = sorted(drawn, key=lambda number: self.labels[number])
-        tests = [sorted(dealt[fold::count], key=lambda number: self.tokens[number]) for fold in range(count)]
-        return [([number for number in drawn if number not in set(tested)], tested) for tested in tests]
-
-    def choosing(self, trained: list[int]) -> tuple[list[int], list[int]]:
-        """Return the numbers of training documents to train on, and those to choose a learning rate by."""
-        of_labels = ([number for number in trained if self.labels[number] == label] for label in (0, 1))
-        chosen = [number for some in of_labels for number in some[::CHOSEN_BY]]
-        rest = [number for number in trained if number not in set(chosen)]
-        return rest, sorted(chosen, key=lambda number: self.tokens[number])
 
 
 @dataclass(frozen=True)
@@ -233,11 +205,6 @@ class Measurement:
                     say(f"{futures[future].name} failed: {reason(error)}")
                 elif future.result():
                     yield futures[future]
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)  # noqa: T201 - a script's own report
 
 
 def run_unit(config: Config, path: Path, threads: int, until: float) -> bool:
@@ -367,14 +334,6 @@ def without_dropout(name: str, folder: Path) -> str:
     return str(folder)
 
 
-def read_documents(path: Path, model: str) -> Documents:
-    """Read lines of a label and a document."""
-    content = path.read_bytes()
-    labels, texts = zip(*(line.split("\t", 1) for line in content.decode("utf-8").split("\n") if line), strict=True)
-    encoded = load_tokenizer(find_model(model))(list(texts), verbose=False)["input_ids"]
-    return Documents([*map(int, labels)], list(texts), [len(row) for row in encoded], sha256(content).hexdigest())
-
-
 def finished_folds(measurement: Measurement) -> set[tuple[int, int]]:
     """Return the seeds and folds that all arms finished."""
     units = measurement.units()
@@ -444,29 +403,6 @@ def summary_of(arm: Arm, records: dict[tuple[int, int], dict[str, Any]], measure
         **{name: fmean(record[name] for record in records.values()) for name in ("density", "training_loss")},
         "highest_training_loss": max(record["training_loss"] for record in records.values()),
     }
-
-
-def split_estimate(values: Floats, documents: Documents) -> dict[str, Any]:
-    """Return the mean of values of all tested documents, and of those of more than 512 tokens, with 95 % intervals."""
-    tested, longer = ~np.isnan(values), np.array(documents.tokens) > CUT
-    return {"all": mean_of(values[tested]), "longer": mean_of(values[tested & longer])}
-
-
-def mean_of(values: Floats) -> dict[str, Any]:
-    """Return a mean over documents with its bootstrap interval, and their number."""
-    if not len(values):
-        return {"value": None, "interval": None, "documents": 0}
-    return {**estimate(lambda times: times @ values / len(values), len(values)), "documents": len(values)}
-
-
-def facts_of(documents: Documents, whole: int) -> dict[str, Any]:
-    """Return numbers of the documents, without any text."""
-    tokens = np.array(documents.tokens)
-    return {
-        "count": len(tokens), "with_label_1": sum(documents.labels), "sha256": documents.sha256,
-        "median_tokens": float(np.median(tokens)), "longest_tokens": int(tokens.max()),
-        **{f"longer_than_{length}": int((tokens > length).sum()) for length in (CUT, whole)},
-    }  # fmt: skip
 
 
 def measure_speed(arms: list[Arm], documents: Documents, model: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""Embeddings of long documents (scripts/embed_long_documents.py): each document keeps its own, whole or in parts."""
+
+import json
+import runpy
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.tiny_models import tiny_model
+from helpers.tokenizers_for_tests import tokenizer
+
+from grammask.grammar.file import load_grammar
+
+SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "embed_long_documents.py"))
+KINDS = ["the kind dog barks at cat . ", "a cruel king likes the town . "]
+TEXTS = [KINDS[number % 2] * (90 if number % 5 == 0 else 1 + number) for number in range(20)]
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("documents")
+    made = tokenizer("wordpiece")
+    model = tiny_model("bert", vocab_size=len(made), pad_token_id=made.pad_token_id, max_position_embeddings=512)
+    model.base_model.save_pretrained(folder / "tiny")
+    made.save_pretrained(folder / "tiny")
+    lines = [f"{number % 2}\t{text}" for number, text in enumerate(TEXTS)]
+    (folder / "documents.tsv").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return Namespace(
+        documents=folder / "documents.tsv", out=folder / "record.json", model=str(folder / "tiny"), whole=1024,
+        tagger="english-subwords", batch_size=4,
+    )  # fmt: skip
+
+
+def test_the_record_holds_arms_and_differences_and_no_text(options, monkeypatch):
+    given = [options.documents, "--out", options.out, "--model", options.model, "--whole", options.whole]
+    monkeypatch.setattr(sys, "argv", ["script", *map(str, given), "--folds", "2", "--draws", "2"])
+    SCRIPT["main"]()
+    record = json.loads(options.out.read_text(encoding="utf-8"))
+    arms = {arm["name"]: arm for arm in record["arms"]}
+    assert [*arms] == ["cut", "parts", "whole-grammar", "whole-full", "whole-window", "cut-grammar"]
+    assert {arm["length"] for name, arm in arms.items() if name.startswith("whole")} == {1024}
+    assert arms["cut"]["density"] == 1 > arms["whole-grammar"]["density"] > 0
+    assert arms["whole-window"]["density"] == pytest.approx(arms["whole-grammar"]["density"], rel=0.3)
+    for arm in arms.values():  # two kinds of text are told apart by any embedding
+        assert arm["accuracy"]["all"]["value"] >= 0.75
+        assert arm["accuracy"]["all"]["documents"] == 20
+        assert np.mean(arm["accuracy_of_draws"]) == pytest.approx(arm["accuracy"]["all"]["value"])
+    for difference in record["differences"]:
+        of_arms = (arms[difference[side]]["accuracy"]["all"]["value"] for side in ("arm", "against"))
+        assert difference["all"]["value"] == pytest.approx(next(of_arms) - next(of_arms))
+    assert "kind dog" not in options.out.read_text(encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["script", *map(str, given), "--arms", "wole"])
+    with pytest.raises(SystemExit, match="no arm 'wole'"):
+        SCRIPT["main"]()
+
+
+def test_embedding_in_turns_gives_each_document_its_own(options):
+    arms = {"cut": SCRIPT["Arm"](options), "parts": SCRIPT["Arm"](options, parts=True)}
+    documents = SCRIPT["read_documents"](options.documents, options.model)
+    found, seconds = SCRIPT["embed"](arms, documents)
+    for name, arm in arms.items():
+        assert len(seconds[name]) == 10
+        np.testing.assert_allclose(found[name], np.concatenate([arm([text]) for text in documents.texts]), atol=1e-5)
+
+
+def test_short_documents_are_embedded_alike_cut_in_parts_and_whole(options):
+    arm = SCRIPT["Arm"]
+    cut, parts, whole = arm(options), arm(options, parts=True), arm(options, whole=True)
+    np.testing.assert_allclose(parts(TEXTS[1:5]), cut(TEXTS[1:5]), atol=1e-5)
+    np.testing.assert_allclose(whole(TEXTS[1:5]), cut(TEXTS[1:5]), atol=1e-5)
+    long = [TEXTS[0]]
+    assert all(np.abs(other(long) - cut(long)).max() > 1e-4 for other in (parts, whole))
+    guided = arm(options, whole=True, grammar=load_grammar("english-long"))
+    assert np.abs(guided(long) - whole(long)).max() > 1e-4
