@@ -38,11 +38,20 @@ def refusal(address):
     return told
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "no-such-machine.invalid:{}", "[::1", "x:y", "local", "machine"]
-)
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "no-such-machine.invalid:{}", "[::1", "x:y", "local", "machine"])
 def test_where_nobody_answers_is_one_line(address):
     refusal(address.format(unused_port()))
+
+
+@pytest.mark.parametrize("where", ["asked for", "in the environment"])
+def test_an_address_of_rays_client_is_refused_though_it_answers(monkeypatch, where):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        if where == "in the environment":
+            monkeypatch.setenv("RAY_ADDRESS", address)
+        told = refusal("auto" if where == "in the environment" else address)
+    assert f"'{address}': " in told
+    assert "Ray Data doesn't run over Ray's client; call on a machine that is a node" in told
 
 
 def test_what_listens_but_is_no_cluster_is_given_up(monkeypatch):
@@ -96,7 +105,7 @@ def test_a_machine_outside_of_the_cluster_is_told_how_to_call(monkeypatch):
     monkeypatch.setattr(ray, "init", refuse)
     monkeypatch.setattr(RayRun, "_place", lambda _: {})
     with pytest.raises(
-        ExperimentError, match="call on a machine that is a node of it, or name it as ray://HOST:10001$"
+        ExperimentError, match="call on a machine that is a node of it, or send the command there with ray job submit$"
     ):
         next(RayRun("machine:6379")(None, []))
 

@@ -28,7 +28,8 @@ def node(number, *, alive=True, cpus=1.0):
 
 @pytest.fixture
 def said(monkeypatch):
-    monkeypatch.setattr(ray_watch, "_find_head", lambda: None)
+    monkeypatch.setattr(ray_watch, "_find_head", lambda: "a head")
+    monkeypatch.setattr(ray_watch, "_answers", lambda _: True)
     return []
 
 

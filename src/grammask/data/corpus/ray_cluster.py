@@ -32,7 +32,7 @@ def find_cluster(address: str) -> str:
         _check_machine(found)
         if found == "auto" and _TOKENS not in os.environ:
             _check_found()
-        elif "://" not in found:  # those are of Ray's client, which gives up by itself
+        else:
             _check_cluster(found)
     except (OSError, ValueError) as error:
         asked = f"--address {quoted(address)}" + (f", by RAY_ADDRESS {quoted(named)}" if named else "")
@@ -44,16 +44,21 @@ def find_cluster(address: str) -> str:
 
 
 def _check_machine(address: str) -> None:
-    """Raise `OSError` where nobody listens, and `ValueError` for what is no address."""
+    """Raise `OSError` where nobody listens, and `ValueError` for what is no address, or that of Ray's client."""
+    if "://" in address:
+        raise ValueError(
+            "Ray Data doesn't run over Ray's client; call on a machine that is a node of the cluster, with --address "
+            "auto or HOST:PORT, or send the command there with ray job submit"
+        )
     if address != "auto":
         knock(address, _PATIENCE)
 
 
 def knock(address: str, patience: float) -> None:
     """Raise `OSError` where nobody listens at HOST:PORT within so many seconds, `ValueError` for what is no address."""
-    place = urlsplit(address if "://" in address else f"//{address}")
+    place = urlsplit(f"//{address}")
     if place.hostname is None or place.port is None:
-        raise ValueError("an address is auto, HOST:PORT or ray://HOST:PORT")
+        raise ValueError("an address is auto or HOST:PORT")
     socket.create_connection((place.hostname, place.port), timeout=patience).close()
 
 

@@ -31,7 +31,7 @@ _LAST: Final[str] = (
     "grammask: the command was ended, as Ray does where it stops on this machine; finished parts are kept: start Ray "
     "and call again to go on"
 )
-_ON_A_NODE: Final[str] = "call on a machine that is a node of it, or name it as ray://HOST:10001"
+_ON_A_NODE: Final[str] = "call on a machine that is a node of it, or send the command there with ray job submit"
 # Said before Ray is started: no counting of users, no copy of the working folder, no advice on its own settings.
 _QUIET: Final[dict[str, str]] = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -41,7 +41,7 @@ class Cluster:
 
     def look(self) -> None:
         """Say what was lost since the last look; raises `HeadLostError` where the head is."""
-        if self._head is None or _answers(self._head):
+        if _answers(self._head):
             self._seen = time.monotonic()
             self._count()
         elif time.monotonic() - self._seen > _PATIENCE:
@@ -99,13 +99,11 @@ def _take(waiting: Iterator[Item], taken: "SimpleQueue[tuple[Item, ...] | BaseEx
         taken.put(error)
 
 
-def _find_head() -> str | None:
-    """Return where the head of the cluster listens; None behind Ray's client, which tells itself what it loses."""
+def _find_head() -> str:
+    """Return where the head of the cluster listens."""
     import ray
-    from ray.util.client import ray as client
 
-    behind: bool = client.is_connected()  # type: ignore[no-untyped-call]
-    return None if behind else str(ray.get_runtime_context().gcs_address)
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _answers(head: str) -> bool:
