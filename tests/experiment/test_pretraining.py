@@ -141,16 +141,17 @@ def test_the_model_attends_under_the_grammar_or_its_control(text, tmp_path, monk
 
 
 @pytest.mark.parametrize("group_by_length", [False, True])
-def test_a_killed_pretraining_goes_on_to_the_same_model(ragged, encoder, tmp_path, monkeypatch, group_by_length):
+@pytest.mark.parametrize("kill", [6, 18])  # of 13 steps an epoch
+def test_a_killed_pretraining_goes_on_to_the_same_model(ragged, encoder, tmp_path, monkeypatch, group_by_length, kill):
     given = {
         "grammar": "paper-sinks", "save_every": 4, "model": encoder, "vocabulary": None, "max_length": 64,
-        "group_by_length": group_by_length,
+        "group_by_length": group_by_length, "epochs": 1.0 if kill < 13 else 2.5,
     }  # fmt: skip
     whole, _ = pretrained(tmp_path / "whole", ragged, **given)
     step = WatchedTrainer.training_step
 
     def killed(trainer, *more):
-        if trainer.state.global_step == 6:
+        if trainer.state.global_step == kill:
             raise KeyboardInterrupt
         return step(trainer, *more)
 
@@ -159,8 +160,9 @@ def test_a_killed_pretraining_goes_on_to_the_same_model(ragged, encoder, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         pretrained(out, ragged, **given)
     monkeypatch.setattr(WatchedTrainer, "training_step", step)
-    (out / "checkpoints" / "checkpoint-8").mkdir()  # as a kill in the midst of writing leaves it
-    assert last_checkpoint(out).endswith("checkpoint-4")
+    saved = kill - kill % 4
+    (out / "checkpoints" / f"checkpoint-{saved + 4}").mkdir()  # as a kill in the midst of writing leaves it
+    assert last_checkpoint(out).endswith(f"checkpoint-{saved}")
     with pytest.raises(ExperimentError, match="another experiment"):
         pretrained(out, ragged, resume=True, **given, seed=1)
     record, _ = pretrained(out, ragged, resume=True, **given)

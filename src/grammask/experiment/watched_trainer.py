@@ -1,8 +1,8 @@
 """transformers' Trainer as experiments use it: quiet but for bars, and stopped at the first loss that is no number."""
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import torch
 from transformers import Trainer, TrainingArguments
@@ -13,6 +13,7 @@ from ..errors import ExperimentError
 
 # From what diverged ("the loss of step 3 of 10 is") to the error that says so.
 Diverged = Callable[[str], ExperimentError]
+_EPOCHS: Final[int] = 20  # bits that count them
 
 
 def training_arguments(scratch: str, *, precision: str, seed: int, **own: Any) -> TrainingArguments:
@@ -55,12 +56,33 @@ class WatchedTrainer(Trainer):
         """Group texts by length for the batches of all processes together, so that they are those of one process."""
         sampler = super()._get_train_sampler(*given)
         if isinstance(sampler, LengthGroupedSampler):
-            sampler.batch_size *= self.args.world_size
+            return _GroupedSampler(sampler.batch_size * self.args.world_size, sampler.lengths, self.args.seed)
         return sampler
 
     def close(self) -> None:
         """End the line of a bar that an error left behind."""
         self._bars.close()
+
+
+class _GroupedSampler(LengthGroupedSampler):
+    """Texts of about one length beside each other; their order depends on the seed and the epoch alone.
+
+    transformers' own draws from the state that a training happens to be in, which one that goes on in the midst of an
+    epoch doesn't have.
+    """
+
+    def __init__(self, batch_size: int, lengths: list[int], seed: int) -> None:
+        super().__init__(batch_size, lengths=lengths)
+        self._seed, self._epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the order of this epoch from now on."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator = torch.Generator().manual_seed((self._seed << _EPOCHS) + self._epoch)
+        found: Iterator[int] = super().__iter__()
+        return found
 
 
 class _Bars(ProgressCallback):
