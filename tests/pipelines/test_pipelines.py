@@ -112,7 +112,8 @@ def test_feature_extraction(tmp_path):
     for batch_size in (1, 8):
         for text, found in zip(TEXTS, read(TEXTS, batch_size=batch_size), strict=True):
             expected = model(**annotate(text, return_tensors="pt")).last_hidden_state[0]
-            close(torch.tensor(found)[0, : len(expected)].tolist(), expected)
+            close(found, expected[None])
+    assert read(TEXTS[0], return_tensors=True).shape == (1, len(TEXTS[0].split()) + 2, 24)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +130,46 @@ def test_texts_that_are_padded_on_the_left_are_read_as_alone(tmp_path, task, mod
     read.tokenizer.padding_side = "left"
     texts = [f"[MASK] {text}" if task == "fill-mask" else text for text in ["the kind cat .", *TEXTS, "the town"]]
     for text, found in zip(texts, read(texts, batch_size=8), strict=True):
-        expected = _flat(read(text))
-        assert _flat(found)[: len(expected)] == pytest.approx(expected, abs=1e-5)  # features of padding follow
+        assert _flat(found) == pytest.approx(_flat(read(text)), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "model_class", "given"),
+    [
+        ("text-classification", BertForSequenceClassification, [TEXTS[:2]]),
+        ("text-classification", BertForSequenceClassification, {"text": TEXTS[0], "textpair": TEXTS[1]}),
+        ("text-classification", BertForSequenceClassification, {"text_pair": TEXTS[1]}),
+        ("text-classification", BertForSequenceClassification, {"text": TEXTS[:2], "text_pair": TEXTS[:2]}),
+        ("fill-mask", BertForMaskedLM, [["[MASK] cat", "a [MASK]"]]),
+        ("feature-extraction", BertModel, [TEXTS[:2]]),
+    ],
+)  # fmt: skip
+def test_no_text_is_dropped_where_more_are_given_than_one(tmp_path, task, model_class, given):
+    saved(model_class, tmp_path, tokens={"mask_token": "[MASK]"}.items())
+    with pytest.raises(InputError, match="guided pipelines take a text|a text and its pair are"):
+        pipeline(f"guided-{task}", model=str(tmp_path))(given)
+
+
+def test_a_tokenizer_that_names_no_mask_of_padding_is_padded_too(tmp_path):
+    saved(BertForSequenceClassification, tmp_path)
+    classify = pipeline("guided-text-classification", model=str(tmp_path))
+    expected = [row["score"] for row in classify(TEXTS)]
+    classify.annotator.tokenizer.model_input_names = ["input_ids"]
+    close([row["score"] for row in classify(TEXTS, batch_size=8)], expected)
+
+
+def test_a_tagger_of_ones_own_is_given_beside_the_folder(tmp_path):
+    annotate = lexicon_annotator()
+    model = grammask.attach(BertForSequenceClassification(BertConfig(**BERT)), "paper-sinks", annotator=annotate)
+    model.save_pretrained(tmp_path)
+    own = "annotator=annotate, model_kwargs={'annotator': False}"
+    with pytest.raises(GrammaskError) as raised:
+        pipeline("guided-text-classification", model=str(tmp_path), annotator=annotate)
+    assert f"pipeline(..., {own}) takes another annotator" in str(raised.value)
+    classify = pipeline(
+        "guided-text-classification", model=str(tmp_path), annotator=annotate, model_kwargs={"annotator": False}
+    )
+    assert len(classify(TEXTS)) == len(TEXTS)
 
 
 def _flat(found):

@@ -1,12 +1,17 @@
 """What the pipelines of guided models share: the model and its annotator from one folder, and padding with tags."""
 
-from typing import Any
+from typing import Any, Final
 
-from ..errors import GrammaskError, InputError, ModelError
+import torch
+
+from ..errors import GrammaskError, InputError, ModelError, TaggingError
 from ..model.attachment import guide_of
 from ..model.from_pretrained import from_pretrained
+from ..printing import quoted
 from ..tagging.annotate import Annotator
 from ..tagging.padding import pad_annotation, padded_right
+
+_OWN: Final[str] = "annotator=annotate, model_kwargs={'annotator': False}) takes another annotator"
 
 
 class GuidedModel:
@@ -18,6 +23,8 @@ class GuidedModel:
         kwargs.pop("_from_pipeline", None)
         try:
             return from_pretrained(name, **kwargs)
+        except TaggingError as error:
+            raise GrammaskError(f"{error}: pipeline(..., {_OWN})") from error
         except GrammaskError as error:  # transformers would try other classes after a ValueError, and lose the reason
             raise GrammaskError(str(error)) from error
 
@@ -46,8 +53,12 @@ class GuidedPipeline:
 
     def _annotate(self, text: Any, pair: Any = None, **asked: Any) -> dict[str, Any]:
         """Return a text's inputs; of what pipelines ask of tokenizers, a length is obeyed, and cutting goes without."""
+        for given in (text, "" if pair is None else pair):
+            if not isinstance(given, str):
+                raise InputError(f"guided pipelines take a text, or a list of texts, but got {quoted(given)}")
         limit = asked.pop("max_length", None)
         if not asked.pop("truncation", True) or asked:
             wrong = ", ".join(sorted(asked)) or "truncation=False"
             raise InputError(f"guided pipelines take max_length only, but not {wrong}; texts are always cut")
-        return dict(self.annotator(text, pair, max_length=limit, return_tensors="pt"))
+        made = dict(self.annotator(text, pair, max_length=limit, return_tensors="pt"))
+        return {**made, "attention_mask": made.get("attention_mask", torch.ones_like(made["input_ids"]))}

@@ -26,13 +26,23 @@ class GuidedTextClassification(GuidedPipeline, TextClassificationPipeline):
 
     def preprocess(self, inputs: Any, **asked: Any) -> dict[str, Any]:
         """Annotate a text, or a pair of texts."""
-        if isinstance(inputs, dict):
-            return self._annotate(inputs.get("text"), inputs.get("text_pair"), **asked)
-        return self._annotate(inputs, **asked)
+        if not isinstance(inputs, dict):
+            return self._annotate(inputs, **asked)
+        if "text" not in inputs or inputs.keys() - {"text", "text_pair"}:
+            raise InputError(f'a text and its pair are {{"text": ..., "text_pair": ...}}, not {quoted(inputs)}')
+        return self._annotate(inputs["text"], inputs.get("text_pair"), **asked)
 
 
 class GuidedFeatureExtraction(GuidedPipeline, FeatureExtractionPipeline):
-    """`guided-feature-extraction`: a text to the features of its tokens."""
+    """`guided-feature-extraction`: a text to the features of its tokens, also in a batch without those of padding."""
+
+    def _forward(self, model_inputs: Any) -> dict[str, Any]:
+        return {"features": super()._forward(model_inputs)[0], "attention_mask": model_inputs["attention_mask"]}
+
+    def postprocess(self, model_outputs: Any, return_tensors: bool = False) -> Any:
+        """Return the features of a text's own tokens (1, tokens, width), which come first."""
+        tokens = int(model_outputs["attention_mask"].sum())
+        return super().postprocess((model_outputs["features"][:, :tokens],), return_tensors=return_tensors)
 
 
 class GuidedFillMask(GuidedPipeline, FillMaskPipeline):
