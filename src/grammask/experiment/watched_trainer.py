@@ -81,7 +81,7 @@ class _GroupedSampler(LengthGroupedSampler):
 
     def __iter__(self) -> Iterator[int]:
         self.generator = torch.Generator().manual_seed((self._seed << _EPOCHS) + self._epoch)
-        found: Iterator[int] = super().__iter__()
+        found: Iterator[int] = super().__iter__()  # type: ignore[no-untyped-call]
         return found
 
 
