@@ -85,11 +85,11 @@ class Arm:
         for number, text in enumerate(texts):
             spans = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
             places = spans["offset_mapping"]
-            for start in range(0, len(places), room):
+            for start in range(0, max(1, len(places)), room):  # a text without tokens is a part, too
                 some = places[start : start + room]
-                parts.append(text[some[0][0] : some[-1][1]])
+                parts.append(text[some[0][0] : some[-1][1]] if some else "")
                 texts_of.append(number)
-                sizes.append(len(some))
+                sizes.append(max(1, len(some)))
         embedded = self._embed(parts)
         sums: Embeddings = np.zeros((len(texts), embedded.shape[1]), dtype=np.float32)
         np.add.at(sums, texts_of, embedded * np.array(sizes, dtype=np.float32)[:, None])
@@ -107,7 +107,9 @@ def main() -> None:
     """Embed, classify, and write the record."""
     options = read_options()
     torch.set_num_threads(options.threads)
-    documents = read_documents(options.documents, options.model)
+    if options.out.is_dir() or options.draws < 1:
+        raise SystemExit("--out must be a file, and --draws 1 or more")
+    documents = read_documents(options.documents, options.model, folds=options.folds)
     annotations = annotate_all(documents, options)
     makers = arms_of(options, annotations)
     names = options.arms.split(",")
@@ -218,14 +220,15 @@ def embed(arms: dict[str, Arm], documents: Documents) -> tuple[dict[str, Embeddi
     seconds: dict[str, list[float]] = {name: [] for name in arms}
     for arm in arms.values():
         arm([documents.texts[number] for number in by_length[-2:]])  # warms up
-    for turn in range(TURNS):
+    turns = min(TURNS, len(by_length))
+    for turn in range(turns):
         texts = [documents.texts[number] for number in by_length[turn::TURNS]]
         for name, arm in arms.items():
             begun = time.perf_counter()
             found[name].append(arm(texts))
             seconds[name].append(time.perf_counter() - begun)
-            say(f"turn {turn + 1} of {TURNS}, {name}: {seconds[name][-1]:.1f} s")
-    order = np.argsort(np.concatenate([by_length[turn::TURNS] for turn in range(TURNS)]))
+            say(f"turn {turn + 1} of {turns}, {name}: {seconds[name][-1]:.1f} s")
+    order = np.argsort(np.concatenate([by_length[turn::TURNS] for turn in range(turns)]))
     return {name: np.concatenate(parts)[order] for name, parts in found.items()}, seconds
 
 

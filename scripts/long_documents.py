@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from grammask.errors import InputError
 from grammask.model.named_models import find_model, load_tokenizer
+from grammask.printing import quoted
 from grammask.resampling import Floats, estimate
 
 CUT: Final[int] = 512  # tokens: the positions that MiniLM learned
@@ -46,12 +48,27 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - a script's own report
 
 
-def read_documents(path: Path, model: str) -> Documents:
-    """Read lines of a label and a document."""
+def read_documents(path: Path, model: str, *, folds: int) -> Documents:
+    """Read lines of a label, 0 or 1, and a document; raises `InputError` for others, and for too few of a label."""
     content = path.read_bytes()
-    labels, texts = zip(*(line.split("\t", 1) for line in content.decode("utf-8").split("\n") if line), strict=True)
-    encoded = load_tokenizer(find_model(model))(list(texts), verbose=False)["input_ids"]
-    return Documents([*map(int, labels)], list(texts), [len(row) for row in encoded], sha256(content).hexdigest())
+    try:
+        lines = content.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8: {error}") from error
+    rows = [_read_line(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line]
+    labels, texts = [label for label, _ in rows], [text for _, text in rows]
+    fewest = min(labels.count(0), labels.count(1))
+    if not 2 <= folds <= fewest:
+        raise InputError(f"--folds is {folds}, but must be from 2 to {fewest}, the documents of the rarer label")
+    encoded = load_tokenizer(find_model(model))(texts, verbose=False)["input_ids"]
+    return Documents(labels, texts, [len(row) for row in encoded], sha256(content).hexdigest())
+
+
+def _read_line(line: str, place: str) -> tuple[int, str]:
+    label, _, text = line.partition("\t")
+    if label not in ("0", "1") or "\t" in text or not text.strip():
+        raise InputError(f"{place} must be 0 or 1, a tab and a document without tabs, but is {quoted(line)}")
+    return int(label), text
 
 
 def split_estimate(values: Floats, documents: Documents) -> dict[str, Any]:

@@ -254,9 +254,9 @@ def main() -> None:
     """Run what is missing and write the record, or measure speed and add it to the record."""
     options = read_options()
     torch.set_num_threads(options.threads)
+    documents = read_documents(options.documents, options.model, folds=options.folds)
     check_work(options)
     model = without_dropout(options.model, options.work / "model")
-    documents = read_documents(options.documents, model)
     names = options.arms.split(",")
     if unknown := set(names) - {arm.name for arm in ARMS}:
         raise SystemExit(f"no arm {min(unknown)!r}; there are {', '.join(arm.name for arm in ARMS)}")

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from helpers.tiny_models import tiny_model
 from helpers.tokenizers_for_tests import tokenizer
+from long_documents import read_documents
 
+from grammask.errors import InputError
 from grammask.grammar.file import load_grammar
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "embed_long_documents.py"))
@@ -58,7 +60,7 @@ def test_the_record_holds_arms_and_differences_and_no_text(options, monkeypatch)
 
 def test_embedding_in_turns_gives_each_document_its_own(options):
     arms = {"cut": SCRIPT["Arm"](options), "parts": SCRIPT["Arm"](options, parts=True)}
-    documents = SCRIPT["read_documents"](options.documents, options.model)
+    documents = read_documents(options.documents, options.model, folds=2)
     found, seconds = SCRIPT["embed"](arms, documents)
     for name, arm in arms.items():
         assert len(seconds[name]) == 10
@@ -74,3 +76,34 @@ def test_short_documents_are_embedded_alike_cut_in_parts_and_whole(options):
     assert all(np.abs(other(long) - cut(long)).max() > 1e-4 for other in (parts, whole))
     guided = arm(options, whole=True, grammar=load_grammar("english-long"))
     assert np.abs(guided(long) - whole(long)).max() > 1e-4
+
+
+def test_few_documents_and_one_without_tokens_are_embedded(options, tmp_path):
+    path = tmp_path / "few.tsv"
+    path.write_text("".join(f"{number % 2}\t{text}\n" for number, text in enumerate([*TEXTS[1:4], "\ufe0f"])))
+    documents = read_documents(path, options.model, folds=2)
+    found, _ = SCRIPT["embed"]({"parts": SCRIPT["Arm"](options, parts=True)}, documents)
+    assert found["parts"].shape[0] == 4
+    assert np.isfinite(found["parts"]).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "folds", "why"),
+    [
+        ("1\ta\n2\tb\n", 2, r"line 2 must be 0 or 1, a tab and a document without tabs, but is '2\\tb'"),
+        ("label\ttext\n1\ta\n", 2, "line 1 must be 0 or 1"),
+        ("1\ta\n\n0\tb\tc\n", 2, "line 3 must be 0 or 1"),
+        ("1\t  \n", 2, "line 1 must be"),
+        ("0\n", 2, "line 1 must be"),
+        ("", 2, "--folds is 2, but must be from 2 to 0"),
+        ("1\ta\n1\tb\n", 2, "from 2 to 0, the documents of the rarer label"),
+        ("1\ta\n1\tb\n0\tc\n0\td\n", 1, "--folds is 1, but must be from 2 to 2"),
+        ("1\t\xff", 2, "is not UTF-8"),
+    ],
+)
+def test_documents_that_are_none_are_one_line_before_all_work(options, tmp_path, content, folds, why):
+    path = tmp_path / "documents.tsv"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match=why) as raised:
+        read_documents(path, options.model, folds=folds)
+    assert "\n" not in str(raised.value)
