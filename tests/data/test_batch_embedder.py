@@ -1,10 +1,12 @@
 """BatchEmbedder: what the saved model says by hand, whatever the batches, and of it alone."""
 
 import pickle
+import shutil
 
 import pytest
 import torch
 from helpers.lexicon import annotator, sentences, trained
+from helpers.tokenizers_for_tests import save_padding
 from transformers import BertConfig, BertModel
 
 import grammask
@@ -47,8 +49,12 @@ def test_a_classifier_gives_its_predictions(classifier):
     assert found["logits"][1] == []
 
 
-def test_an_encoder_gives_the_mean_of_its_tokens(encoder):
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_an_encoder_gives_the_mean_of_its_tokens(encoder, side, tmp_path):
+    """Its positions count from the first column, also where its tokenizer would have padding there."""
     texts = ["the kind cat sees a town .", "a film .", "the dull girl often likes the cold king ."]
+    encoder = shutil.copytree(encoder, tmp_path / "encoder")
+    save_padding(annotator().tokenizer, encoder, side)
     found = grammask.BatchEmbedder(encoder)({"text": texts})["embedding"]
     model, annotate = grammask.load(encoder, cache=False)
     for text, embedding in zip(texts, found, strict=True):

@@ -1,6 +1,5 @@
 """A whole comparison, small: what it writes, that it resumes, and that a killed run is not a finished one."""
 
-import copy
 import json
 import re
 import shutil
@@ -16,7 +15,7 @@ from datasets import Dataset
 from helpers.comparisons import run
 from helpers.records import a_record
 from helpers.tiny_models import tiny_model
-from helpers.tokenizers_for_tests import tokenizer
+from helpers.tokenizers_for_tests import save_padding, tokenizer
 from transformers import Trainer, TrainerState
 
 import grammask
@@ -463,10 +462,9 @@ def test_kept_models_come_back_with_their_grammar(settings, tmp_path):
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_decoder_is_compared_over_the_pairs_that_it_reads(settings, tmp_path, side):
     """Its config names no padding token, and its answer is at the last token that isn't padding."""
-    made = copy.deepcopy(tokenizer("wordpiece"))
-    made.padding_side = side
+    made = tokenizer("wordpiece")
     tiny_model("llama", vocab_size=len(made), pad_token_id=None).base_model.save_pretrained(tmp_path / "model")
-    made.save_pretrained(tmp_path / "model")
+    save_padding(made, tmp_path / "model", side)
     results, _ = run(
         settings, tmp_path / "out", model=str(tmp_path / "model"), grammars=("paper-sinks",),
         strategies=("full", "hard"),
@@ -475,6 +473,21 @@ def test_a_decoder_is_compared_over_the_pairs_that_it_reads(settings, tmp_path, 
     assert full["density"] == 1.0
     assert 0.3 < hard["density"] < 0.95
     assert hard["attention_flops_relative"] == pytest.approx(hard["density"])
+
+
+def test_a_tokenizer_that_pads_on_the_left_trains_what_one_does_that_pads_on_the_right(settings, tmp_path):
+    """Learned positions count from the first column of a batch."""
+    (tmp_path / "data").mkdir()
+    for split, rows in (("train", 24), ("dev", 9)):
+        lines = [f"{'The dog barks. ' * (1 + row % 5)}\t{row % 2}" for row in range(rows)]
+        (tmp_path / "data" / f"{split}.tsv").write_text("\n".join(["sentence\tlabel", *lines, ""]), encoding="utf-8")
+    losses = {}
+    for side in ("left", "right"):
+        model = shutil.copytree(settings["model"], tmp_path / side)
+        save_padding(tokenizer("wordpiece"), model, side)
+        results, _ = run(settings, tmp_path / f"out-{side}", model=str(model), task=str(tmp_path / "data"))
+        losses[side] = [each["training_loss"] for each in results["runs"]]
+    assert losses["left"] == losses["right"]
 
 
 @pytest.mark.parametrize(("name", "causal"), [("llama", True), ("gpt2", True), ("bert", False)])

@@ -1,8 +1,10 @@
 """Small tokenizers of the three families, trained on a few sentences, and a tagger that needs no model."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -83,3 +85,10 @@ class PatternTagger:
                 np.array([TAG_IDS["NOUN" if match.group().isalnum() else "PUNCT"] for match in found], dtype=np.int32),
                 sentences.astype(np.int32),
             )
+
+
+def save_padding(made, folder, side):
+    """Save a tokenizer that pads on this side: setting it so isn't saved."""
+    made.save_pretrained(folder)
+    path = Path(folder) / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "padding_side": side}))

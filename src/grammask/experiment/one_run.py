@@ -13,6 +13,7 @@ from ..data.task import Task
 from ..files.csv_text import csv_text
 from ..memory import PeakMemory
 from ..tagging.collate import Collator
+from ..tagging.padding import pads_right
 from .controls.apply import Controlled
 from .cost import Cost, measure_cost, measure_planning
 from .label_line import write_label_line
@@ -59,7 +60,7 @@ def run(
 
 def _costs(setup: Setup, spec: RunSpec, controlled: Controlled) -> tuple[float, Cost]:
     """Return how many seconds a pass over train plans, and what one over dev costs."""
-    model = (Collator(setup.tokenizer), setup.model.shape)
+    model = (Collator(pads_right(setup.tokenizer)), setup.model.shape)
     options: dict[str, Any] = {
         "grammar": controlled.grammar, "strategy": spec.strategy, "batch_size": setup.config.batch_size
     }  # fmt: skip

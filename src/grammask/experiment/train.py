@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, TrainingArguments, set_seed
 from ..errors import ExperimentError
 from ..model.projections import renew_projections
 from ..tagging.collate import Collator
+from ..tagging.padding import pads_right
 from .adaptations import ADAPTATIONS
 from .controls.apply import Controlled
 from .load_model import load_model
@@ -81,7 +82,7 @@ def _make_trainer(
         model=model,
         args=_arguments(setup, spec.seed, processes.split(setup.config.batch_size), scratch),
         train_dataset=controlled.train,
-        data_collator=Collator(setup.tokenizer),
+        data_collator=Collator(pads_right(setup.tokenizer)),
     )
     if spec.adaptation == "ramp":
         trainer.add_callback(Ramp(model))

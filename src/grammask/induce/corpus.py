@@ -15,6 +15,7 @@ from ..model.load_weights import load_weights
 from ..model.named_models import find_model, load_tokenizer
 from ..tagging.annotate import Annotator
 from ..tagging.collate import Collator
+from ..tagging.padding import pads_right
 from .arc_cells import Parse, dependent_cells, read_conllu, reader_cells
 from .attention_cells import attention_cells
 from .cells import Cells, mixed
@@ -98,7 +99,7 @@ def cells_from_conllu(path: Path, held_out: Path | None) -> InductionData:
 
 
 def _batches(annotate: Annotator, texts: Sequence[str]) -> Iterator[Mapping[str, Tensor]]:
-    collate = Collator(annotate.tokenizer)
+    collate = Collator(pads_right(annotate.tokenizer))
     encoded = annotate(list(texts))
     features = [{name: values[number] for name, values in encoded.items()} for number in range(len(texts))]
     features.sort(key=lambda feature: len(feature["input_ids"]))

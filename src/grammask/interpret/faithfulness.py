@@ -21,6 +21,7 @@ from ..resampling import Floats, estimate
 from ..tagging.annotate import Annotator
 from ..tagging.collate import Collator
 from ..tagging.overlap import NO_WORD
+from ..tagging.padding import pads_right
 from .answers import predicts_tokens
 from .explain import explain
 from .explanation import Explanation
@@ -97,7 +98,7 @@ class _Erased:
     def __init__(self, model: PreTrainedModel, annotate: Annotator) -> None:
         self._model = model
         self._annotate = annotate
-        self._collate = Collator(annotate.tokenizer)
+        self._collate = Collator(pads_right(annotate.tokenizer))
 
     def scores(self, text: str, explained: Explanation, orders: Sequence[Sequence[NDArray[np.int64]]]) -> Floats:
         """Return the AOPC (ways, measures) of one text under the orders of each way."""

@@ -1,5 +1,6 @@
 """Padding of annotated texts: the tokenizer pads its own columns, and the columns of tags follow."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -46,6 +47,15 @@ def pad_annotation(inputs: Any) -> None:
     for name, value in TAG_PADDING.items():
         if name in inputs:
             inputs[name] = torch.where(padding, value, inputs[name])
+
+
+def pads_right(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Return a tokenizer that pads behind the texts, a copy where it is not so already; see `padded_right`."""
+    if tokenizer.padding_side == "right":
+        return tokenizer
+    made = copy.copy(tokenizer)
+    made.padding_side = "right"
+    return made
 
 
 def padded_right(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def _classifying(folder: str, device: str, *, labelled: bool) -> Answer:
 
     @torch.inference_mode()
     def answer(texts: list[str]) -> list[tuple[Any, ...]]:
-        logits = model(**annotate(texts, return_tensors="pt").to(device)).logits.float().cpu()
+        logits = model(**annotate(texts, return_tensors="pt", padding_side="right").to(device)).logits.float().cpu()
         names = [model.config.id2label[int(label)] for label in logits.argmax(-1)]
         rows = logits.tolist()
         return list(zip(names, rows, strict=True)) if labelled else [(row,) for row in rows]
@@ -135,7 +135,7 @@ def _averaging(folder: str, device: str) -> Answer:
 
     @torch.inference_mode()
     def answer(texts: list[str]) -> list[tuple[Any, ...]]:
-        inputs = annotate(texts, return_tensors="pt").to(device)
+        inputs = annotate(texts, return_tensors="pt", padding_side="right").to(device)
         states = model(**inputs).last_hidden_state.float()
         real = inputs["attention_mask"].unsqueeze(-1)
         return [(row,) for row in ((states * real).sum(1) / real.sum(1)).cpu().tolist()]

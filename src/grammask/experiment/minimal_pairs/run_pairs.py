@@ -21,6 +21,7 @@ from ...model.named_models import find_model, load_causal, load_tokenizer
 from ...model.sentence_scores import causal_scores, masked_scores
 from ...tagging.annotate import Annotator
 from ...tagging.collate import Collator
+from ...tagging.padding import pads_right
 from ..config import make_config
 from ..controls.apply import Controlled, apply_control
 from ..plan_runs import RunSpec, plan_runs
@@ -107,7 +108,7 @@ def _controlled(spec: RunSpec, grammar: Grammar | None, features: Dataset, model
 def _score(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, side: Sentences, config: PairsConfig, *, guided: bool
 ) -> list[float]:
-    pad, left_out = Collator(tokenizer), () if guided else ("tag_ids", "word_ids", "sentence_ids")
+    pad, left_out = Collator(pads_right(tokenizer)), () if guided else ("tag_ids", "word_ids", "sentence_ids")
 
     def collate(features: list[Any]) -> dict[str, torch.Tensor]:
         return {name: column for name, column in pad(features).items() if name not in left_out}

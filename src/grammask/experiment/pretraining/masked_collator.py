@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerBase
 
 from ...tagging.collate import Collator
+from ...tagging.padding import pads_right
 
 
 class MaskedCollator:
@@ -20,7 +21,7 @@ class MaskedCollator:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, share: float, seed: int) -> None:
-        self._collate = Collator(tokenizer)
+        self._collate = Collator(pads_right(tokenizer))
         self._mask = DataCollatorForLanguageModeling(tokenizer, mlm_probability=share)
         self._seed = seed
 
