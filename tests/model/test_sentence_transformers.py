@@ -232,6 +232,14 @@ def test_a_decoder_scores_pairs_by_its_next_token(annotate, tmp_path):
     assert annotate.tokenizer.padding_side == "right"
 
 
+def test_texts_of_a_tokenizer_that_pads_on_the_left_are_embedded_as_alone(annotate):
+    own = copy.deepcopy(annotate)
+    own.tokenizer.padding_side = "left"
+    made = embedder(grammask.SentenceModule(guided(own)))
+    close(made.encode(TEXTS), torch.stack([made.encode(text, convert_to_tensor=True) for text in TEXTS]))
+    assert own.tokenizer.padding_side == "left"
+
+
 def test_learned_strengths_come_back(annotate, tmp_path):
     model = grammask.attach(stock(), "paper", "soft", learn_strengths="layer", annotator=annotate)
     nn.init.normal_(next(one for name, one in model.named_parameters() if "strengths" in name))

@@ -130,13 +130,10 @@ class SentenceModule(Transformer):
             self.model_forward_params |= {*INPUTS}
         if annotator is None:
             return
-        if self.transformer_task == "text-generation":  # whose answer is that of the last token
-            annotator = copy.deepcopy(annotator)
-            annotator.tokenizer.padding_side = "left"
         self._cut_at(annotator, limit if annotator.max_length is None else annotator.max_length)
 
     def _cut_at(self, annotator: Annotator, limit: int | None) -> None:
-        self.processor = fit_annotator(annotator, self.model, limit)
+        self.processor = fit_annotator(annotator, self.model, limit, self.transformer_task)
         guide_of(self.model).annotator = self.processor
 
     @property

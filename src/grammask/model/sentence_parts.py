@@ -1,5 +1,6 @@
 """What a SentenceModule is made of: the guided model that does a task, and its annotator; the rest is refused."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -84,8 +85,16 @@ def choose_annotator(model: nn.Module, annotator: Annotator | None) -> Annotator
     return chosen
 
 
-def fit_annotator(annotator: Annotator, model: nn.Module, limit: int | None) -> Annotator:
-    """Return an annotator that cuts at `limit`, or else where its tokenizer does, and no later than a model ends."""
+def fit_annotator(annotator: Annotator, model: nn.Module, limit: int | None, task: str) -> Annotator:
+    """Return an annotator that cuts at `limit`, or else where its tokenizer does, and no later than a model ends.
+
+    It pads on the right, since positions count from the first column; but the answer of a model that writes on is that
+    of the last column.
+    """
+    side = "left" if task == "text-generation" else "right"
+    if annotator.tokenizer.padding_side != side:
+        annotator = copy.deepcopy(annotator)
+        annotator.tokenizer.padding_side = side
     positions, own = count_positions(inner_model(model)), annotator.tokenizer.model_max_length
     asked = own if limit is None else limit
     end = asked if positions is None else min(asked, positions)
