@@ -134,7 +134,7 @@ def test_grouped_batches_hold_texts_of_one_length_and_answers_keep_their_order(l
 
         monkeypatch.setattr(running.WatchedTrainer, "training_step", watched)
         run(given, tmp_path / str(grouped), group_by_length=grouped, keep_models=True)
-    assert padding[True] < padding[False] / 2
+    assert padding[True] < 0.8 * padding[False]  # few texts: four at a time are sorted
     out = tmp_path / "True"
     table = pd.read_csv(out / "predictions" / "full-seed0.csv")
     kept = AutoModelForSequenceClassification.from_pretrained(out / "models" / "full-seed0").eval()
