@@ -12,14 +12,14 @@ nothing else runs.
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 import numpy as np
 import torch
-from long_documents import CUT, Documents, facts_of, read_documents, say, split_estimate
+from long_documents import CUT, Documents, density, facts_of, read_documents, say, split_estimate
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
@@ -29,17 +29,15 @@ from sklearn.preprocessing import StandardScaler
 from transformers import AutoConfig
 
 import grammask
-from grammask.attention.density import count_layers
-from grammask.attention.inputs import Annotation
 from grammask.environment import environment
+from grammask.experiment.controls.apply import tags_of_words
 from grammask.experiment.controls.control import GrammarControl
 from grammask.experiment.controls.other_grammars import control_grammar
 from grammask.experiment.controls.registry import find_control
 from grammask.files.write import dump, write_whole
 from grammask.grammar.file import load_grammar
 from grammask.grammar.grammar import Grammar
-from grammask.grammar.masks import PairCounts
-from grammask.grammar.tables import compile_layers
+from grammask.model.model_source import ModelSource
 from grammask.model.named_models import find_model, load_tokenizer
 from grammask.resampling import Floats
 
@@ -60,7 +58,7 @@ class Arm:
     ) -> None:
         self.length, self.grammar, self.parts = options.whole if whole else CUT, grammar, parts
         self._batch_size = options.batch_size
-        self._model = SentenceTransformer(find_model(options.model).location, device="cpu")
+        self._model = SentenceTransformer(source_of(options.model).location, device="cpu")
         if whole:
             grammask.extend_positions(self._model, options.whole)
         self._model.max_seq_length = self.length
@@ -97,9 +95,15 @@ class Arm:
         return sums
 
 
+@cache
+def source_of(model: str) -> ModelSource:
+    """Find a model once, since all its weights are hashed for that."""
+    return find_model(model)
+
+
 def annotator(options: argparse.Namespace, length: int) -> grammask.Annotator:
     """Return an annotator of texts of so many tokens."""
-    tokenizer = load_tokenizer(find_model(options.model))
+    tokenizer = load_tokenizer(source_of(options.model))
     return grammask.Annotator(tokenizer, options.tagger, cache=False, max_length=length)
 
 
@@ -116,6 +120,7 @@ def main() -> None:
     if unknown := set(names) - set(makers):
         raise SystemExit(f"no arm {min(unknown)!r}; there are {', '.join(makers)}")
     arms = {name: makers[name]() for name in names}
+    layers, heads = shape_of(options)
     embedded, seconds = embed(arms, documents)
     right = {name: right_of(embedded[name], documents, options) for name in names}
     write_whole(options.out, dump({
@@ -125,11 +130,13 @@ def main() -> None:
                          "shared_machine")
         } | {"position_method": "tile", "turns": TURNS, "strengths": STRENGTHS},
         "documents": facts_of(documents, options.whole),
-        "model_sha256": find_model(options.model).sha256,
+        "model_sha256": source_of(options.model).sha256,
         "environment": environment("float32"),
         "arms": [
             {"name": name, "length": arms[name].length, "parts": arms[name].parts,
-             "density": density(arms[name].grammar, annotations, arms[name].length, options),
+             "density": density(
+                 arms[name].grammar, [_cut(text, arms[name].length) for text in annotations], layers=layers, heads=heads
+             ),
              "seconds": sum(seconds[name]), "speedup_to_full": speedup(seconds, name),
              "accuracy": split_estimate(right[name].mean(0), documents),
              "accuracy_of_draws": right[name].mean(1).tolist()}
@@ -161,7 +168,7 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def arms_of(options: argparse.Namespace, annotations: list[Annotation]) -> dict[str, Callable[[], Arm]]:
+def arms_of(options: argparse.Namespace, annotations: list[dict[str, list[int]]]) -> dict[str, Callable[[], Arm]]:
     """Return how the arms are made."""
     grammar = load_grammar(options.grammar)
     return {
@@ -174,43 +181,31 @@ def arms_of(options: argparse.Namespace, annotations: list[Annotation]) -> dict[
     }
 
 
-def annotate_all(documents: Documents, options: argparse.Namespace) -> list[Annotation]:
-    """Return the tags, words and sentences of all documents, each as a batch of one."""
-    annotate = annotator(options, options.whole)
-    made = (annotate(text, return_tensors="pt") for text in documents.texts)
-    return [Annotation(text["tag_ids"], text["word_ids"], text["sentence_ids"]) for text in made]
+def annotate_all(documents: Documents, options: argparse.Namespace) -> list[dict[str, list[int]]]:
+    """Return the tags, words and sentences of each document."""
+    made = annotator(options, options.whole)(documents.texts)
+    return [
+        {name: made[name][number] for name in ("tag_ids", "word_ids", "sentence_ids")}
+        for number in range(len(documents.texts))
+    ]
 
 
-def window_of(grammar: Grammar, annotations: list[Annotation], options: argparse.Namespace) -> Grammar:
+def _cut(text: dict[str, list[int]], length: int) -> dict[str, list[int]]:
+    return {name: values[:length] for name, values in text.items()}
+
+
+def window_of(grammar: Grammar, annotations: list[dict[str, list[int]]], options: argparse.Namespace) -> Grammar:
     """Return the control: the nearest words, as many as the grammar lets be read, and its sinks."""
     control, (layers, heads) = find_control("window-sinks"), shape_of(options)
     assert isinstance(control, GrammarControl)  # noqa: S101 - it is one
-    words = [_tags_of_words(annotation) for annotation in annotations]
+    words = [tags_of_words(annotation) for annotation in annotations]
     return control_grammar(control, grammar, words, layers=layers, heads=heads, seed=0)
-
-
-def _tags_of_words(annotation: Annotation) -> NDArray[np.int32]:
-    tags = dict(zip(annotation.word_ids[0].tolist(), annotation.tag_ids[0].tolist(), strict=True))
-    return np.array([tag for word, tag in tags.items() if word >= 0], dtype=np.int32)
 
 
 def shape_of(options: argparse.Namespace) -> tuple[int, int]:
     """Return how many layers and heads the model has."""
-    config = AutoConfig.from_pretrained(find_model(options.model).location)
+    config = AutoConfig.from_pretrained(source_of(options.model).location)
     return config.num_hidden_layers, config.num_attention_heads
-
-
-def density(grammar: Grammar | None, annotations: list[Annotation], length: int, options: argparse.Namespace) -> float:
-    """Return the share of pairs of the read tokens that are read."""
-    if grammar is None:
-        return 1.0
-    layers, heads = shape_of(options)
-    tables, counts = compile_layers(grammar, layers=layers, heads=heads), PairCounts()
-    for annotation in annotations:
-        counts += count_layers(tables, replace(annotation, **{
-            name: getattr(annotation, name)[:, :length] for name in ("tag_ids", "word_ids", "sentence_ids")
-        }))  # fmt: skip
-    return counts.density
 
 
 def embed(arms: dict[str, Arm], documents: Documents) -> tuple[dict[str, Embeddings], dict[str, list[float]]]:
@@ -222,13 +217,13 @@ def embed(arms: dict[str, Arm], documents: Documents) -> tuple[dict[str, Embeddi
         arm([documents.texts[number] for number in by_length[-2:]])  # warms up
     turns = min(TURNS, len(by_length))
     for turn in range(turns):
-        texts = [documents.texts[number] for number in by_length[turn::TURNS]]
+        texts = [documents.texts[number] for number in by_length[turn::turns]]
         for name, arm in arms.items():
             begun = time.perf_counter()
             found[name].append(arm(texts))
             seconds[name].append(time.perf_counter() - begun)
             say(f"turn {turn + 1} of {turns}, {name}: {seconds[name][-1]:.1f} s")
-    order = np.argsort(np.concatenate([by_length[turn::TURNS] for turn in range(turns)]))
+    order = np.argsort(np.concatenate([by_length[turn::turns] for turn in range(turns)]))
     return {name: np.concatenate(parts)[order] for name, parts in found.items()}, seconds
 
 

@@ -1,13 +1,20 @@
 """What the measurements of long documents share: documents, their folds, and figures of all and of the longer ones."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch
 
+from grammask.attention.density import count_layers
+from grammask.attention.inputs import Annotation
 from grammask.errors import InputError
+from grammask.grammar.grammar import Grammar
+from grammask.grammar.masks import PairCounts
+from grammask.grammar.tables import compile_layers
 from grammask.model.named_models import find_model, load_tokenizer
 from grammask.printing import quoted
 from grammask.resampling import Floats, estimate
@@ -92,3 +99,15 @@ def facts_of(documents: Documents, whole: int) -> dict[str, Any]:
         "median_tokens": float(np.median(tokens)), "longest_tokens": int(tokens.max()),
         **{f"longer_than_{length}": int((tokens > length).sum()) for length in (CUT, whole)},
     }  # fmt: skip
+
+
+def density(grammar: Grammar | None, texts: Iterable[Mapping[str, Sequence[int]]], *, layers: int, heads: int) -> float:
+    """Return the share of pairs that are read in annotated texts, by a model of so many layers and heads."""
+    if grammar is None:
+        return 1.0
+    tables, counts = compile_layers(grammar, layers=layers, heads=heads), PairCounts()
+    for text in texts:
+        counts += count_layers(tables, Annotation(*(
+            torch.tensor([text[name]]) for name in ("tag_ids", "word_ids", "sentence_ids")
+        )))  # fmt: skip
+    return counts.density

@@ -26,18 +26,14 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from long_documents import CUT, Documents, facts_of, read_documents, say, split_estimate
+from long_documents import CUT, Documents, density, facts_of, read_documents, say, split_estimate
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
 
 import grammask
-from grammask.attention.density import count_layers
-from grammask.attention.inputs import Annotation
 from grammask.environment import choose_precision, environment
 from grammask.errors import ExperimentError
 from grammask.experiment.config import Config, make_config
-from grammask.experiment.controls.apply import Controlled
-from grammask.experiment.cost import ModelShape
 from grammask.experiment.label_line import read_label_line, write_label_line
 from grammask.experiment.plan_runs import plan_runs
 from grammask.experiment.prepare import prepare as prepare_task
@@ -46,8 +42,6 @@ from grammask.experiment.records import read_json
 from grammask.experiment.setup import load_setup
 from grammask.experiment.train import train_and_evaluate
 from grammask.files.write import dump, write_whole
-from grammask.grammar.masks import PairCounts
-from grammask.grammar.tables import compile_layers
 from grammask.model.named_models import find_model, load_classifier, load_tokenizer
 from grammask.printing import reason
 from grammask.resampling import Floats
@@ -225,7 +219,9 @@ def run_unit(config: Config, path: Path, threads: int, until: float) -> bool:
         "config": config.model_dump(mode="json"),
         "accuracy": accuracy,
         "training_loss": loss,
-        "density": density(controlled, setup.model.shape),
+        "density": density(
+            controlled.grammar, controlled.dev, layers=setup.model.shape.layers, heads=setup.model.shape.heads
+        ),
         "predictions": write_label_line([int(answer) for answer in answers]),
         "seconds": {"training": trained.training_seconds, "all": time.perf_counter() - begun},
         "tagger": {"name": setup.annotator.tagger.name, "version": setup.annotator.tagger.version},
@@ -236,18 +232,6 @@ def run_unit(config: Config, path: Path, threads: int, until: float) -> bool:
     say(f"{path.stem}: {100 * accuracy:.1f} %, loss {loss:.3f}, {trained.training_seconds:.0f} s")
     torch.cuda.empty_cache()  # other processes share the device
     return True
-
-
-def density(controlled: Controlled, shape: ModelShape) -> float:
-    """Return the share of pairs that are read in the tested texts."""
-    if controlled.grammar is None:
-        return 1.0
-    tables, counts = compile_layers(controlled.grammar, layers=shape.layers, heads=shape.heads), PairCounts()
-    for text in controlled.dev:
-        counts += count_layers(tables, Annotation(*(
-            torch.tensor([text[name]]) for name in ("tag_ids", "word_ids", "sentence_ids")
-        )))  # fmt: skip
-    return counts.density
 
 
 def main() -> None:

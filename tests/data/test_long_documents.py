@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.long_documents import save_documents
 from helpers.tiny_models import tiny_model
 from helpers.tokenizers_for_tests import tokenizer
 
@@ -21,15 +22,10 @@ TEXTS = [f"the kind dog barks at cat {number} . " * (80 if number % 5 == 0 else 
 def options(tmp_path, monkeypatch):
     """The script's options for documents and a tiny model."""
     monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path / "cache"))
-    made = tokenizer("wordpiece")
-    model = tiny_model("bert", vocab_size=len(made), pad_token_id=made.pad_token_id, max_position_embeddings=512)
-    model.base_model.save_pretrained(tmp_path / "tiny")
-    made.save_pretrained(tmp_path / "tiny")
-    lines = [f"{int(number % 3 == 0)}\t{text}" for number, text in enumerate(TEXTS)]
-    (tmp_path / "documents.tsv").write_text("\n".join([*lines, ""]), encoding="utf-8")
-    given = ["--work", tmp_path / "work", "--out", tmp_path / "record.json", "--model", tmp_path / "tiny"]
+    documents, model = save_documents(tmp_path, ((int(number % 3 == 0), text) for number, text in enumerate(TEXTS)))
+    given = ["--work", tmp_path / "work", "--out", tmp_path / "record.json", "--model", model]
     short = ["--whole", 1024, "--folds", 2, "--epochs", 1, "--precision", "float32"]
-    return [*map(str, [tmp_path / "documents.tsv", *given, *short])]
+    return [*map(str, [documents, *given, *short])]
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.tiny_models import tiny_model
-from helpers.tokenizers_for_tests import tokenizer
+from helpers.long_documents import save_documents
 from long_documents import read_documents
 
 from grammask.errors import InputError
@@ -23,15 +22,10 @@ TEXTS = [KINDS[number % 2] * (90 if number % 5 == 0 else 1 + number) for number 
 @pytest.fixture(scope="module")
 def options(tmp_path_factory):
     folder = tmp_path_factory.mktemp("documents")
-    made = tokenizer("wordpiece")
-    model = tiny_model("bert", vocab_size=len(made), pad_token_id=made.pad_token_id, max_position_embeddings=512)
-    model.base_model.save_pretrained(folder / "tiny")
-    made.save_pretrained(folder / "tiny")
-    lines = [f"{number % 2}\t{text}" for number, text in enumerate(TEXTS)]
-    (folder / "documents.tsv").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    documents, model = save_documents(folder, ((number % 2, text) for number, text in enumerate(TEXTS)))
     return Namespace(
-        documents=folder / "documents.tsv", out=folder / "record.json", model=str(folder / "tiny"), whole=1024,
-        tagger="english-subwords", batch_size=4,
+        documents=documents, out=folder / "record.json", model=str(model), whole=1024, tagger="english-subwords",
+        batch_size=4,
     )  # fmt: skip
 
 

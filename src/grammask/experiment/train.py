@@ -101,12 +101,12 @@ def _arguments(setup: Setup, seed: int, batch_size: int, scratch: str) -> Traini
         scratch,
         precision=setup.precision,
         seed=seed,
+        group_by_length=setup.config.group_by_length,
         num_train_epochs=setup.config.epochs,
         per_device_train_batch_size=batch_size,
         per_device_eval_batch_size=batch_size,
         learning_rate=setup.config.learning_rate,
         warmup_steps=setup.config.warmup,  # below 1, so it is their share
-        train_sampling_strategy="group_by_length" if setup.config.group_by_length else "random",
         save_strategy="no",
         logging_strategy="no",
         average_tokens_across_devices=False,  # or a mean over texts would count once for each process

@@ -16,11 +16,14 @@ Diverged = Callable[[str], ExperimentError]
 _EPOCHS: Final[int] = 20  # bits that count them
 
 
-def training_arguments(scratch: str, *, precision: str, seed: int, **own: Any) -> TrainingArguments:
+def training_arguments(
+    scratch: str, *, precision: str, seed: int, group_by_length: bool, **own: Any
+) -> TrainingArguments:
     """Return the arguments of a training: its `own` and those that all share. Checkpoints go into `scratch`."""
     return TrainingArguments(
         output_dir=scratch,
         seed=seed,
+        train_sampling_strategy="group_by_length" if group_by_length else "random",
         bf16=precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),

@@ -2,8 +2,6 @@
 
 from typing import Any, Final
 
-import torch
-
 from ..errors import GrammaskError, InputError, ModelError, TaggingError
 from ..model.attachment import guide_of
 from ..model.from_pretrained import from_pretrained
@@ -12,6 +10,12 @@ from ..tagging.annotate import Annotator
 from ..tagging.padding import pad_annotation, padded_right
 
 _OWN: Final[str] = "annotator=annotate, model_kwargs={'annotator': False}) takes another annotator"
+
+
+def read_as_alone(model_inputs: Any) -> dict[str, Any]:
+    """Return a pipeline's batch so that a model reads each text as it reads it alone."""
+    pad_annotation(model_inputs)
+    return padded_right(model_inputs)
 
 
 class GuidedModel:
@@ -48,8 +52,7 @@ class GuidedPipeline:
         return self._annotate(inputs, **asked)
 
     def _forward(self, model_inputs: Any) -> Any:
-        pad_annotation(model_inputs)
-        return super()._forward(padded_right(model_inputs))  # type: ignore[misc]
+        return super()._forward(read_as_alone(model_inputs))  # type: ignore[misc]
 
     def _annotate(self, text: Any, pair: Any = None, **asked: Any) -> dict[str, Any]:
         """Return a text's inputs; of what pipelines ask of tokenizers, a length is obeyed, and cutting goes without."""
@@ -60,5 +63,4 @@ class GuidedPipeline:
         if not asked.pop("truncation", True) or asked:
             wrong = ", ".join(sorted(asked)) or "truncation=False"
             raise InputError(f"guided pipelines take max_length only, but not {wrong}; texts are always cut")
-        made = dict(self.annotator(text, pair, max_length=limit, return_tensors="pt"))
-        return {**made, "attention_mask": made.get("attention_mask", torch.ones_like(made["input_ids"]))}
+        return dict(self.annotator(text, pair, max_length=limit, return_tensors="pt", return_attention_mask=True))

@@ -14,8 +14,8 @@ from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..errors import InputError
 from ..printing import quoted
-from ..tagging.padding import TAG_PADDING, pad_annotation, padded_right
-from .guided_pipeline import GuidedModel, GuidedPipeline
+from ..tagging.padding import TAG_PADDING, pad_annotation
+from .guided_pipeline import GuidedModel, GuidedPipeline, read_as_alone
 from .question_answering import GuidedQuestionAnswering
 
 _PREFIX: Final[str] = "guided-"
@@ -75,8 +75,7 @@ class GuidedTokenClassification(GuidedPipeline, TokenClassificationPipeline):
             yield {**window, "sentence": None if number else sentence, "is_last": number == count - 1}
 
     def _forward(self, model_inputs: Any) -> Any:
-        pad_annotation(model_inputs)
-        model_inputs = padded_right(model_inputs)
+        model_inputs = read_as_alone(model_inputs)
         kept = {name: model_inputs.pop(name) for name in _NOT_READ}
         logits = self.model(**model_inputs)["logits"]
         return {

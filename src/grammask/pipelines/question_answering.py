@@ -7,10 +7,9 @@ from transformers.pipelines.base import ChunkPipeline
 
 from ..errors import InputError, ModelError
 from ..model.count_positions import count_positions
-from ..tagging.padding import pad_annotation, padded_right
 from .answer_spans import Window, best_spans
 from .context_windows import NOT_READ, read_windows
-from .guided_pipeline import GuidedPipeline
+from .guided_pipeline import GuidedPipeline, read_as_alone
 from .question_inputs import check_inputs, check_pair, make_pairs, sort_options
 
 _KEPT: Final[tuple[str, ...]] = (*NOT_READ, "context", "is_last")
@@ -68,8 +67,7 @@ class GuidedQuestionAnswering(GuidedPipeline, ChunkPipeline):  # type: ignore[mi
         yield {**window, "context": [context], "is_last": True}
 
     def _forward(self, model_inputs: Any) -> Any:  # type: ignore[override]
-        pad_annotation(model_inputs)
-        model_inputs = padded_right(model_inputs)
+        model_inputs = read_as_alone(model_inputs)
         kept = {name: model_inputs.pop(name) for name in _KEPT}
         answers = self.model(**model_inputs, return_dict=True)
         if "start_logits" not in answers:

@@ -52,7 +52,7 @@ def apply_control(spec: RunSpec, grammar: Grammar | None, data: Splits, *, layer
         # Dev's texts are numbered after train's, so that no two texts share a draw.
         return Controlled(grammar, _retagged(data.train, retag, 0), _retagged(data.dev, retag, len(data.train)))
     assert isinstance(control, GrammarControl)  # noqa: S101 - there are three kinds
-    training = [_tags_of_words(text) for text in data.train]
+    training = [tags_of_words(text) for text in data.train]
     other = control_grammar(control, grammar, training, layers=layers, heads=heads, seed=spec.seed)
     return Controlled(other, data.train, data.dev)
 
@@ -62,6 +62,7 @@ def _retagged(split: Dataset, retag: Retag, first: int) -> Dataset:
     return split.remove_columns("tag_ids").add_column("tag_ids", tags)
 
 
-def _tags_of_words(text: Mapping[str, Sequence[Any]]) -> NDArray[np.int32]:
+def tags_of_words(text: Mapping[str, Sequence[Any]]) -> NDArray[np.int32]:
+    """Return the tag id of each word of an annotated text."""
     tags = {word: tag for word, tag in zip(text["word_ids"], text["tag_ids"], strict=True) if word >= 0}
     return np.array(list(tags.values()), dtype=np.int32)

@@ -127,7 +127,7 @@ def _arguments(seed: int, scratch: str) -> TrainingArguments:
     return training_arguments(
         scratch, precision=choose_precision("auto"), seed=seed, num_train_epochs=_EPOCHS,
         per_device_train_batch_size=_BATCH, learning_rate=_RATE, warmup_steps=_RISING,
-        train_sampling_strategy="group_by_length", save_strategy="no", logging_strategy="no",
+        group_by_length=True, save_strategy="no", logging_strategy="no",
     )  # fmt: skip
 
 
