@@ -21,7 +21,7 @@ from grammask.attention.calibration.instructions import instructions
 from grammask.attention.calibration.made_up import mask_probes, plan_probes, unmade
 from grammask.attention.calibration.parts import MaskParts, PlanParts
 from grammask.attention.calibration.probes import dense_probes, sparse_probes
-from grammask.attention.calibration.rates import PASSES
+from grammask.attention.calibration.rates import PASSES, Rates
 from grammask.attention.calibration.stored import Machine, read_rates, write_rates
 from grammask.attention.position_mask import FREE, PositionMask
 from grammask.errors import InputError
@@ -141,9 +141,9 @@ def test_probes_of_planning_run():
 
 def test_rates_are_kept_and_used(measured):
     rates = replace(default_rates(torch.float32, 1), source="measured on this machine")
-    assert read_rates(measured) is None
+    assert read_rates(measured, Rates) is None
     path = write_rates(measured, rates)
-    assert vars(read_rates(measured)) == vars(rates)
+    assert vars(read_rates(measured, Rates)) == vars(rates)
     assert measured.file == path
     assert current.rates_for(torch.float32, 1).source == "measured on this machine"
     assert current.rates_for(torch.float32, 2).source == f"defaults for {instructions()}"
@@ -333,7 +333,7 @@ def test_measuring_leaves_seeds_and_modes_alone(monkeypatch):
 def test_blocks_must_promise_enough(promise, backend, monkeypatch):
     estimates = {"dense_ms": promise, "sparse_ms": 1.0, "least_sparse_ms": 0.5, "starting_ms": 0.1}
     for name, ms in estimates.items():
-        monkeypatch.setattr(dispatch.Estimate, name, ms)
+        monkeypatch.setattr(dispatch.BlockEstimate, name, ms)
     assert grammask.explain_dispatch(plan_of(), heads=12, head_dim=64).backend == backend
 
 
@@ -349,7 +349,7 @@ def test_the_least_that_blocks_cost_is_no_more_than_they_cost(grammar, lengths, 
     )  # fmt: skip
     shape, rates = Shape(len(lengths), 12, 12, max(lengths), 32), default_rates(torch.float32, 1)
     for trains in (False, True):
-        estimate = dispatch.Estimate(plan, 0, shape, torch.float32, trains=trains, drops=False, rates=rates)
+        estimate = dispatch.BlockEstimate(plan, 0, shape, torch.float32, trains=trains, drops=False, rates=rates)
         assert estimate.starting_ms <= estimate.least_sparse_ms <= estimate.sparse_ms
 
 

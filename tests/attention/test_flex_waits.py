@@ -10,12 +10,15 @@ import pytest
 import torch
 from helpers.attention_calls import GRAMMARS
 from helpers.batches import random_batch
+from helpers.gpu_rates import gpu_rates
 from helpers.tiny_models import tiny_model
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 import grammask
+from grammask.attention import dispatch, functional
 from grammask.attention.blocks.lookup import compile_lookup
+from grammask.attention.dispatch import choose_backend
 from grammask.attention.flex import attend_calls, calls, pair_tensors
 from grammask.grammar.tables import compile_layers
 
@@ -85,3 +88,22 @@ def test_a_guided_model_reads_nothing(monkeypatch):
             for name, buffer in module.named_buffers(recurse=False):
                 module.register_buffer(name, there(buffer))
         model.train()(**{name: there(ids) for name, ids in batch.items()})
+
+
+@pytest.mark.parametrize("position", [{}, {"causal": True}], ids=["free", "causal"])
+def test_choosing_by_what_was_measured_reads_nothing(position, monkeypatch):
+    monkeypatch.setattr(dispatch, "gpu_rates_for", lambda dtype, device: gpu_rates(dense_score=10.0))
+    batch, grammar = random_batch((700, 20)), GRAMMARS["mixed"]
+    given = {**batch.annotation, "attention_mask": batch.inputs["attention_mask"]}
+    # Counts a made-up text on the CPU, once.
+    asked = grammask.explain_dispatch(
+        grammask.make_plan(grammar, **given, heads=3), heads=3, head_dim=16, device="cuda", **position
+    )
+    assert asked.backend == "flex"
+    chosen = []
+    monkeypatch.setattr(functional, "choose_backend", lambda *call: chosen.append(choose_backend(*call)) or chosen[-1])
+    with gpu(grammar, monkeypatch, layers=1, heads=3):
+        given = {name: there(ids) for name, ids in given.items()}
+        query = torch.empty(2, 3, 700, 16, device="cuda")
+        grammask.grammar_attention(query, query, query, **given, grammar=grammar, **position)
+    assert [choice.backend for choice in chosen] == ["flex"]

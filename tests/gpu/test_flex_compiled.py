@@ -9,6 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import grammask
+from grammask.attention.calibration import current
+from grammask.attention.calibration.calibrate import calibrate_gpu
+from grammask.attention.calibration.gpu import probes
+from grammask.attention.calibration.gpu.rates import GpuRates
+from grammask.attention.calibration.stored import read_rates
 from grammask.attention.flex.attend_calls import flex_attention
 from grammask.attention.mask_maker import with_new
 from grammask.attention.plan import Plan
@@ -150,3 +155,33 @@ def test_float64_is_refused_by_name():
     inputs = [tensor.detach().cuda() for tensor in draw(batch, head_dim=HEAD_DIM)[:3]]
     with pytest.raises(InputError, match="computes float16, bfloat16, float32 on cuda, but not torch.float64"):
         grammask.grammar_attention(*inputs, **there(batch), grammar="paper", backend="flex")
+
+
+def test_auto_goes_by_what_was_measured_on_the_card(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRAMMASK_CACHE", str(tmp_path))
+    monkeypatch.delenv(current.SWITCH, raising=False)
+    current.forget_rates()
+    few = [("mixed", "hard", 2, length, 64, FREE) for length in (512, 2048)]
+    monkeypatch.setattr(probes, "_FLEX", tuple(few))  # others are compiled besides
+    try:
+        done = calibrate_gpu(torch.bfloat16)
+        assert done.path.is_file()
+        assert vars(read_rates(done.machine, GpuRates)) == vars(done.rates)
+        query = torch.randn(2, 4, 4096, 64, device="cuda", dtype=torch.bfloat16)
+        batch = random_batch((4096, 3000))
+        options = {
+            **there(batch), "grammar": GRAMMARS["mixed"], "attention_mask": batch.inputs["attention_mask"].cuda(),
+        }  # fmt: skip
+        plan = grammask.make_plan(**options, heads=4)
+        choice = grammask.explain_dispatch(plan, heads=4, head_dim=64, device="cuda", dtype=torch.bfloat16)
+        assert choice.rates == "measured on this card"
+        if choice.sparse_ms is not None:
+            assert (choice.backend == "flex") == (choice.dense_ms > 1.1 * choice.sparse_ms)
+        real = (options["attention_mask"] == 1)[:, None, :, None]
+        outputs = [
+            grammask.grammar_attention(query, query, query, **options, plan=plan, backend=backend) * real
+            for backend in ("auto", "dense")
+        ]
+        near(outputs[0], outputs[1].double(), 1e-2)
+    finally:
+        current.forget_rates()

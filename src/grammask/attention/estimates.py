@@ -5,41 +5,60 @@ already or not: the same call is estimated alike whenever it comes. A plan that 
 counts for none of them.
 """
 
-import math
+from abc import ABC, abstractmethod
 from functools import cached_property
 
-import torch
-
 from .blocks.sorted import START
-from .calibration.count import Shape, dense_parts, mask_parts, plan_parts, sparse_parts, tile
-from .calibration.rates import Pass, Rates, kind_of_pass
+from .calibration.count import Shape, dense_parts, mask_parts
+from .calibration.parts import DenseParts, MaskParts
 from .dense import heads_of
-from .least_pairs import LeastPairs, least_pairs
 from .parts import is_large, parts_of
 from .plan import Plan
-from .position_mask import FREE, PositionMask
+from .position_mask import PositionMask
 
 
-class Estimate:
-    """Estimates of one call of a plan's layer, at some rates."""
+class Estimate(ABC):
+    """Estimates of one call of a plan's layer: of the dense path, and of another one.
+
+    `dense` and `masks` are what the parts of the dense path cost, `source` says where that comes from.
+    """
 
     def __init__(
-        self, plan: Plan, layer: int, shape: Shape, dtype: torch.dtype, position: PositionMask = FREE, *, trains: bool,
-        drops: bool, rates: Rates,
+        self, plan: Plan, layer: int, shape: Shape, position: PositionMask, *, dense: DenseParts, masks: MaskParts,
+        source: str,
     ) -> None:  # fmt: skip
         self.plan = plan
         self.layer = layer
         self.shape = shape
-        self.dtype = dtype
         self.position = position
-        self.drops = drops
-        self.rates = rates
-        self.kind: Pass = kind_of_pass(trains=trains, drops=drops, learned=plan.learned is not None)
+        self.source = source
+        self._dense = dense
+        self._masks = masks
+
+    @property
+    @abstractmethod
+    def sparse_ms(self) -> float:
+        """The other path's."""
+
+    @property
+    @abstractmethod
+    def least_sparse_ms(self) -> float:
+        """The least that the other path costs, found out sooner."""
+
+    @property
+    @abstractmethod
+    def starting_ms(self) -> float:
+        """The least that it costs whatever is read, found out at once."""
+
+    @property
+    def start(self) -> int:
+        """What starting a block costs, in pairs that could be computed meanwhile."""
+        return START
 
     @cached_property
     def dense_ms(self) -> float:
         """The dense path's."""
-        plan, prices = self.plan, self.rates.of(self.kind).dense
+        plan, prices = self.plan, self._dense
         if plan.strategy == "full":
             return dense_parts(self.shape, mask_heads=0).ms(prices)
         if plan.learned is not None:
@@ -51,55 +70,4 @@ class Estimate:
         calls = len(parts_of(cells, self.shape.batch, self.shape.rows))
         call = dense_parts(self.shape, mask_heads=heads, calls=calls)
         mask = mask_parts(plan, mask_heads=heads, masks=calls, rows=self.shape.rows, position=self.position)
-        return call.ms(prices) + mask.ms(self.rates.masks) / (1 if is_large(cells) else plan.sharing(self.layer))
-
-    @cached_property
-    def sparse_ms(self) -> float:
-        """That of the plan's blocks."""
-        groups = self.plan.block_groups(
-            self._like(), self.position, queries=self.shape.rows, drops=self.drops, start=self.start
-        )
-        call = sparse_parts(groups, self.shape, self.dtype, drops=self.drops)
-        made = plan_parts(groups, self.plan.strategy).ms(self.rates.plans)
-        return call.ms(self.rates.of(self.kind).sparse) + made / self.plan.sharing(self.layer)
-
-    @cached_property
-    def least_sparse_ms(self) -> float:
-        """The least that the blocks cost, without making them: one of each text, and the pairs of `least_pairs`."""
-        plan = self.plan
-        if plan.annotation is None or not self.position.is_free or self.shape.rows < self.shape.length:
-            return self.starting_ms
-        return self._of_pairs(least_pairs(plan.lookup(self.layer), plan.annotation, plan.strategy))
-
-    @cached_property
-    def starting_ms(self) -> float:
-        """The least that any blocks cost: one of each text, whatever is read."""
-        return self._of_pairs(LeastPairs())
-
-    def _of_pairs(self, pairs: LeastPairs) -> float:
-        shape = self.shape
-        call, plan = self.rates.of(self.kind).sparse, self.rates.plans
-        # A band has no room for the few queries, such as [CLS], that read the whole text.
-        blocks = shape.batch * (2 if pairs.banded and pairs.rectangles else 1)
-        masked = call.masked + (call.converted if self.plan.lookup(self.layer).heads > 1 else 0.0)
-        score = call.products * shape.head_dim + call.scores
-        calling = call.calls + blocks * (call.groups + call.starts)
-        per_query = shape.heads * (shape.head_dim * call.numbers_out + call.tiles / tile(shape.rows))
-        calling += shape.batch * shape.rows * per_query
-        calling += shape.heads * (pairs.rectangles * score + pairs.banded * (score + masked))
-        planning = shape.batch * (plan.texts + plan.tokens * (shape.rows + shape.length)) + blocks * plan.blocks
-        planning += pairs.banded * (plan.pairs + plan.cells)
-        return (calling + planning / self.plan.sharing(self.layer)) * 1e-6
-
-    def _like(self) -> int:
-        """Return the first layer of the plan whose blocks cost about as much: making those of each would cost more."""
-        plan, kind = self.plan, self.plan.lookup(self.layer).kind
-        return next(layer for layer in range(len(plan.layer_tables)) if plan.lookup(layer).kind == kind)
-
-    @cached_property
-    def start(self) -> int:
-        """What starting a block costs, in pairs that could be computed meanwhile: a power of 2, so that plans recur."""
-        prices, heads = self.rates.of(self.kind).sparse, self.shape.heads
-        pair = heads * (prices.products * self.shape.head_dim + prices.scores)
-        pairs = (prices.starts + heads * prices.tiles) / pair if pair else START
-        return 1 << round(min(max(math.log2(max(pairs, 1)), 6), 14))
+        return call.ms(prices) + mask.ms(self._masks) / (1 if is_large(cells) else plan.sharing(self.layer))

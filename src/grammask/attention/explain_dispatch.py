@@ -6,7 +6,8 @@ from ..errors import InputError
 from ..grammar.limits import MAX_HEADS, MAX_LAYERS
 from ..printing import quoted
 from .arguments import check_device
-from .dispatch import Call, Choice, choose_backend
+from .choice import Call, Choice
+from .dispatch import choose_backend
 from .inputs import check_whole
 from .plan import Plan
 from .plan_checks import check_plan, check_size
@@ -32,7 +33,7 @@ def explain_dispatch(
 
     Every call logs the same line at debug level. Estimates are for the present number of PyTorch's threads, by rates
     that were measured on this machine (`grammask bench --calibrate`) or else the defaults of its kind of processor.
-    There are none on other devices than the CPU, where nothing was measured.
+    For a GPU there are none before it was measured (`grammask bench --calibrate --device cuda`).
 
     Args:
         plan: What `make_plan` made.

@@ -14,8 +14,9 @@ from ..grammar.limits import MAX_LAYERS
 from ..grammar.rules import check_strategy
 from .arguments import check_dropout, check_inputs, check_scale
 from .backends import FLEX, TABLE
+from .choice import Call
 from .dense_attention import dense_attention
-from .dispatch import Call, choose_backend
+from .dispatch import choose_backend, is_measured
 from .inputs import check_whole
 from .make_plan import plan_batch
 from .mask_maker import with_new
@@ -128,13 +129,12 @@ def attend(
     if is_tracing() and plan.lookups:  # a model's plan; any other breaks the graph where it is compiled
         check_traceable(backend)
         return dense_attention(query, key, value, plan, layer, model_mask, position, scale=scale, dropout=dropout)
-    obstacle = None
-    if (query.device.type == "cpu" or backend == FLEX.name) and not is_padding_only(plan, model_mask):
+    dtype, obstacle = _dtype(query), None
+    if (backend == FLEX.name or is_measured(query.device, dtype)) and not is_padding_only(plan, model_mask):
         obstacle = "the model has a mask of its own that is more than padding, causality or a sliding window"
     elif value.shape[-1] != query.shape[-1] and backend != FLEX.name:
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
     _, heads, queries, head_dim = query.shape
-    dtype = _dtype(query)
     trains = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in (query, key, value, plan.learned)
     )

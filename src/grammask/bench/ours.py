@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..attention.backends import TABLE, BackendName
-from ..attention.dispatch import Choice
+from ..attention.choice import Choice
 from ..attention.explain_dispatch import explain_dispatch
 from ..attention.functional import grammar_attention
 from ..attention.make_plan import make_plan

@@ -48,7 +48,7 @@ def run_bench(config: BenchConfig, out: Path, *, force: bool, say: Callable[[str
     cases = list_cases(config, grammars)
     machine = environment(", ".join(config.dtypes), config.device)
     machine |= {"instructions": _instructions(), "bfloat16": _bfloat16()}
-    machine["rates"] = rates_in_use(config.attention_dtypes, config.threads or [torch.get_num_threads()])
+    machine["rates"] = rates_in_use(config.attention_dtypes, config.threads or [torch.get_num_threads()], config.device)
     processor = {name: machine[name] for name in ("cpu", "instructions")}
     results: dict[str, Any] = {
         "format": 1,

@@ -2,18 +2,25 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from ..bench.settings import BenchConfig
+from ..environment import check_device
+from ..errors import ExperimentError
 from .console import PlainConsole
 from .options import Figures, Tagger, joined, refuse_others, setting, split, whole_numbers
 from .outputs import check_folder
 from .signals import advising
 
+if TYPE_CHECKING:
+    from ..attention.calibration.calibrate import Calibration
+    from ..attention.calibration.gpu.rates import GpuRates
+    from ..attention.calibration.rates import Rates
+
 _DEFAULTS: Final[BenchConfig] = BenchConfig()
-_WITH_CALIBRATE: Final[tuple[str, ...]] = ("calibrate", "dtypes", "threads")
+_WITH_CALIBRATE: Final[tuple[str, ...]] = ("calibrate", "dtypes", "threads", "device")
 
 
 def bench_command(
@@ -52,7 +59,8 @@ def bench_command(
     calibrate: Annotated[
         bool,
         typer.Option(
-            "--calibrate", help="Only measure, show and keep what backend auto goes by, for --dtypes and --threads."
+            "--calibrate",
+            help="Only measure, show and keep what backend auto goes by, for --dtypes and --threads, or --device cuda.",
         ),
     ] = False,
 ) -> None:
@@ -69,7 +77,9 @@ def bench_command(
     }  # fmt: skip
     if calibrate:
         refuse_others(
-            context, _WITH_CALIBRATE, "--calibrate exclude each other; measuring takes --dtypes and --threads alone"
+            context,
+            _WITH_CALIBRATE,
+            "--calibrate exclude each other; measuring takes --dtypes, --threads and --device alone",
         )
         _calibrate(settings)
         return
@@ -102,14 +112,26 @@ def _calibrate(settings: dict[str, Any]) -> None:
     with console.loading():
         import torch
 
-        from ..attention.calibration.calibrate import calibrate
+        from ..attention.calibration.calibrate import calibrate, calibrate_gpu
         from ..bench.settings import make_bench_config
-        from .calibration_tables import calibration_tables
 
     config = make_bench_config(**settings)
+    check_device(config.device)
+    if config.device == "cuda" and config.threads is not None:
+        raise ExperimentError("--threads and --device cuda exclude each other; a GPU's rates hang on no threads")
     for name in config.attention_dtypes:
+        dtype = getattr(torch, name)
+        if config.device == "cuda":
+            console.say("measuring; what is compiled first takes minutes")
+            _show(calibrate_gpu(dtype), console)
+            continue
         for threads in config.threads or (torch.get_num_threads(),):
-            done = calibrate(getattr(torch, name), threads)
-            for table in calibration_tables(done):
-                console.print(table)
-            console.say(f"measured in {done.seconds:.1f} s, kept in {done.path}")
+            _show(calibrate(dtype, threads), console)
+
+
+def _show(done: "Calibration[Rates] | Calibration[GpuRates]", console: PlainConsole) -> None:
+    from .calibration_tables import calibration_tables
+
+    for table in calibration_tables(done):
+        console.print(table)
+    console.say(f"measured in {done.seconds:.1f} s, kept in {done.path}")

@@ -1,27 +1,33 @@
 """What a calibration measured, as tables on the terminal: nanoseconds for one of each part of the work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from ..attention.calibration.calibrate import Calibration
+from ..attention.calibration.gpu.rates import GPU_PASSES, GpuRates
 from ..attention.calibration.parts import Parts
-from ..attention.calibration.rates import PASSES
+from ..attention.calibration.rates import PASSES, Rates
 
 
-def calibration_tables(done: Calibration) -> Iterator[Table]:
-    """Yield the price of each part of the work: of a call on the dense path, of one in blocks, and of plans."""
+def calibration_tables(done: Calibration[Rates] | Calibration[GpuRates]) -> Iterator[Table]:
+    """Yield the price of each part of the work: of a call on the dense path, of one on the other, and of plans."""
     machine, rates = done.machine, done.rates
-    passes = [rates.of(kind) for kind in PASSES]
-    where = f"{machine.processor}, {machine.instructions}, {machine.dtype}, threads {machine.threads}"
-    yield _prices(f"{where}: dense path, ns", PASSES, [of_pass.dense for of_pass in passes])
-    yield _prices("blocks, ns", PASSES, [of_pass.sparse for of_pass in passes])
+    where = f"{machine.processor}, {machine.instructions}, {machine.dtype}"
+    if isinstance(rates, GpuRates):
+        on_gpu = [rates.of(kind) for kind in GPU_PASSES]
+        yield _prices(f"{where}: dense path, ns", GPU_PASSES, [of_pass.dense for of_pass in on_gpu])
+        yield _prices("FlexAttention, ns", GPU_PASSES, [of_pass.flex for of_pass in on_gpu])
+    else:
+        passes = [rates.of(kind) for kind in PASSES]
+        yield _prices(f"{where}, threads {machine.threads}: dense path, ns", PASSES, [each.dense for each in passes])
+        yield _prices("blocks, ns", PASSES, [of_pass.sparse for of_pass in passes])
     yield _prices("a mask, ns", ("once",), [rates.masks])
     yield _prices("planning, ns", ("once",), [rates.plans])
 
 
-def _prices(title: str, columns: tuple[str, ...], prices: list[Parts]) -> Table:
+def _prices(title: str, columns: Sequence[str], prices: Sequence[Parts]) -> Table:
     table = Table(
         box=None, padding=(0, 2, 0, 0), title=Text(title), title_justify="left", title_style="bold", min_width=78
     )

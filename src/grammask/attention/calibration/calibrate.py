@@ -4,32 +4,34 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic
 
 import torch
 
 from ...errors import ExperimentError, InputError
 from ...printing import quoted
-from .current import are_measured, may_calibrate, use_rates
+from .current import are_measured, may_calibrate, use_gpu_rates, use_rates
+from .gpu.measure import measure_gpu_rates
+from .gpu.rates import GpuRates
 from .measure import measure_rates
 from .rates import Rates
-from .stored import Machine, write_rates
+from .stored import AnyRates, Machine, write_rates
 
 _LOG = logging.getLogger(__name__)
 DTYPES: Final[tuple[torch.dtype, ...]] = (torch.float32, torch.bfloat16)
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Generic[AnyRates]):
     """What was measured for a machine, in how many seconds, and the file that keeps it."""
 
     machine: Machine
-    rates: Rates
+    rates: AnyRates
     seconds: float
     path: Path
 
 
-def calibrate(dtype: torch.dtype, threads: int) -> Calibration:
+def calibrate(dtype: torch.dtype, threads: int) -> Calibration[Rates]:
     """Measure the rates for a dtype and a number of threads, use them in this process, and keep them.
 
     Raises `ExperimentError` when their file cannot be written; they are used all the same.
@@ -43,6 +45,16 @@ def calibrate(dtype: torch.dtype, threads: int) -> Calibration:
         torch.set_num_threads(before)
     seconds = time.perf_counter() - begun
     use_rates(dtype, threads, rates)
+    return Calibration(machine, rates, seconds, write_rates(machine, rates))
+
+
+def calibrate_gpu(dtype: torch.dtype) -> Calibration[GpuRates]:
+    """Measure the rates of the present GPU for a dtype, use them in this process, and keep them; see `calibrate`."""
+    card, begun = torch.cuda.get_device_name(), time.perf_counter()
+    rates = measure_gpu_rates(dtype, "cuda")
+    seconds = time.perf_counter() - begun
+    use_gpu_rates(dtype, card, rates)
+    machine = Machine.of_gpu(dtype, card)
     return Calibration(machine, rates, seconds, write_rates(machine, rates))
 
 

@@ -1,7 +1,11 @@
-"""The rates that hold in this process: those that were measured on this machine, else the defaults of its kind."""
+"""The rates that hold in this process: those that were measured on this machine, else the defaults of its kind.
+
+There are no defaults for a GPU: what was not measured on a card isn't estimated there.
+"""
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import torch
@@ -9,21 +13,47 @@ import torch
 from ...errors import InputError
 from ...printing import quoted
 from .defaults import default_rates
+from .gpu.rates import GpuRates
 from .rates import Rates
 from .stored import Machine, read_rates
 
 SWITCH: Final[str] = "GRAMMASK_CALIBRATE"  # "0": neither measure nor read what was measured
 _RATES: Final[dict[tuple[torch.dtype, int], Rates]] = {}
 _MEASURED: Final[set[tuple[torch.dtype, int]]] = set()  # in this process
+_ON_GPUS: Final[dict[tuple[torch.dtype, str], GpuRates | None]] = {}  # by the card's name
 
 
 def rates_for(dtype: torch.dtype, threads: int) -> Rates:
     """Return the rates for a dtype and a number of threads. Files are read once in a process."""
     key = (dtype, threads)
     if key not in _RATES:
-        stored = read_rates(Machine.here(dtype, threads)) if may_calibrate() else None
+        stored = read_rates(Machine.here(dtype, threads), Rates) if may_calibrate() else None
         _RATES.setdefault(key, stored or default_rates(dtype, threads))
     return _RATES[key]
+
+
+def gpu_rates_for(dtype: torch.dtype, device: torch.device) -> GpuRates | None:
+    """Return what was measured on a card for a dtype, None where nothing was. Files are read once in a process."""
+    card = _card(device)
+    if card is None:
+        return None
+    if (dtype, card) not in _ON_GPUS:
+        stored = read_rates(Machine.of_gpu(dtype, card), GpuRates) if may_calibrate() else None
+        _ON_GPUS.setdefault((dtype, card), stored)
+    return _ON_GPUS[dtype, card]
+
+
+def use_gpu_rates(dtype: torch.dtype, card: str, rates: GpuRates) -> None:
+    """Let rates that were measured on a kind of card hold in this process from now on."""
+    _ON_GPUS[dtype, card] = rates
+
+
+@cache
+def _card(device: torch.device) -> str | None:
+    """Return the name of a GPU that rates are kept for; None for another device, and where there is none."""
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return None
+    return torch.cuda.get_device_name(device)
 
 
 def use_rates(dtype: torch.dtype, threads: int, rates: Rates) -> None:
@@ -34,7 +64,7 @@ def use_rates(dtype: torch.dtype, threads: int, rates: Rates) -> None:
 
 def are_measured(dtype: torch.dtype, threads: int) -> bool:
     """Tell whether rates were measured here: in this process, also where they cannot be kept, or before."""
-    return (dtype, threads) in _MEASURED or read_rates(Machine.here(dtype, threads)) is not None
+    return (dtype, threads) in _MEASURED or read_rates(Machine.here(dtype, threads), Rates) is not None
 
 
 def may_calibrate() -> bool:
@@ -50,8 +80,11 @@ def may_calibrate() -> bool:
     return value == "1"
 
 
-def rates_in_use(dtypes: Sequence[str], threads: Sequence[int]) -> dict[str, str]:
-    """Say in words which rates hold for each dtype, by name, and number of threads."""
+def rates_in_use(dtypes: Sequence[str], threads: Sequence[int], device: str = "cpu") -> dict[str, str]:
+    """Say in words which rates hold for each dtype, by name, and on the CPU each number of threads."""
+    if device != "cpu":
+        found = {name: gpu_rates_for(getattr(torch, name), torch.device(device)) for name in dtypes}
+        return {name: "unmeasured" if rates is None else rates.source for name, rates in found.items()}
     return {
         f"{name}, threads {count}": rates_for(getattr(torch, name), count).source
         for name in dtypes
@@ -63,3 +96,4 @@ def forget_rates() -> None:
     """Let the next call read the files again."""
     _RATES.clear()
     _MEASURED.clear()
+    _ON_GPUS.clear()

@@ -32,7 +32,7 @@ _STARTS: Final[tuple[str, ...]] = ("calls", "groups", "starts")  # one thread do
 @cache
 def default_rates(dtype: torch.dtype, threads: int) -> Rates:
     """Return the documented rates of a processor of this kind; other dtypes than bfloat16 count as float32."""
-    measured = parse_rates(read_text(_MEASURED), _MEASURED, None)
+    measured = parse_rates(read_text(_MEASURED), _MEASURED, None, Rates)
     kind = instructions()
     products, scores = _FASTER.get((kind, dtype), _FASTER.get((kind, torch.float32), (1.0, 1.0)))
     kernel = {"products": 1 / products, "loads": 1 / products, "scores": 1 / scores, "masked": 1 / scores}

@@ -10,6 +10,7 @@ from ...grammar.file import load_grammar
 from ...grammar.rules import Strategy
 from ...grammar.tags import TAGS
 from ..blocks.sorted import FREQUENCY
+from ..inputs import Annotation, each_its_own_word
 from ..make_plan import make_plan
 from ..plan import Plan
 from ..position_mask import FREE, PositionMask
@@ -65,17 +66,20 @@ def unmade(plan: Plan, *, learned: Tensor | None = None) -> Plan:
     )  # fmt: skip
 
 
-def made_up_plan(grammar: str, strategy: Strategy, length: int, *, heads: int = 1) -> Plan:
-    """Return the plan of one text of random words, tagged about as often as in English."""
-    tags = np.random.default_rng(0).choice(len(TAGS), size=length, p=FREQUENCY / FREQUENCY.sum())
+def made_up_plan(
+    grammar: str, strategy: Strategy, length: int, *, heads: int = 1, batch: int = 1, device: str = "cpu"
+) -> Plan:
+    """Return the plan of texts of random words, tagged about as often as in English."""
     rules = load_grammar(grammar)
     layers = 1 + max((layer for rule in rules.rules for layer in rule.layers or ()), default=0)
-    sentences = torch.arange(length, dtype=torch.int64, device="cpu")[None] // 20
-    return make_plan(
-        rules,
-        tag_ids=torch.from_numpy(tags)[None],
-        sentence_ids=sentences,
-        strategy=strategy,
-        layers=layers,
-        heads=heads,
-    )
+    text = {name: ids.to(device).expand(batch, -1) for name, ids in vars(made_up_annotation(length)).items()}
+    return make_plan(rules, **text, strategy=strategy, layers=layers, heads=heads)
+
+
+def made_up_annotation(length: int) -> Annotation:
+    """Return one text of random words, each token a word of its own or none, in sentences of 20."""
+    drawn = np.random.default_rng(0).choice(len(TAGS), size=length, p=FREQUENCY / FREQUENCY.sum())
+    tags = torch.from_numpy(drawn)[None]
+    words = each_its_own_word(tags)
+    assert words is not None  # noqa: S101 - the tags are integers
+    return Annotation(tags, words, torch.arange(length, dtype=torch.int64, device="cpu")[None] // 20)

@@ -48,18 +48,18 @@ def _fit(
     first: Sequence[Probe[First]], second: Sequence[Probe[Second]], *, shared: Sequence[str] = ()
 ) -> tuple[First, Second]:
     """Return the prices of two kinds of work, timed in the same rounds: what counts most is how they compare."""
-    taken = fastest_rounds([probe.call for probe in first] + [probe.call for probe in second])
+    # A single thread's own time leaves out what other programs took meanwhile.
+    clock = time.thread_time_ns if torch.get_num_threads() == 1 else time.perf_counter_ns
+    taken = fastest_rounds([probe.call for probe in first] + [probe.call for probe in second], clock)
     return fit_prices([probe.parts for probe in first], [probe.parts for probe in second], taken, shared=shared)
 
 
-def fastest_rounds(calls: Sequence[Callable[[], object]]) -> list[int]:
-    """Return the fewest nanoseconds that each call took, over rounds in which all take turns.
+def fastest_rounds(calls: Sequence[Callable[[], object]], clock: Callable[[], int]) -> list[int]:
+    """Return the fewest nanoseconds of a `clock` that each call took, over rounds in which all take turns.
 
     Each is made several times in its turn, as a model calls layer after layer: the later ones find their code in the
     cache, on which short calls hang most.
     """
-    # A single thread's own time leaves out what other programs took meanwhile.
-    clock = time.thread_time_ns if torch.get_num_threads() == 1 else time.perf_counter_ns
     fastest = [1 << 62] * len(calls)
     begun, (least, most) = clock(), _ROUNDS
     for done in range(most):

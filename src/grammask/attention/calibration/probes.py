@@ -61,8 +61,8 @@ def sparse_probes(dtype: torch.dtype, kind: Pass, *, heads: int) -> list[Probe[S
 
 def _in_blocks(groups: Sequence[BlockGroup], shape: Shape, dtype: torch.dtype, kind: Pass) -> Probe[SparseParts]:
     dropout = 0.1 if kind == "eager" else 0.0
-    query, key, value, run = _tensors(shape, dtype, kind)
-    call = run(lambda: sparse_attention(query, key, value, groups, scale=0.1, dropout=dropout))
+    run = attention_call(shape, dtype, trains=kind != "forward")
+    call = run(lambda query, key, value: sparse_attention(query, key, value, groups, scale=0.1, dropout=dropout))
     return Probe(sparse_parts(groups, shape, dtype, drops=dropout > 0), call)
 
 
@@ -86,8 +86,10 @@ def dense_probes(dtype: torch.dtype, kind: Pass, *, heads: int) -> list[Probe[De
 
 def _densely(plan: Plan, shape: Shape, dtype: torch.dtype, kind: Pass) -> Probe[DenseParts]:
     dropout = 0.1 if kind == "eager" else 0.0
-    query, key, value, run = _tensors(shape, dtype, kind)
-    call = run(lambda: attend(query, key, value, plan, 0, None, scale=0.1, dropout=dropout, backend="dense"))
+    run = attention_call(shape, dtype, trains=kind != "forward")
+    call = run(
+        lambda query, key, value: attend(query, key, value, plan, 0, None, scale=0.1, dropout=dropout, backend="dense")
+    )
     parts = dense_parts(
         shape,
         mask_heads=int(plan.strategy != "full"),
@@ -96,29 +98,30 @@ def _densely(plan: Plan, shape: Shape, dtype: torch.dtype, kind: Pass) -> Probe[
     return Probe(parts, call)
 
 
-def _tensors(
-    shape: Shape, dtype: torch.dtype, kind: Pass
-) -> tuple[Tensor, Tensor, Tensor, Callable[[Callable[[], Tensor]], Callable[[], object]]]:
+def attention_call(
+    shape: Shape, dtype: torch.dtype, *, trains: bool, device: str = "cpu"
+) -> Callable[[Callable[[Tensor, Tensor, Tensor], Tensor]], Callable[[], object]]:
+    """Return what makes a pass out of attention over drawn queries, keys and values: a call that computes it anew."""
     generator = torch.Generator().manual_seed(0)
     # Tokens outermost, as models hand them over: what is copied are whole tokens.
     sizes = shape.batch, shape.length, shape.heads, shape.head_dim
     query, key, value, gradient = (
-        torch.randn(sizes, generator=generator, dtype=torch.float32, device="cpu").to(dtype).transpose(1, 2)
+        torch.randn(sizes, generator=generator, dtype=torch.float32, device="cpu").to(device, dtype).transpose(1, 2)
         for _ in range(4)
     )
 
-    def run(attention: Callable[[], Tensor]) -> Callable[[], object]:
+    def run(attention: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[[], object]:
         def forward() -> Tensor:
             with torch.no_grad():
-                return attention()
+                return attention(query, key, value)
 
         def training() -> object:
             with torch.enable_grad():
-                return torch.autograd.grad(attention(), (query, key, value), gradient)
+                return torch.autograd.grad(attention(query, key, value), (query, key, value), gradient)
 
-        return forward if kind == "forward" else training
+        return training if trains else forward
 
-    if kind != "forward":
+    if trains:
         for tensor in (query, key, value):
             tensor.requires_grad_()
-    return query, key, value, run
+    return run

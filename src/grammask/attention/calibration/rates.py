@@ -1,5 +1,6 @@
 """What the parts of work cost under one processor, torch version, dtype and number of threads."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, get_args
 
@@ -39,6 +40,12 @@ class Rates:
     masks: MaskParts
     plans: PlanParts
     source: str
+    least_ms: ClassVar[float] = 0.01  # that a million pairs take at least
+
+    def paths(self) -> Iterator[tuple[str, DenseParts | SparseParts]]:
+        """Yield each kind of pass and the prices of a path."""
+        for kind in PASSES:
+            yield from ((kind, self.of(kind).dense), (kind, self.of(kind).sparse))
 
     def of(self, kind: Pass) -> PassRates:
         """Return those of one kind of pass."""

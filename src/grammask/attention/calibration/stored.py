@@ -1,4 +1,4 @@
-"""Rates on disk: one file in the cache folder for each processor, torch version, dtype and number of threads.
+"""Rates on disk: one file in the cache folder for each processor or card, torch version, dtype and number of threads.
 
 A file that is damaged, foreign or absurd is not used: a warning is logged and the defaults hold, since no forward pass
 should end for it.
@@ -8,7 +8,7 @@ import logging
 import re
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,13 +18,16 @@ from ...errors import InputError
 from ...files.cache_folder import cache_folder
 from ...files.read import parse_json_object, read_text
 from ...files.write import dump, write_whole
+from .gpu.rates import GpuRates
 from .instructions import instructions
-from .rates import PASSES, Rates
+from .rates import Rates
 
 _LOG = logging.getLogger(__name__)
 _LARGEST: Final[int] = 1 << 16  # bytes
 _LONGEST: Final[int] = 200  # characters of `Rates.source`, which is printed
 _REMEDY: Final[str] = "measure again with grammask bench --calibrate"
+
+AnyRates = TypeVar("AnyRates", bound=Rates | GpuRates)
 
 
 class Machine(BaseModel):
@@ -49,6 +52,17 @@ class Machine(BaseModel):
             threads=threads,
         )
 
+    @classmethod
+    def of_gpu(cls, dtype: torch.dtype, card: str) -> "Machine":
+        """Return a card, by its name, as one."""
+        return cls(
+            processor=card,
+            instructions=f"CUDA {torch.version.cuda}",
+            pytorch=torch.__version__,
+            dtype=str(dtype).removeprefix("torch."),
+            threads=1,
+        )
+
     @property
     def file(self) -> Path:
         """Where its rates are kept."""
@@ -58,39 +72,39 @@ class Machine(BaseModel):
         return cache_folder() / "rates" / (re.sub(r"[^a-z0-9.]+", "-", name.lower())[-200:].lstrip("-.") + ".json")
 
 
-class RatesFile(BaseModel):
+class RatesFile(BaseModel, Generic[AnyRates]):
     """What a file of rates holds."""
 
     model_config = ConfigDict(extra="forbid")
 
     format: Literal[3] = 3
     machine: Machine
-    rates: Rates
+    rates: AnyRates
 
 
-def write_rates(machine: Machine, rates: Rates) -> Path:
+def write_rates(machine: Machine, rates: AnyRates) -> Path:
     """Keep the rates of a machine and return their file; raises `ExperimentError` when it cannot be written."""
     write_whole(machine.file, dump(RatesFile(machine=machine, rates=rates).model_dump(mode="json")))
     return machine.file
 
 
-def read_rates(machine: Machine) -> Rates | None:
-    """Return the rates that are kept for a machine, None where there are none that can be used."""
+def read_rates(machine: Machine, kind: type[AnyRates]) -> AnyRates | None:
+    """Return the rates of a kind that are kept for a machine, None where there are none that can be used."""
     path = machine.file
     try:
         if not path.exists():
             return None
-        return parse_rates(read_text(path, most=_LARGEST, named=False), path, machine)
+        return parse_rates(read_text(path, most=_LARGEST, named=False), path, machine, kind)
     except (InputError, OSError) as error:
-        _LOG.warning("measured rates are not used, defaults are: %s; %s", error, _REMEDY)
+        _LOG.warning("measured rates are not used: %s; %s", error, _REMEDY)
         return None
 
 
-def parse_rates(text: str, origin: Path, machine: Machine | None) -> Rates:
+def parse_rates(text: str, origin: Path, machine: Machine | None, kind: type[AnyRates]) -> AnyRates:
     """Return the rates of a file's text; raises `InputError` for damage, another `machine` and absurd numbers."""
     try:
         parse_json_object(text, origin=origin)  # which says more of what is no JSON, and refuses keys that stand twice
-        found = RatesFile.model_validate_json(text, strict=True)
+        found: RatesFile[AnyRates] = RatesFile[kind].model_validate_json(text, strict=True)  # type: ignore[valid-type]
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -103,13 +117,9 @@ def parse_rates(text: str, origin: Path, machine: Machine | None) -> Rates:
     return found.rates
 
 
-def check_plausible(rates: Rates, origin: object) -> None:
-    """Raise `InputError` unless attention over a thousand tokens takes more than 10 us and less than a minute."""
-    for kind in PASSES:
-        dense, sparse = rates.of(kind).dense, rates.of(kind).sparse
-        for parts in (dense, sparse):
-            ms = (1e6 * parts.scores + 64e6 * parts.products) * 1e-6
-            if not 0.01 < ms < 60_000:
-                raise InputError(
-                    f"{origin}: a million pairs of a {kind} pass would take {ms:.3g} ms, no machine does that"
-                )
+def check_plausible(rates: Rates | GpuRates, origin: object) -> None:
+    """Raise `InputError` unless attention over a thousand tokens takes from what no device beats to a minute."""
+    for kind, parts in rates.paths():
+        ms = (1e6 * parts.scores + 64e6 * parts.products) * 1e-6
+        if not rates.least_ms < ms < 60_000:
+            raise InputError(f"{origin}: a million pairs of a {kind} pass would take {ms:.3g} ms, no machine does that")
