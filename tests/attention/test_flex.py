@@ -23,7 +23,7 @@ from grammask.attention.position_mask import FREE, PositionMask
 from grammask.attention.reference import reference_attention
 from grammask.errors import GrammarError, InputError
 from grammask.grammar.tables import compile_tables
-from grammask.grammar.tags import NAMED, PAD
+from grammask.grammar.tags import NAMED, PAD, TAGS, UPOS
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 # Without it FlexAttention is traced for every kind of pair before it runs in plain PyTorch, a second for each.
@@ -215,3 +215,23 @@ def test_an_older_pytorch_is_refused_by_name(monkeypatch):
     with pytest.raises(InputError, match=r"'flex' needs a later PyTorch than .*AuxRequest"):
         compare(GRAMMARS["mixed"], "hard", random_batch((20,)))
     functional._flex_attention.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_blocks_are_the_same_under_autocast(dtype):
+    """Of 16,384 pairs in a block one is not allowed, which no such number tells from all of them."""
+    words = tuple(UPOS)
+    rules = [
+        grammask.Rule(tuple(tag for tag in words if tag != "X"), words),
+        grammask.Rule(("X",), tuple(tag for tag in words if tag != "INTJ")),
+    ]
+    tags = torch.full((1, 256), TAGS.index("NOUN"))
+    tags[0, 0], tags[0, -1] = TAGS.index("X"), TAGS.index("INTJ")
+    grammar, found = grammask.Grammar("all-but-one", rules=rules), []
+    for casts in (False, True):
+        plan = grammask.make_plan(grammar, tag_ids=tags)
+        with torch.autocast("cpu", dtype=dtype, enabled=casts):
+            found.append(plan.flex_calls(0, FREE, 256)[0].blocks)
+    assert int(found[0].kv_num_blocks.sum()) == 1
+    for once, again in zip(*found, strict=True):
+        assert torch.equal(once, again)

@@ -107,3 +107,18 @@ def test_choosing_by_what_was_measured_reads_nothing(position, monkeypatch):
         query = torch.empty(2, 3, 700, 16, device="cuda")
         grammask.grammar_attention(query, query, query, **given, grammar=grammar, **position)
     assert [choice.backend for choice in chosen] == ["flex"]
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32], ids=str)
+def test_a_mask_of_a_models_own_is_not_read_where_the_gpu_was_measured(dtype, monkeypatch):
+    monkeypatch.setattr(dispatch, "gpu_rates_for", lambda dtype, device: gpu_rates(dense_score=10.0))
+    batch, grammar, chosen = random_batch((300, 20)), GRAMMARS["mixed"], []
+    monkeypatch.setattr(functional, "choose_backend", lambda *call: chosen.append(choose_backend(*call)) or chosen[-1])
+    monkeypatch.setattr(functional, "dense_attention", lambda query, *_, **__: query)  # asks for the driver
+    with gpu(grammar, monkeypatch, layers=1, heads=3):
+        given = {**batch.annotation, "attention_mask": batch.inputs["attention_mask"]}
+        plan = grammask.make_plan(grammar, **{name: there(ids) for name, ids in given.items()}, heads=3)
+        query, own = torch.empty(2, 3, 300, 16, device="cuda"), torch.empty(2, 1, 1, 300, dtype=dtype, device="cuda")
+        functional.attend(query, query, query, plan, 0, own, scale=0.1, dropout=0.0, backend="auto")
+    assert chosen[0].backend == "dense"
+    assert "may be more than padding" in chosen[0].reason

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,25 +12,30 @@ from helpers.batches import random_batch
 from helpers.gpu_rates import gpu_rates
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import grammask
 from grammask.attention import dispatch
-from grammask.attention.calibration import current
+from grammask.attention.calibration import calibrate, current
 from grammask.attention.calibration.count import Shape
 from grammask.attention.calibration.defaults import default_rates
+from grammask.attention.calibration.fit import fit_prices
 from grammask.attention.calibration.gpu import measure, probes
 from grammask.attention.calibration.gpu.count import (
+    _typical,
     count_call,
     counted_length,
     flex_parts,
     flex_plan_parts,
     typical_calls,
 )
+from grammask.attention.calibration.gpu.rates import WIDEST, GpuPassRates
 from grammask.attention.calibration.rates import Rates
-from grammask.attention.calibration.stored import Machine, read_rates, write_rates
+from grammask.attention.calibration.stored import Machine, check_plausible, read_rates, write_rates
 from grammask.attention.flex.side import BLOCK
 from grammask.attention.plan import Plan
 from grammask.attention.position_mask import FREE, PositionMask
+from grammask.errors import InputError
 
 CARD = "NVIDIA H100 80GB HBM3"
 CUDA = {"device": "cuda", "heads": 12, "head_dim": 64}
@@ -96,6 +102,14 @@ def test_what_it_cannot_do_stays_dense(measured):
     assert grammask.explain_dispatch(learned, **CUDA).dense_ms is not None
 
 
+def test_wider_heads_than_were_measured_stay_dense(measured):
+    """Their kernels may need more of a card's shared memory than there is, and then cannot be compiled."""
+    assert max(made[4] for made in probes._FLEX) == WIDEST
+    choices = [grammask.explain_dispatch(plan_of(), **{**CUDA, "head_dim": wide}) for wide in (WIDEST, WIDEST + 1)]
+    assert [choice.backend for choice in choices] == ["flex", "dense"]
+    assert choices[1].reason == "heads of more than 128 numbers aren't measured on cuda; ask for flex by name"
+
+
 def test_a_cpu_is_not_asked(measured):
     measured(gpu_rates(flex_score=1.0))
     assert "cuda" not in str(grammask.explain_dispatch(plan_of(), heads=12, head_dim=64))
@@ -142,6 +156,18 @@ def test_typical_text_is_counted_once_and_scaled(monkeypatch):
     np.testing.assert_allclose(double[1:], 2 * np.array(flex_parts(found, shape).numbers[1:]))
 
 
+@pytest.mark.parametrize(
+    "mode", [FakeTensorMode, lambda: torch.autocast("cpu", dtype=torch.bfloat16), lambda: torch.device("meta")]
+)
+def test_typical_text_is_counted_alike_under_any_mode(mode):
+    plan, shape = plan_of("mixed", 1024), Shape(1, 12, 12, 1024, 64)
+    rules = plan.layer_tables[0], plan.lookup(0).reaches, "hard"
+    expected = typical_calls(*rules, PositionMask(causal=True), shape)
+    _typical.cache_clear()
+    with mode():
+        assert typical_calls(*rules, PositionMask(causal=True), shape) == expected
+
+
 def test_queries_may_be_the_last_ones():
     plan = plan_of("names-far", 4096)
     rules = plan.layer_tables[0], plan.lookup(0).reaches, "hard", PositionMask(causal=True)
@@ -168,8 +194,22 @@ def test_probes_hold_each_part(monkeypatch):
     ):  # fmt: skip
         counted = np.array([probe.parts.numbers for probe in made])
         held = dict(zip(made[0].parts.names(), counted.any(0), strict=True))
-        held.pop("gathered", None)  # of learned strengths, which aren't measured
+        for left_out in ("gathered", "tiles", "loads"):  # of learned strengths, which aren't measured, and of the CPU
+            held.pop(left_out, None)
         assert all(held.values()), held
+
+
+@pytest.mark.parametrize("launch", [1e4, 8e4])
+def test_pairs_have_a_price_where_short_calls_take_as_long_as_their_launch(launch, monkeypatch):
+    monkeypatch.setattr(probes, "attention_call", lambda *_, **__: lambda attention: attention)
+    dense, flex = (
+        [probe.parts for probe in made(torch.bfloat16, "forward", "cpu")]
+        for made in (probes.dense_probes, probes.flex_probes)
+    )
+    taken = [max(launch, 1e-5 * parts.products + 2e-3 * parts.masked) for parts in dense]
+    taken += [max(6 * launch * parts.calls, 1.4e-5 * parts.products + 2e-3 * parts.masked) for parts in flex]
+    fitted = GpuPassRates(*fit_prices(dense, flex, taken))
+    check_plausible(replace(gpu_rates(), forward=fitted, training=fitted), "fitted")
 
 
 def test_rates_come_out_of_a_measurement(monkeypatch):
@@ -207,6 +247,32 @@ def test_rates_are_kept_for_a_card_and_a_dtype(cache):
     assert (choice.backend, choice.rates) == ("flex", "measured on this card")
 
 
+def test_cards_are_told_apart(monkeypatch):
+    names = ["Card 0", "Card 1"]
+    for name, found in {
+        "is_available": lambda: True, "device_count": lambda: 2, "current_device": lambda: 1,
+        "get_device_name": lambda card: names[card],
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, found)
+    monkeypatch.setattr(current, "_name", current._name.__wrapped__)
+    assert [current._card(torch.device(name)) for name in ("cuda", "cuda:0", "cuda:1", "cpu")] == [
+        "Card 1", "Card 0", "Card 1", None,
+    ]  # fmt: skip
+    choice = grammask.explain_dispatch(plan_of(), **{**CUDA, "device": "cuda:7"})  # there is none
+    assert "measure first" in choice.reason
+
+
+def test_what_cannot_be_is_neither_used_nor_kept(cache, monkeypatch):
+    rates = gpu_rates()
+    free = replace(rates, training=replace(rates.training, flex=rates.training.flex.times(scores=0, products=0)))
+    monkeypatch.setattr(calibrate, "measure_gpu_rates", lambda dtype, device: free)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: CARD)
+    with pytest.raises(InputError, match=f"what was measured on {CARD}: a million pairs of a training pass"):
+        calibrate.calibrate_gpu(torch.bfloat16)
+    assert current.gpu_rates_for(torch.bfloat16, torch.device("cuda")) is None
+    assert not cache.file.exists()
+
+
 def test_the_switch_leaves_them_unread(cache, monkeypatch):
     write_rates(cache, gpu_rates())
     monkeypatch.setenv(current.SWITCH, "0")
@@ -232,6 +298,7 @@ def test_rates_that_cannot_be_trusted_are_not_used(how, cache, caplog):
     with caplog.at_level(logging.WARNING):
         assert current.gpu_rates_for(torch.bfloat16, torch.device("cuda")) is None
     assert str(path) in caplog.text
+    assert "measure again with grammask bench --calibrate --device cuda" in caplog.text
 
 
 def test_rates_of_a_processor_are_none_of_a_card(cache):

@@ -15,7 +15,7 @@ from .block_estimates import BlockEstimate
 from .blocks.make_blocks import UnsortedError
 from .calibration.count import Shape
 from .calibration.current import gpu_rates_for, rates_for
-from .calibration.gpu.rates import GpuRates
+from .calibration.gpu.rates import WIDEST, GpuRates
 from .calibration.rates import Rates
 from .choice import Call, Choice
 from .estimates import Estimate
@@ -85,7 +85,7 @@ def _choose(plan: Plan, call: Call, rates: Rates | GpuRates | None) -> Choice:
     if obstacle is not None:
         return answer(DENSE.name, obstacle)
     if estimate is None:
-        return answer(DENSE.name, _unmeasured(call, rates, fitting))
+        return answer(DENSE.name, _unmeasured(plan, call, fitting))
     if plan.adds_nothing(call.layer) and call.position.is_free and plan.padding is None:
         return answer(DENSE.name, "no rule has a strength, so it is the stock model's attention")
     # Making blocks takes long, so it is left out where less tells that they cost too much.
@@ -105,14 +105,21 @@ def _estimate(plan: Plan, call: Call, rates: Rates | GpuRates | None) -> Estimat
     of_call = plan, call.layer, shape
     if isinstance(rates, Rates):
         return BlockEstimate(*of_call, call.dtype, call.position, trains=call.trains, drops=call.drops, rates=rates)
-    if rates is None or (plan.learned is not None and call.trains):
+    if rates is None or _not_measured(plan, call) is not None:
         return None
     return FlexEstimate(*of_call, call.position, trains=call.trains, rates=rates)
 
 
-def _unmeasured(call: Call, rates: Rates | GpuRates | None, fitting: Backend) -> str:
-    where = call.device.type
-    if rates is not None:
-        return f"a training of learned strengths isn't measured on {where}; ask for {fitting.name} by name"
+def _not_measured(plan: Plan, call: Call) -> str | None:
+    """Return what of a call is never measured on a GPU; None where all of it may be."""
+    if plan.learned is not None and call.trains:
+        return "a training of learned strengths isn't"
+    return f"heads of more than {WIDEST} numbers aren't" if call.head_dim > WIDEST else None
+
+
+def _unmeasured(plan: Plan, call: Call, fitting: Backend) -> str:
+    where, never = call.device.type, _not_measured(plan, call)
+    if never is not None:
+        return f"{never} measured on {where}; ask for {fitting.name} by name"
     how = f"ask for it by name, or measure first: grammask bench --calibrate --device {where}"
     return f"{fitting.name} is compiled first on {where}; {how}"

@@ -130,9 +130,9 @@ def attend(
         check_traceable(backend)
         return dense_attention(query, key, value, plan, layer, model_mask, position, scale=scale, dropout=dropout)
     dtype, obstacle = _dtype(query), None
-    if (backend == FLEX.name or is_measured(query.device, dtype)) and not is_padding_only(plan, model_mask):
-        obstacle = "the model has a mask of its own that is more than padding, causality or a sliding window"
-    elif value.shape[-1] != query.shape[-1] and backend != FLEX.name:
+    if backend == FLEX.name or is_measured(query.device, dtype):
+        obstacle = _own_mask(plan, model_mask, may_wait=backend == FLEX.name or not query.is_cuda)
+    if obstacle is None and value.shape[-1] != query.shape[-1] and backend != FLEX.name:
         obstacle = f"values of another head_dim ({value.shape[-1]}) than queries ({query.shape[-1]})"
     _, heads, queries, head_dim = query.shape
     trains = torch.is_grad_enabled() and any(
@@ -153,6 +153,16 @@ def attend(
         return _flex_attention()(*inputs, plan.flex_calls(layer, position, queries), scale=scale, strengths=strengths)
     groups = plan.block_groups(layer, position, queries=queries, drops=dropout > 0, start=choice.start)
     return sparse_attention(*inputs, groups, scale=scale, dropout=dropout, strengths=strengths)
+
+
+def _own_mask(plan: Plan, model_mask: Tensor | None, *, may_wait: bool) -> str | None:
+    """Return what of the model's own mask only the dense path does; reading it would wait for a GPU."""
+    if may_wait or model_mask is None:
+        is_more, what = not is_padding_only(plan, model_mask), "is more than padding, causality or a sliding window"
+    else:
+        is_more = plan.annotation is None or model_mask is not plan.readable
+        what = "may be more than padding: auto doesn't read it on a GPU; ask for flex by name"
+    return f"the model has a mask of its own that {what}" if is_more else None
 
 
 @cache

@@ -118,11 +118,11 @@ def _calibrate(settings: dict[str, Any]) -> None:
     config = make_bench_config(**settings)
     check_device(config.device)
     if config.device == "cuda" and config.threads is not None:
-        raise ExperimentError("--threads and --device cuda exclude each other; a GPU's rates hang on no threads")
+        raise ExperimentError("--threads and --device cuda exclude each other; a GPU's rates don't depend on threads")
     for name in config.attention_dtypes:
         dtype = getattr(torch, name)
         if config.device == "cuda":
-            console.say("measuring; what is compiled first takes minutes")
+            console.say("measuring takes minutes: each kind of call is compiled first")
             _show(calibrate_gpu(dtype), console)
             continue
         for threads in config.threads or (torch.get_num_threads(),):

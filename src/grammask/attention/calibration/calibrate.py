@@ -15,7 +15,7 @@ from .gpu.measure import measure_gpu_rates
 from .gpu.rates import GpuRates
 from .measure import measure_rates
 from .rates import Rates
-from .stored import AnyRates, Machine, write_rates
+from .stored import AnyRates, Machine, check_plausible, write_rates
 
 _LOG = logging.getLogger(__name__)
 DTYPES: Final[tuple[torch.dtype, ...]] = (torch.float32, torch.bfloat16)
@@ -49,10 +49,14 @@ def calibrate(dtype: torch.dtype, threads: int) -> Calibration[Rates]:
 
 
 def calibrate_gpu(dtype: torch.dtype) -> Calibration[GpuRates]:
-    """Measure the rates of the present GPU for a dtype, use them in this process, and keep them; see `calibrate`."""
+    """Measure the rates of the present GPU for a dtype, use them in this process, and keep them; see `calibrate`.
+
+    Raises `InputError` for what cannot be: it is neither used nor kept.
+    """
     card, begun = torch.cuda.get_device_name(), time.perf_counter()
     rates = measure_gpu_rates(dtype, "cuda")
     seconds = time.perf_counter() - begun
+    check_plausible(rates, f"what was measured on {card}")
     use_gpu_rates(dtype, card, rates)
     machine = Machine.of_gpu(dtype, card)
     return Calibration(machine, rates, seconds, write_rates(machine, rates))

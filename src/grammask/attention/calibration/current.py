@@ -48,12 +48,20 @@ def use_gpu_rates(dtype: torch.dtype, card: str, rates: GpuRates) -> None:
     _ON_GPUS[dtype, card] = rates
 
 
-@cache
 def _card(device: torch.device) -> str | None:
     """Return the name of a GPU that rates are kept for; None for another device, and where there is none."""
-    if device.type != "cuda" or not torch.cuda.is_available():
+    if device.type != "cuda":
         return None
-    return torch.cuda.get_device_name(device)
+    if device.index is not None:
+        return _name(device.index)
+    # Without a number it is the present one, which may change.
+    return _name(torch.cuda.current_device()) if torch.cuda.is_available() else None
+
+
+@cache
+def _name(card: int) -> str | None:
+    there = torch.cuda.is_available() and card < torch.cuda.device_count()
+    return torch.cuda.get_device_name(card) if there else None
 
 
 def use_rates(dtype: torch.dtype, threads: int, rates: Rates) -> None:

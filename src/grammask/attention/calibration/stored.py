@@ -1,7 +1,7 @@
 """Rates on disk: one file in the cache folder for each processor or card, torch version, dtype and number of threads.
 
-A file that is damaged, foreign or absurd is not used: a warning is logged and the defaults hold, since no forward pass
-should end for it.
+A file that is damaged, foreign or absurd is not used: a warning is logged, and it is as if nothing had been measured,
+since no forward pass should end for it.
 """
 
 import logging
@@ -96,7 +96,8 @@ def read_rates(machine: Machine, kind: type[AnyRates]) -> AnyRates | None:
             return None
         return parse_rates(read_text(path, most=_LARGEST, named=False), path, machine, kind)
     except (InputError, OSError) as error:
-        _LOG.warning("measured rates are not used: %s; %s", error, _REMEDY)
+        where = " --device cuda" if kind is GpuRates else ""
+        _LOG.warning("measured rates are not used: %s; %s%s", error, _REMEDY, where)
         return None
 
 

@@ -60,7 +60,9 @@ class FlexCalls:
         """Return the calls of a layer with these tables, for the last `queries` places."""
         key = (id(tables), position, queries)
         if key not in self._kept:
-            with outside_inference_mode():
+            # Autocast would round the counts of pairs by which blocks are full.
+            device = self._annotation.tag_ids.device.type
+            with outside_inference_mode(), torch.autocast(device, enabled=False):
                 calls = self._made(tables, reaches, position, queries)
             self._kept.setdefault(key, (tables, calls))
         return self._kept[key][1]

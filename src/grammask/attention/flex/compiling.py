@@ -34,7 +34,7 @@ def compiling(query: Tensor) -> Iterator[None]:
         said = "its limit of compilations is reached" if isinstance(error, FailOnRecompileLimitHit) else reason(error)
         raise InputError(
             f"PyTorch {torch.__version__} cannot compile FlexAttention on {query.device} for heads of "
-            f'{query.shape[-1]} numbers in {dtype} ({said}); use backend="dense" or "auto"'
+            f'{query.shape[-1]} numbers in {dtype} ({said}); use backend="dense"'
         ) from error
 
 

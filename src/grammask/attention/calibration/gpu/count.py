@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from torch import Tensor
 
+from ....grammar.caching import outside_modes
 from ....grammar.rules import Strategy
 from ....grammar.tables import ReachTables
 from ...backends import Reaches
@@ -72,6 +73,7 @@ def counted_length(length: int) -> int:
 
 
 @lru_cache(maxsize=1024)
+@outside_modes
 def _typical(
     tables: tuple[ReachTables, ...], reaches: Reaches, strategy: Strategy, position: PositionMask, length: int,
     rows: int,

@@ -12,6 +12,8 @@ from .parts import FlexParts, FlexPlanParts
 # Neither attention dropout nor learned strengths: "auto" computes those densely.
 GpuPass = Literal["forward", "training"]
 GPU_PASSES: Final[tuple[GpuPass, ...]] = get_args(GpuPass)
+# The head_dim of the widest heads that are measured: for wider ones a card may not have the memory that kernels share.
+WIDEST: Final[int] = 128
 
 
 @dataclass(frozen=True)
