@@ -183,7 +183,7 @@ def test_auto_on_a_gpu_says_why_it_does_not_take_flex():
 
     assert str(choice()) == (
         "dense: flex is compiled first on cuda; ask for it by name, or measure first: grammask bench --calibrate "
-        "--device cuda (unmeasured: there are no estimates on cuda)"
+        "--device cuda --dtypes float32 (unmeasured: there are no estimates on cuda)"
     )
     assert choice(training=True, drops=True).reason == "FlexAttention has no attention dropout"
     assert str(choice(backend="flex", training=True)).startswith("flex: asked for (unmeasured")

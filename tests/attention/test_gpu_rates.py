@@ -108,6 +108,8 @@ def test_wider_heads_than_were_measured_stay_dense(measured):
     choices = [grammask.explain_dispatch(plan_of(), **{**CUDA, "head_dim": wide}) for wide in (WIDEST, WIDEST + 1)]
     assert [choice.backend for choice in choices] == ["flex", "dense"]
     assert choices[1].reason == "heads of more than 128 numbers aren't measured on cuda; ask for flex by name"
+    half = grammask.explain_dispatch(plan_of(), **CUDA, dtype=torch.float16)
+    assert half.reason == "float16 isn't measured on cuda; ask for flex by name"
 
 
 def test_a_cpu_is_not_asked(measured):

@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from transformers import BigBirdConfig
 from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAttention, BigBirdModel
 
+from grammask.attention import functional
+from grammask.attention.dispatch import choose_backend
 from grammask.bench import run
 from grammask.bench.cases import list_cases, memory_cases
 from grammask.bench.contender import CannotRunError, Contender, Ready, warm
@@ -22,7 +24,7 @@ from grammask.bench.levels.whole_model import ideal_speedup, without_attention
 from grammask.bench.memory_worker import measure
 from grammask.bench.models import lengthen
 from grammask.bench.operator_inputs import density, make_inputs
-from grammask.bench.ours import ours
+from grammask.bench.ours import guided, ours
 from grammask.bench.peak_memory import measure_memory
 from grammask.bench.peers.bigbird import bigbird, block_density, choose_blocks
 from grammask.bench.peers.flex_attention import flex, mask_function, score_function
@@ -69,6 +71,18 @@ def inputs(
         annotated(*[length] * batch), grammar=grammar, strategy=strategy, training=training, layer=0, mask=mask,
         heads=heads, key_heads=key_heads, head_dim=8, dtype=torch.float32, seed=0,
     )  # fmt: skip
+
+
+def test_the_choice_that_is_noted_is_that_of_the_call(monkeypatch):
+    given = make_inputs(
+        annotated(300, 300), grammar=GRAMMARS[0], strategy="hard", training=True, layer=0, mask="causal", heads=4,
+        key_heads=2, head_dim=8, dtype=torch.bfloat16, seed=0,
+    )  # fmt: skip
+    chosen = []
+    monkeypatch.setattr(functional, "choose_backend", lambda *call: chosen.append(choose_backend(*call)) or chosen[-1])
+    noted, call = guided(given, "auto")
+    call()
+    assert chosen == [noted]
 
 
 # Rounds

@@ -15,7 +15,7 @@ from .block_estimates import BlockEstimate
 from .blocks.make_blocks import UnsortedError
 from .calibration.count import Shape
 from .calibration.current import gpu_rates_for, rates_for
-from .calibration.gpu.rates import WIDEST, GpuRates
+from .calibration.gpu.rates import GPU_DTYPES, WIDEST, GpuRates
 from .calibration.rates import Rates
 from .choice import Call, Choice
 from .estimates import Estimate
@@ -114,6 +114,8 @@ def _not_measured(plan: Plan, call: Call) -> str | None:
     """Return what of a call is never measured on a GPU; None where all of it may be."""
     if plan.learned is not None and call.trains:
         return "a training of learned strengths isn't"
+    if call.dtype not in GPU_DTYPES:
+        return f"{_short(call.dtype)} isn't"
     return f"heads of more than {WIDEST} numbers aren't" if call.head_dim > WIDEST else None
 
 
@@ -122,4 +124,8 @@ def _unmeasured(plan: Plan, call: Call, fitting: Backend) -> str:
     if never is not None:
         return f"{never} measured on {where}; ask for {fitting.name} by name"
     how = f"ask for it by name, or measure first: grammask bench --calibrate --device {where}"
-    return f"{fitting.name} is compiled first on {where}; {how}"
+    return f"{fitting.name} is compiled first on {where}; {how} --dtypes {_short(call.dtype)}"
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

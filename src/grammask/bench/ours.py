@@ -67,8 +67,9 @@ def _prepare(inputs: OperatorInputs, backend: BackendName) -> tuple[Plan, Choice
     plan = _new_plan(inputs)
     _, heads, length, head_dim = inputs.shape
     choice = explain_dispatch(
-        plan, heads=heads, head_dim=head_dim, layer=inputs.layer, causal=inputs.position.causal,
-        window=inputs.position.window, backend=backend, device=inputs.query.device,
+        plan, heads=heads, key_heads=inputs.key.shape[1], head_dim=head_dim, layer=inputs.layer,
+        causal=inputs.position.causal, window=inputs.position.window, backend=backend, device=inputs.query.device,
+        dtype=inputs.query.dtype, training=inputs.gradient is not None,
     )  # fmt: skip
     if TABLE[choice.backend].kernel == "flex":
         plan.flex_calls(inputs.layer, inputs.position, length)

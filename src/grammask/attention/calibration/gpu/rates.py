@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, get_args
 
+import torch
 from pydantic import ConfigDict
 
 from ..parts import DenseParts, MaskParts
@@ -12,6 +13,7 @@ from .parts import FlexParts, FlexPlanParts
 # Neither attention dropout nor learned strengths: "auto" computes those densely.
 GpuPass = Literal["forward", "training"]
 GPU_PASSES: Final[tuple[GpuPass, ...]] = get_args(GpuPass)
+GPU_DTYPES: Final[tuple[torch.dtype, ...]] = (torch.float32, torch.bfloat16)
 # The head_dim of the widest heads that are measured: for wider ones a card may not have the memory that kernels share.
 WIDEST: Final[int] = 128
 
