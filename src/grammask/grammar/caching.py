@@ -16,8 +16,8 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
-def outside_modes(make: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Let `make` run in a thread of its own: modes belong to a thread, so none holds there.
+def cache_outside_modes(make: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Let `make` run once for equal arguments, in a thread of its own: modes belong to a thread, so none holds there.
 
     Only the default dtype belongs to the whole process: `make` must name the dtype of every tensor.
     """
@@ -27,12 +27,7 @@ def outside_modes(make: Callable[Arguments, Result]) -> Callable[Arguments, Resu
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(make, *args, **kwargs).result()
 
-    return apart
-
-
-def cache_outside_modes(make: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Let `make` run once for equal arguments, as `outside_modes` does."""
-    return cast(Callable[Arguments, Result], lru_cache(maxsize=256)(outside_modes(make)))
+    return cast(Callable[Arguments, Result], lru_cache(maxsize=256)(apart))
 
 
 @contextmanager

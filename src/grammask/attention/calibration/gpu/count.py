@@ -1,12 +1,11 @@
 """Counting FlexAttention's work: for a choice, on a made-up text, since reading a number from a GPU waits for it."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from torch import Tensor
 
-from ....grammar.caching import outside_modes
+from ....grammar.caching import cache_outside_modes
 from ....grammar.rules import Strategy
 from ....grammar.tables import ReachTables
 from ...backends import Reaches
@@ -72,8 +71,7 @@ def counted_length(length: int) -> int:
     return min(-(-length // step) * step, _LONGEST)
 
 
-@lru_cache(maxsize=1024)
-@outside_modes
+@cache_outside_modes
 def _typical(
     tables: tuple[ReachTables, ...], reaches: Reaches, strategy: Strategy, position: PositionMask, length: int,
     rows: int,
