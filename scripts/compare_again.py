@@ -1,12 +1,15 @@
-"""Compare runs that were made again with those of before: python scripts/compare_again.py OLD NEW --out FILE.
+"""Compare runs that were made again with those of before.
+
+    python scripts/compare_again.py OLD NEW --tasks A,B --out FILE
 
 OLD and NEW hold a folder for each task, as `grammask compare --grid` writes them. Rows that both have are compared over
-the seeds that both have, text by text. The full attention of OLD is what both are held against.
+the seeds that both have, text by text. The full attention of OLD is what both are held against. Means are over all
+`--tasks`: those that NEW lacks count as they were.
 """
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -17,6 +20,7 @@ from grammask.experiment.statistics import RunOutcome, difference, group_by_row,
 from grammask.files.write import dump, write_whole
 from grammask.resampling import Floats, Metric, interval
 
+FIGURES: Final[tuple[str, ...]] = ("old_to_full", "new_to_full", "moved")
 Rows = dict[RowKey, dict[int, RunOutcome]]
 
 
@@ -25,62 +29,59 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
+    parser.add_argument("--tasks", required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    names = sorted(folder.name for folder in options.new.iterdir() if (folder / "results.json").is_file())
-    old, new = (read_task_folders([root / name for name in names]) for root in (options.old, options.new))
-    record = {"tasks": names, "rows": compare(old, new)}
+    names = options.tasks.split(",")
+    old = read_task_folders([options.old / name for name in names])
+    new = read_task_folders([options.new / name for name in names if (options.new / name).is_dir()])
+    record = {"tasks": names, "again": list(new), "rows": compare(old, new)}
     write_whole(options.out, dump(record))
     for row in record["rows"]:
         print(line(row))  # noqa: T201
 
 
 def compare(old: dict[str, ComparisonResults], new: dict[str, ComparisonResults]) -> list[dict[str, Any]]:
-    """Return what moved in each row, on each task and, last, as a mean over the tasks that have it."""
+    """Return what moved in each row of `new`, on each of its tasks and, last, as a mean over those of `old`."""
     before, after = ({name: group_by_row(found.outcomes) for name, found in tasks.items()} for tasks in (old, new))
     rows = []
     for key in dict.fromkeys(key for of_task in after.values() for key in of_task):
-        parts = []
-        for number, name in enumerate(after):
-            if key in before[name] and key in after[name]:
-                metric = new[name].facts["config"]["metric"]
-                parts.append((name, _moved(before[name], after[name], key, metric, seed=number)))
-        rows += [_row(key, name, part) for name, part in parts]
-        if len(parts) > 1:
-            mean = {
-                name: (np.mean([part[name][0] for _, part in parts]), np.mean([part[name][1] for _, part in parts], 0))
-                for name in parts[0][1]
-            }
-            rows.append(_row(key, "mean", mean))
+        parts = {
+            name: _moved(of_task, after.get(name, of_task), key, old[name].facts["config"]["metric"], seed=number)
+            for number, (name, of_task) in enumerate(before.items())
+        }
+        rows += [_row(key, name, parts[name]) for name in new]
+        means = {name: _mean([part[name] for part in parts.values()]) for name in FIGURES}
+        rows.append(_row(key, "mean", means))
     return rows
 
 
 def _moved(before: Rows, after: Rows, key: RowKey, metric: Metric, *, seed: int) -> dict[str, tuple[float, Floats]]:
     """Return the differences of a row on one task, and their bootstrap distributions on the same texts."""
     full = next(of_row for row, of_row in before.items() if row.strategy == "full")
-    pairs = {
-        "moved": (after[key], before[key]), "old_to_full": (before[key], full), "new_to_full": (after[key], full),
-    }  # fmt: skip
+    old, new = before.get(key, {}), after.get(key, {})
     found = {}
-    for name, (one, other) in pairs.items():
+    for name, one, other in zip(FIGURES, (old, new, new), (full, full, old), strict=True):
         scores = paired_scores(one, other, metric)
         if scores is None:
-            raise SystemExit(f"{key}: no seed is in both")
+            raise SystemExit(f"{key}: some task has no seed of it in both, or none of full")
         found[name] = difference(*scores, seed=seed)
     return found
 
 
-def _row(key: RowKey, task: str, figures: dict[str, tuple[Any, Floats]]) -> dict[str, Any]:
-    values = {
-        name: {"value": float(value), "interval": list(interval(draws))} for name, (value, draws) in figures.items()
-    }
+def _mean(parts: list[tuple[float, Floats]]) -> tuple[float, Floats]:
+    return float(np.mean([value for value, _ in parts])), np.mean([draws for _, draws in parts], 0)
+
+
+def _row(key: RowKey, task: str, figures: dict[str, tuple[float, Floats]]) -> dict[str, Any]:
+    values = {name: {"value": value, "interval": list(interval(draws))} for name, (value, draws) in figures.items()}
     return {**key._asdict(), "task": task, **values}
 
 
 def line(row: dict[str, Any]) -> str:
     """Return a row of a page's table, in points."""
     cells = []
-    for name in ("old_to_full", "new_to_full", "moved"):
+    for name in FIGURES:
         low, high = row[name]["interval"]
         cells.append(f"{100 * row[name]['value']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
     named = " ".join(str(row[name]) for name in ("grammar", "strategy", "control", "adaptation") if row[name])
