@@ -29,8 +29,8 @@ from grammask.attention.calibration.gpu.count import (
     flex_plan_parts,
     typical_calls,
 )
-from grammask.attention.calibration.gpu.rates import WIDEST, GpuPassRates
-from grammask.attention.calibration.rates import Rates
+from grammask.attention.calibration.gpu.rates import WIDEST
+from grammask.attention.calibration.rates import PassRates, Rates
 from grammask.attention.calibration.stored import Machine, check_plausible, read_rates, write_rates
 from grammask.attention.flex.side import BLOCK
 from grammask.attention.plan import Plan
@@ -210,7 +210,7 @@ def test_pairs_have_a_price_where_short_calls_take_as_long_as_their_launch(launc
     )
     taken = [max(launch, 1e-5 * parts.products + 2e-3 * parts.masked) for parts in dense]
     taken += [max(6 * launch * parts.calls, 1.4e-5 * parts.products + 2e-3 * parts.masked) for parts in flex]
-    fitted = GpuPassRates(*fit_prices(dense, flex, taken))
+    fitted = PassRates(*fit_prices(dense, flex, taken))
     check_plausible(replace(gpu_rates(), forward=fitted, training=fitted), "fitted")
 
 
@@ -220,7 +220,7 @@ def test_rates_come_out_of_a_measurement(monkeypatch):
     monkeypatch.setattr(probes, "_FLEX", (*small, ("paper", "soft", 2, 140, 16, FREE)))
     monkeypatch.setattr(probes, "_DENSE", tuple(small))
     rates = measure.measure_pass(torch.float32, "forward", "cpu")  # FlexAttention has no backward pass there
-    for prices in (rates.dense, rates.flex):
+    for prices in (rates.dense, rates.sparse):
         assert all(price >= 0 for price in prices.numbers)
         assert any(price > 0 for price in prices.numbers)
 
@@ -266,7 +266,7 @@ def test_cards_are_told_apart(monkeypatch):
 
 def test_what_cannot_be_is_neither_used_nor_kept(cache, monkeypatch):
     rates = gpu_rates()
-    free = replace(rates, training=replace(rates.training, flex=rates.training.flex.times(scores=0, products=0)))
+    free = replace(rates, training=replace(rates.training, sparse=rates.training.sparse.times(scores=0, products=0)))
     monkeypatch.setattr(calibrate, "measure_gpu_rates", lambda dtype, device: free)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: CARD)
     with pytest.raises(InputError, match=f"what was measured on {CARD}: a million pairs of a training pass"):
@@ -285,9 +285,9 @@ def damaged(data, how):
     if how == "a price below 0":
         data["rates"]["plans"]["calls"] = -1.0
     elif how == "an unknown part":
-        data["rates"]["forward"]["flex"]["more"] = 1.0
+        data["rates"]["forward"]["sparse"]["more"] = 1.0
     elif how == "free pairs":
-        data["rates"]["training"]["flex"] |= {"scores": 0.0, "products": 0.0}
+        data["rates"]["training"]["sparse"] |= {"scores": 0.0, "products": 0.0}
     else:
         data["machine"]["processor"] = "another"
     return data

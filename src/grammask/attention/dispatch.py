@@ -15,8 +15,8 @@ from .block_estimates import BlockEstimate
 from .blocks.make_blocks import UnsortedError
 from .calibration.count import Shape
 from .calibration.current import gpu_rates_for, rates_for
-from .calibration.gpu.rates import GPU_DTYPES, WIDEST, GpuRates
-from .calibration.rates import Rates
+from .calibration.gpu.rates import WIDEST, GpuRates
+from .calibration.rates import DTYPES, Rates
 from .choice import Call, Choice
 from .estimates import Estimate
 from .flex_estimates import FlexEstimate
@@ -114,7 +114,7 @@ def _not_measured(plan: Plan, call: Call) -> str | None:
     """Return what of a call is never measured on a GPU; None where all of it may be."""
     if plan.learned is not None and call.trains:
         return "a training of learned strengths isn't"
-    if call.dtype not in GPU_DTYPES:
+    if call.dtype not in DTYPES:
         return f"{_short(call.dtype)} isn't"
     return f"heads of more than {WIDEST} numbers aren't" if call.head_dim > WIDEST else None
 

@@ -18,7 +18,7 @@ class FlexEstimate(Estimate):
     ) -> None:
         of_pass = rates.of("training" if trains else "forward")
         super().__init__(plan, layer, shape, position, dense=of_pass.dense, masks=rates.masks, source=rates.source)
-        self._flex = of_pass.flex
+        self._flex = of_pass.sparse
         self._plans = rates.plans
 
     @cached_property

@@ -6,9 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..attention.calibration.calibrate import Calibration
-from ..attention.calibration.gpu.rates import GPU_PASSES, GpuRates
+from ..attention.calibration.gpu.rates import GpuRates
 from ..attention.calibration.parts import Parts
-from ..attention.calibration.rates import PASSES, Rates
+from ..attention.calibration.rates import Rates
 
 
 def calibration_tables(done: Calibration[Rates] | Calibration[GpuRates]) -> Iterator[Table]:
@@ -16,13 +16,11 @@ def calibration_tables(done: Calibration[Rates] | Calibration[GpuRates]) -> Iter
     machine, rates = done.machine, done.rates
     where = f"{machine.processor}, {machine.instructions}, {machine.dtype}"
     if isinstance(rates, GpuRates):
-        on_gpu = [rates.of(kind) for kind in GPU_PASSES]
-        yield _prices(f"{where}: dense path, ns", GPU_PASSES, [of_pass.dense for of_pass in on_gpu])
-        yield _prices("FlexAttention, ns", GPU_PASSES, [of_pass.flex for of_pass in on_gpu])
+        other = "FlexAttention"
     else:
-        passes = [rates.of(kind) for kind in PASSES]
-        yield _prices(f"{where}, threads {machine.threads}: dense path, ns", PASSES, [each.dense for each in passes])
-        yield _prices("blocks, ns", PASSES, [of_pass.sparse for of_pass in passes])
+        where, other = f"{where}, threads {machine.threads}", "blocks"
+    yield _prices(f"{where}: dense path, ns", rates.passes, [rates.of(kind).dense for kind in rates.passes])
+    yield _prices(f"{other}, ns", rates.passes, [rates.of(kind).sparse for kind in rates.passes])
     yield _prices("a mask, ns", ("once",), [rates.masks])
     yield _prices("planning, ns", ("once",), [rates.plans])
 

@@ -4,7 +4,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic
+from typing import Generic
 
 import torch
 
@@ -14,11 +14,10 @@ from .current import are_measured, may_calibrate, use_gpu_rates, use_rates
 from .gpu.measure import measure_gpu_rates
 from .gpu.rates import GpuRates
 from .measure import measure_rates
-from .rates import Rates
+from .rates import DTYPES, Rates
 from .stored import AnyRates, Machine, check_plausible, write_rates
 
 _LOG = logging.getLogger(__name__)
-DTYPES: Final[tuple[torch.dtype, ...]] = (torch.float32, torch.bfloat16)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import torch
 
 from ...files.read import read_text
 from .instructions import instructions
-from .parts import Counted
+from .parts import Counted, SparseParts
 from .rates import PassRates, Rates
 from .stored import parse_rates
 
@@ -37,7 +37,7 @@ def default_rates(dtype: torch.dtype, threads: int) -> Rates:
     products, scores = _FASTER.get((kind, dtype), _FASTER.get((kind, torch.float32), (1.0, 1.0)))
     kernel = {"products": 1 / products, "loads": 1 / products, "scores": 1 / scores, "masked": 1 / scores}
 
-    def scaled(rates: PassRates) -> PassRates:
+    def scaled(rates: PassRates[SparseParts]) -> PassRates[SparseParts]:
         return PassRates(
             dense=_shared(rates.dense.times(**kernel), threads), sparse=_shared(rates.sparse.times(**kernel), threads)
         )

@@ -10,6 +10,7 @@ from ...grammar.file import load_grammar
 from ...grammar.rules import Strategy
 from ...grammar.tags import TAGS
 from ..blocks.sorted import FREQUENCY
+from ..dense import heads_of
 from ..inputs import Annotation, each_its_own_word
 from ..make_plan import make_plan
 from ..plan import Plan
@@ -27,10 +28,14 @@ def mask_probes(dtype: torch.dtype) -> list[Probe[MaskParts]]:
     ]  # fmt: skip
     probes = []
     for grammar, strategy, length, heads, position in made:
-        plan = made_up_plan(grammar, strategy, length, heads=heads)
-        parts = mask_parts(plan, mask_heads=heads, position=position)
-        probes.append(Probe(parts, partial(_mask_anew, plan, dtype, position)))
+        probes.append(mask_probe(made_up_plan(grammar, strategy, length, heads=heads), dtype, position))
     return probes
+
+
+def mask_probe(plan: Plan, dtype: torch.dtype, position: PositionMask) -> Probe[MaskParts]:
+    """Return the making of a plan's dense mask."""
+    parts = mask_parts(plan, mask_heads=heads_of(plan.layer_tables[0]), position=position)
+    return Probe(parts, partial(_mask_anew, plan, dtype, position))
 
 
 def plan_probes() -> list[Probe[PlanParts]]:

@@ -8,7 +8,7 @@ import torch
 
 from .fit import First, Second, fit_prices
 from .made_up import mask_probes, plan_probes
-from .parts import KERNEL, Probe
+from .parts import KERNEL, Probe, SparseParts
 from .probes import dense_probes, sparse_probes
 from .rates import PASSES, Pass, PassRates, Rates
 
@@ -31,12 +31,12 @@ def measure_rates(dtype: torch.dtype) -> Rates:
 
 
 def _measure(dtype: torch.dtype) -> Rates:
-    passes: dict[Pass, PassRates] = {kind: _measure_pass(dtype, kind) for kind in PASSES}
+    passes: dict[Pass, PassRates[SparseParts]] = {kind: _measure_pass(dtype, kind) for kind in PASSES}
     masks, plans = _fit(mask_probes(dtype), plan_probes())
     return Rates(**passes, masks=masks, plans=plans, source="measured on this machine")
 
 
-def _measure_pass(dtype: torch.dtype, kind: Pass) -> PassRates:
+def _measure_pass(dtype: torch.dtype, kind: Pass) -> PassRates[SparseParts]:
     # Each thread has work, as in a model. What is written out takes long enough with one head each.
     heads = max(1 if kind == "eager" else 2, torch.get_num_threads())
     dense, sparse = dense_probes(dtype, kind, heads=heads), sparse_probes(dtype, kind, heads=heads)

@@ -9,8 +9,10 @@ import torch
 from ..fit import First, Second, fit_prices
 from ..measure import fastest_rounds
 from ..parts import Probe
+from ..rates import PassRates
+from .parts import FlexParts
 from .probes import dense_probes, flex_probes, mask_probes, plan_probes
-from .rates import GpuPass, GpuPassRates, GpuRates
+from .rates import GpuPass, GpuRates
 
 _IN_A_ROW: Final[int] = 4  # calls before the device is waited for: in a model, too, it has work meanwhile
 
@@ -23,9 +25,9 @@ def measure_gpu_rates(dtype: torch.dtype, device: str) -> GpuRates:
         return GpuRates(forward, training, masks, plans, source="measured on this card")
 
 
-def measure_pass(dtype: torch.dtype, kind: GpuPass, device: str) -> GpuPassRates:
+def measure_pass(dtype: torch.dtype, kind: GpuPass, device: str) -> PassRates[FlexParts]:
     """Return the rates of one kind of pass."""
-    return GpuPassRates(*_fit(dense_probes(dtype, kind, device), flex_probes(dtype, kind, device), device))
+    return PassRates(*_fit(dense_probes(dtype, kind, device), flex_probes(dtype, kind, device), device))
 
 
 def _fit(first: Sequence[Probe[First]], second: Sequence[Probe[Second]], device: str) -> tuple[First, Second]:

@@ -10,11 +10,11 @@ from ....grammar.rules import Strategy
 from ...functional import attend
 from ...plan import Plan
 from ...position_mask import FREE, PositionMask
-from ..count import Shape, dense_parts, mask_parts
-from ..made_up import made_up_plan, unmade
+from ..count import Shape, dense_parts
+from ..made_up import made_up_plan, mask_probe, unmade
 from ..parts import DenseParts, MaskParts, Probe
 from ..probes import attention_call
-from .count import count_call, flex_parts, flex_plan_parts
+from .count import CountedCall, count_call, flex_parts, flex_plan_parts
 from .parts import FlexParts, FlexPlanParts
 from .rates import GpuPass
 
@@ -50,9 +50,9 @@ def flex_probes(dtype: torch.dtype, kind: GpuPass, device: str) -> list[Probe[Fl
     """Return calls by FlexAttention, of which each part of the work weighs much in some."""
     probes = []
     for made in _FLEX:
-        plan, shape = _plan(made, device), _shape(made)
-        counted = [count_call(call) for call in plan.flex_calls(0, made[-1], shape.rows)]
-        probes.append(Probe(flex_parts(counted, shape), _call(plan, made, dtype, kind, "flex", device)))
+        plan = _plan(made, device)
+        parts = flex_parts(_counted(plan, made), _shape(made))
+        probes.append(Probe(parts, _call(plan, made, dtype, kind, "flex", device)))
     return probes
 
 
@@ -69,26 +69,21 @@ def dense_probes(dtype: torch.dtype, kind: GpuPass, device: str) -> list[Probe[D
 
 def mask_probes(dtype: torch.dtype, device: str) -> list[Probe[MaskParts]]:
     """Return the making of dense masks."""
-    probes = []
-    for made in _MASKS:
-        plan = _plan(made, device)
-        parts = mask_parts(plan, mask_heads=plan.layer_tables[0][0].allowed.shape[0], position=made[-1])
-        probes.append(Probe(parts, partial(_mask_anew, plan, dtype, made[-1])))
-    return probes
+    return [mask_probe(_plan(made, device), dtype, made[-1]) for made in _MASKS]
 
 
 def plan_probes(device: str) -> list[Probe[FlexPlanParts]]:
     """Return the making of FlexAttention's calls."""
     probes = []
     for made in _FLEX:
-        plan, shape = _plan(made, device), _shape(made)
-        counted = [count_call(call) for call in plan.flex_calls(0, made[-1], shape.rows)]
-        probes.append(Probe(flex_plan_parts(counted, shape), partial(_calls_anew, plan, made[-1])))
+        plan = _plan(made, device)
+        parts = flex_plan_parts(_counted(plan, made), _shape(made))
+        probes.append(Probe(parts, partial(_calls_anew, plan, made[-1])))
     return probes
 
 
-def _mask_anew(plan: Plan, dtype: torch.dtype, position: PositionMask) -> object:
-    return unmade(plan).mask(0, None, dtype, position)
+def _counted(plan: Plan, made: Made) -> list[CountedCall]:
+    return [count_call(call) for call in plan.flex_calls(0, made[-1], plan.shape[1])]
 
 
 def _calls_anew(plan: Plan, position: PositionMask) -> object:
