@@ -18,6 +18,7 @@ from grammask.experiment.plan_runs import RowKey
 from grammask.experiment.results import ComparisonResults
 from grammask.experiment.statistics import RunOutcome, difference, group_by_row, paired_scores
 from grammask.files.write import dump, write_whole
+from grammask.report.page import points
 from grammask.resampling import Floats, Metric, interval
 
 FIGURES: Final[tuple[str, ...]] = ("old_to_full", "new_to_full", "moved")
@@ -83,7 +84,7 @@ def line(row: dict[str, Any]) -> str:
     cells = []
     for name in FIGURES:
         low, high = row[name]["interval"]
-        cells.append(f"{100 * row[name]['value']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+        cells.append(f"{points(row[name]['value'])} [{points(low)}, {points(high)}]")
     named = " ".join(str(row[name]) for name in ("grammar", "strategy", "control", "adaptation") if row[name])
     return f"| {row['task']} | {named} | {' | '.join(cells)} |"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers.attention_calls import GRAMMARS
+from helpers.attention_calls import GRAMMARS, choices_of_calls
 from helpers.batches import random_batch
 from helpers.gpu_rates import gpu_rates
 from helpers.tiny_models import tiny_model
@@ -18,7 +18,6 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 import grammask
 from grammask.attention import dispatch, functional
 from grammask.attention.blocks.lookup import compile_lookup
-from grammask.attention.dispatch import choose_backend
 from grammask.attention.flex import attend_calls, calls, pair_tensors
 from grammask.grammar.tables import compile_layers
 
@@ -100,8 +99,7 @@ def test_choosing_by_what_was_measured_reads_nothing(position, monkeypatch):
         grammask.make_plan(grammar, **given, heads=3), heads=3, head_dim=16, device="cuda", **position
     )
     assert asked.backend == "flex"
-    chosen = []
-    monkeypatch.setattr(functional, "choose_backend", lambda *call: chosen.append(choose_backend(*call)) or chosen[-1])
+    chosen = choices_of_calls(monkeypatch)
     with gpu(grammar, monkeypatch, layers=1, heads=3):
         given = {name: there(ids) for name, ids in given.items()}
         query = torch.empty(2, 3, 700, 16, device="cuda")
@@ -112,8 +110,7 @@ def test_choosing_by_what_was_measured_reads_nothing(position, monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float32], ids=str)
 def test_a_mask_of_a_models_own_is_not_read_where_the_gpu_was_measured(dtype, monkeypatch):
     monkeypatch.setattr(dispatch, "gpu_rates_for", lambda dtype, device: gpu_rates(dense_score=10.0))
-    batch, grammar, chosen = random_batch((300, 20)), GRAMMARS["mixed"], []
-    monkeypatch.setattr(functional, "choose_backend", lambda *call: chosen.append(choose_backend(*call)) or chosen[-1])
+    batch, grammar, chosen = random_batch((300, 20)), GRAMMARS["mixed"], choices_of_calls(monkeypatch)
     monkeypatch.setattr(functional, "dense_attention", lambda query, *_, **__: query)  # asks for the driver
     with gpu(grammar, monkeypatch, layers=1, heads=3):
         given = {**batch.annotation, "attention_mask": batch.inputs["attention_mask"]}

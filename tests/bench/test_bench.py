@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from helpers.attention_calls import choices_of_calls
 from helpers.batches import random_batch
 from helpers.tiny_models import tiny_model
 from helpers.tokenizers_for_tests import tokenizer
@@ -14,8 +15,6 @@ from torch.nn import functional as F
 from transformers import BigBirdConfig
 from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAttention, BigBirdModel
 
-from grammask.attention import functional
-from grammask.attention.dispatch import choose_backend
 from grammask.bench import run
 from grammask.bench.cases import list_cases, memory_cases
 from grammask.bench.contender import CannotRunError, Contender, Ready, warm
@@ -78,8 +77,7 @@ def test_the_choice_that_is_noted_is_that_of_the_call(monkeypatch):
         annotated(300, 300), grammar=GRAMMARS[0], strategy="hard", training=True, layer=0, mask="causal", heads=4,
         key_heads=2, head_dim=8, dtype=torch.bfloat16, seed=0,
     )  # fmt: skip
-    chosen = []
-    monkeypatch.setattr(functional, "choose_backend", lambda *call: chosen.append(choose_backend(*call)) or chosen[-1])
+    chosen = choices_of_calls(monkeypatch)
     noted, call = guided(given, "auto")
     call()
     assert chosen == [noted]

@@ -3,9 +3,11 @@
 import torch
 
 import grammask
+from grammask.attention import functional
 from grammask.attention.backends import SPARSE
 from grammask.attention.blocks import banded, limited, make_blocks, text
 from grammask.attention.blocks.lookup import compile_lookup
+from grammask.attention.dispatch import choose_backend
 from grammask.attention.position_mask import FREE
 from grammask.attention.reference import reference_attention
 from grammask.grammar.grammar import Grammar
@@ -136,3 +138,10 @@ def short_chunks(patch, chunk, *, views):
     patch.setattr(limited, "_SLAB", 3)
     patch.setattr(limited, "COPYING", 1 << 20 if views else 0)
     patch.setattr(banded, "_sizes", lambda width, columns, start: (chunk, 2 if columns else 1))
+
+
+def choices_of_calls(monkeypatch):
+    """Return the list that the choice of each call to come is added to."""
+    chosen = []
+    monkeypatch.setattr(functional, "choose_backend", lambda *call: chosen.append(choose_backend(*call)) or chosen[-1])
+    return chosen
